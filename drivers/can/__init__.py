@@ -1,0 +1,1 @@
+"""The vehicle bus: sockets, receiver, and replay of a recorded log."""

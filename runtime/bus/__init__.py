@@ -1,0 +1,1 @@
+"""Topics between processes: one port API, its transports, and frames in shared memory."""

@@ -1,0 +1,1 @@
+"""The flight recorder: every topic in MCAP files that are readable after a kill."""

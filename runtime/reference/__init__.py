@@ -1,0 +1,1 @@
+"""Control of the reference vehicle: lane keeping and adaptive cruise."""

@@ -1,0 +1,1 @@
+"""Start, watch, restart, order and stop the nodes of one vehicle."""
