@@ -1,0 +1,71 @@
+# Each target is the only command needed on a fresh Debian 12 with python3, python3-venv and make:
+#   make demo    drive the reference vehicle in simulation for 30 seconds
+#   make test    run all tests
+#   make check   every gate that CI runs: lint, format, types, arrows, dependencies, tests
+#   make format  rewrite the code in the shape that `make check` wants
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN_EXTRAS := can,ort,record,sim
+DEV_EXTRAS := $(RUN_EXTRAS),dev
+PACKAGES := runtime drivers engines firmware_bridge hw_profiles
+# Folders of scripts and tests that have Python in them: mypy refuses one that has none.
+SCRIPTS := $(foreach folder,tests examples benches,$(if $(shell find $(folder) -name '*.py' 2>/dev/null),$(folder)))
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check format lint types arrows dependencies pytest
+
+demo: $(VENV)/.installed-run
+	@$(BIN)/cardan up --for 30s
+
+test: $(VENV)/.installed-dev
+	@$(MAKE) --no-print-directory pytest
+
+check: $(VENV)/.installed-dev
+	@$(MAKE) --no-print-directory lint types arrows dependencies pytest
+
+format: $(VENV)/.installed-dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+# ------------------------------------------------------------------------------------------------ the gates, one by one
+
+lint:
+	@echo "== lint and format"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types:
+	@echo "== types"
+	@$(BIN)/mypy -p cardan
+	@$(BIN)/mypy $(SCRIPTS)
+
+arrows:
+	@echo "== arrows between the folders"
+	@$(BIN)/lint-imports --no-logo
+
+dependencies:
+	@echo "== dependencies"
+	@$(BIN)/deptry $(PACKAGES)
+
+pytest:
+	@echo "== tests"
+	@$(BIN)/pytest -q
+
+# ------------------------------------------------------------------------------------------------------- installation
+
+$(VENV)/.installed-run: pyproject.toml | $(BIN)/pip
+	@echo "installing cardan[$(RUN_EXTRAS)] into $(VENV) (once, about a minute) ..."
+	@$(BIN)/pip install --quiet --editable ".[$(RUN_EXTRAS)]"
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/pip
+	@echo "installing cardan[$(DEV_EXTRAS)] into $(VENV) (once, about a minute) ..."
+	@$(BIN)/pip install --quiet --editable ".[$(DEV_EXTRAS)]"
+	@touch $(VENV)/.installed-run $@
+
+$(BIN)/pip:
+	@echo "making a virtual environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
