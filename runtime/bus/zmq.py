@@ -1,0 +1,113 @@
+"""The ZeroMQ transport: one XPUB socket per publishing node, one SUB socket per reading node.
+
+On the wire a message is two frames, `node/output` and envelope + msgpack, so that any ZeroMQ program can listen.
+Sockets are `ipc://` in the run directory, which only the service user can enter.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import zmq
+
+from cardan.runtime.clock import Clock, ns
+from cardan.runtime.errors import BusError
+
+SEND_QUEUE = 10_000
+RECEIVE_QUEUE = 20_000
+"""Bounds in messages: a reader that stalls for seconds loses messages, and sees how many by their sequence."""
+RECONNECT_MS = 5
+
+
+def endpoint(bus_dir: Path, node: str) -> str:
+    """Where `node` publishes."""
+    return f"ipc://{bus_dir / node}.sock"
+
+
+class ZmqPublisher:
+    """The publishing end of one node: all its topics over one socket. A second publisher of a node is refused."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], bus_dir: Path, node: str) -> None:
+        self._lock = _lock_publisher(bus_dir, node)
+        self._socket = context.socket(zmq.XPUB)
+        self._socket.setsockopt(zmq.SNDHWM, SEND_QUEUE)
+        self._socket.setsockopt(zmq.XPUB_VERBOSER, 1)
+        self._socket.setsockopt(zmq.LINGER, 200)
+        self._subscribers: dict[bytes, int] = {}
+        self._socket.bind(endpoint(bus_dir, node))
+
+    def send(self, topic: bytes, header: bytes, payload: bytes) -> None:
+        """Publish one message; never blocks (a full queue drops it for that reader, who sees the gap)."""
+        self._socket.send_multipart((topic, header + payload), flags=zmq.DONTWAIT)
+
+    def wait_for_subscribers(self, expected: dict[bytes, int], clock: Clock, timeout_s: float) -> bool:
+        """Wait until each topic has its expected number of readers; False when `timeout_s` passes first."""
+        deadline_ns = clock.now_ns() + ns(timeout_s)
+        while not self._has(expected):
+            remaining_ms = (deadline_ns - clock.now_ns()) // 1_000_000
+            if remaining_ms <= 0:
+                return False
+            self._socket.poll(remaining_ms)
+            self._read_subscriptions()
+        return True
+
+    def _has(self, expected: dict[bytes, int]) -> bool:
+        return all(self._subscribers.get(topic, 0) >= count for topic, count in expected.items())
+
+    def _read_subscriptions(self) -> None:
+        while self._socket.poll(0):
+            event = self._socket.recv(zmq.DONTWAIT)
+            change = 1 if event[:1] == b"\1" else -1
+            self._subscribers[event[1:]] = self._subscribers.get(event[1:], 0) + change
+
+    def close(self) -> None:
+        """Send what is queued (up to 0.2 s) and close."""
+        self._socket.close()
+        os.close(self._lock)
+
+
+class ZmqSubscriber:
+    """The reading end of one node: all its inputs over one socket."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], bus_dir: Path, topics: list[str]) -> None:
+        self.socket = context.socket(zmq.SUB)
+        self.socket.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE)
+        self.socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        for topic in topics:
+            self.socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
+        for node in sorted({topic.split("/")[0] for topic in topics}):
+            self.socket.connect(endpoint(bus_dir, node))
+
+    def drain(self, deliver: Callable[[str, bytes], None], limit: int = RECEIVE_QUEUE) -> int:
+        """Hand over every message that has arrived, oldest first; the number of messages."""
+        for count in range(limit):
+            try:
+                topic, message = self.socket.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                return count
+            deliver(topic.decode(), message)
+        return limit
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def _lock_publisher(bus_dir: Path, node: str) -> int:
+    path = bus_dir / f"{node}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        owner = os.read(descriptor, 32).decode(errors="replace")
+        os.close(descriptor)
+        raise BusError(
+            f'the topics of node "{node}" already have a publisher (process {owner or "unknown"})',
+            hint="stop the other one first, or give this node another name",
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode())
+    return descriptor

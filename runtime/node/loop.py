@@ -1,0 +1,152 @@
+"""The loop that owns a node: by rate on absolute deadlines, or by news on its inputs and descriptors.
+
+A missed cycle is skipped and counted, never made up for in a burst: after a stall of 300 ms a 100 Hz node has
+missed 30 cycles and goes on with the next.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+
+from cardan.runtime.clock import NS_PER_S, Clock
+from cardan.runtime.node.node import Node
+from cardan.runtime.vitals import NodeVitals
+
+IDLE_NS = NS_PER_S // 20
+"""A node without a rate looks around at least this often, so that it notices a stop."""
+SPIN_FROM_HZ = 50.0
+"""Nodes of this rate and above spin the last 100 us before a deadline."""
+COLLECT_EVERY = 100
+"""Real-time nodes collect young garbage every so many steps, in the slack after the step."""
+
+
+class StopRequested(Exception):
+    """Raised in a blocking wait when the supervisor asks the node to stop."""
+
+
+class StopFlag:
+    """Set by the SIGTERM handler; interrupts a wait at once, but never a step."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self.waiting = False
+
+    def request(self) -> None:
+        """Ask for the end of the loop."""
+        self.requested = True
+        if self.waiting:
+            self.waiting = False
+            raise StopRequested
+
+
+class Loop:
+    """Steps one node until it finishes or is asked to stop.
+
+    drain: takes what the bus holds for the node. wait: blocks until the bus or one of the node's descriptors has
+    something, or until a time-out in milliseconds. Single-threaded.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        vitals: NodeVitals,
+        clock: Clock,
+        *,
+        rate_hz: float | None,
+        stepped_by: str | None,
+        drain: Callable[[], None],
+        wait: Callable[[int], list[int]],
+        stop: StopFlag,
+        realtime: bool = False,
+    ) -> None:
+        self._node = node
+        self._vitals = vitals
+        self._clock = clock
+        self._period_ns = round(NS_PER_S / rate_hz) if rate_hz else 0
+        self._spin = rate_hz is not None and rate_hz >= SPIN_FROM_HZ
+        self._trigger = node.__dict__[stepped_by] if stepped_by else None
+        self._readers = [node.__dict__[name] for name in type(node).ports().inputs]
+        self._drain = drain
+        self._wait = wait
+        self._stop = stop
+        self._realtime = realtime
+        vitals.words[NodeVitals.PERIOD_NS] = self._period_ns
+
+    def run(self) -> None:
+        """Step until the end. Exceptions of the node's step go to the caller."""
+        waits_for_news = self._trigger is not None or bool(self._node._wake_descriptors)
+        if self._realtime:
+            gc.collect()
+            gc.disable()
+        gc.freeze()
+        try:
+            self._run_by_news() if waits_for_news else self._run_by_rate()
+        except StopRequested:
+            return
+
+    def _run_by_rate(self) -> None:
+        deadline_ns = self._clock.now_ns()
+        while not self._ended():
+            self._stop.waiting = True
+            self._clock.sleep_until_ns(deadline_ns, spin=self._spin)
+            self._stop.waiting = False
+            start_ns = self._clock.now_ns()
+            self._lateness(start_ns - deadline_ns)
+            self._drain()
+            end_ns = self._step(start_ns)
+            deadline_ns = self._next_deadline(deadline_ns, end_ns)
+
+    def _next_deadline(self, deadline_ns: int, end_ns: int) -> int:
+        words = self._vitals.words
+        following_ns = deadline_ns + self._period_ns
+        if end_ns > following_ns:
+            words[NodeVitals.OVERRUNS] += 1
+        missed = max(0, (end_ns - following_ns) // self._period_ns)
+        words[NodeVitals.MISSED] += missed
+        return following_ns + missed * self._period_ns
+
+    def _run_by_news(self) -> None:
+        descriptors = set(self._node._wake_descriptors)
+        last_ns = self._clock.now_ns()
+        while not self._ended():
+            idle_ns = min(self._period_ns or IDLE_NS, IDLE_NS)
+            self._stop.waiting = True
+            readable = self._wait(max(1, (last_ns + idle_ns - self._clock.now_ns()) // 1_000_000))
+            self._stop.waiting = False
+            self._drain()
+            start_ns = self._clock.now_ns()
+            due = self._period_ns and start_ns - last_ns >= self._period_ns
+            news = self._trigger is not None and self._trigger.new
+            if not (due or news or descriptors.intersection(readable)):
+                last_ns = last_ns if self._period_ns else start_ns
+                continue
+            if news and self._trigger is not None:
+                self._lateness(start_ns - self._trigger.sent_ns)
+            self._step(start_ns)
+            last_ns = start_ns
+
+    def _step(self, start_ns: int) -> int:
+        words = self._vitals.words
+        words[NodeVitals.STEP_START_NS] = start_ns
+        self._node.step()
+        end_ns = self._clock.now_ns()
+        words[NodeVitals.STEP_END_NS] = end_ns
+        words[NodeVitals.STEPS] += 1
+        duration_ns = end_ns - start_ns
+        self._vitals.step_time.add(duration_ns)
+        if duration_ns > words[NodeVitals.WORST_STEP_NS]:
+            words[NodeVitals.WORST_STEP_NS] = duration_ns
+        for reader in self._readers:
+            reader.step_done()
+        if self._realtime and words[NodeVitals.STEPS] % COLLECT_EVERY == 0:
+            gc.collect(0)
+        return end_ns
+
+    def _lateness(self, lateness_ns: int) -> None:
+        self._vitals.lateness.add(lateness_ns)
+        if lateness_ns > self._vitals.words[NodeVitals.WORST_LATENESS_NS]:
+            self._vitals.words[NodeVitals.WORST_LATENESS_NS] = lateness_ns
+
+    def _ended(self) -> bool:
+        return self._stop.requested or self._node._finished

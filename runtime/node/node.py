@@ -1,0 +1,147 @@
+"""Node: one process with typed inputs and outputs and `open / step / close`; the runtime owns its loop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, get_type_hints
+
+import msgspec
+
+from cardan.runtime.bus.ports import Input, Meter, Metric, Output, Reader, Writer
+from cardan.runtime.clock import Clock
+from cardan.runtime.errors import NodeError
+from cardan.runtime.profile import CanChannelSettings, Profile
+
+
+class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every node's settings: the manifest's `config` table, checked before anything starts."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """What a node class declares, by name."""
+
+    inputs: dict[str, Input[Any]] = field(default_factory=dict)
+    outputs: dict[str, Output[Any]] = field(default_factory=dict)
+    metrics: dict[str, Metric] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeContext:
+    """What the run gives to a node."""
+
+    name: str
+    run_id: str
+    run_dir: Path
+    """Sockets and shared memory of this run; gone when the run ends."""
+    data_dir: Path
+    """Files that stay: recordings, outbox."""
+    manifest_dir: Path
+    """Folder of the manifest: relative paths in a node's config start here."""
+    profile: Profile
+    envelope: dict[str, dict[str, Any]]
+    envelope_hash: str
+    can_channels: dict[str, CanChannelSettings]
+    plan_json: bytes = b""
+    """The whole plan as JSON, for nodes that record what ran."""
+
+
+@dataclass(kw_only=True)
+class Wiring:
+    """The live parts that a started node holds; made by the loop or by a test bench."""
+
+    config: NodeConfig
+    clock: Clock
+    context: NodeContext
+    readers: dict[str, Reader[Any]]
+    writers: dict[str, Writer[Any]]
+    meters: dict[str, Meter]
+    report_fault: Callable[[str, str], None]
+
+
+class Node:
+    """Subclass it, declare ports, and write `step`. One instance lives in one process, on one thread.
+
+    The loop calls `open` once, `step` at `rate_hz` (or when the input named by `stepped_by` has news, or when a file
+    descriptor given to `wake_on` is readable), and `close` once, also after a failed `open`.
+    """
+
+    config: NodeConfig
+    rate_hz: ClassVar[float | None] = None
+    """Steps a second; for a node that waits for an input or a descriptor, the slowest it is stepped."""
+    stepped_by: ClassVar[str | None] = None
+    """Name of the input whose messages step this node."""
+
+    clock: Clock
+    context: NodeContext
+    log: logging.Logger
+
+    @classmethod
+    def ports(cls) -> Ports:
+        """The declared ports of this class, parents' first."""
+        ports = Ports()
+        for owner in reversed(cls.__mro__):
+            for name, value in vars(owner).items():
+                if isinstance(value, Input):
+                    ports.inputs[name] = value
+                elif isinstance(value, Output):
+                    ports.outputs[name] = value
+                elif isinstance(value, Metric):
+                    ports.metrics[name] = value
+        return ports
+
+    @classmethod
+    def config_type(cls) -> type[NodeConfig]:
+        """The type that the `config:` annotation names."""
+        annotated = get_type_hints(cls).get("config", NodeConfig)
+        if not (isinstance(annotated, type) and issubclass(annotated, NodeConfig)):
+            raise NodeError(f"{cls.__name__}.config is annotated {annotated!r}", hint="annotate a NodeConfig subclass")
+        return annotated
+
+    def open(self) -> None:
+        """Take what the node needs (devices, models, files). May be slow; the node is ready when it returns."""
+
+    def step(self) -> None:
+        """One cycle. Read inputs, decide, send outputs. Must not block."""
+        raise NodeError(f"{type(self).__name__} has no step", hint="write `def step(self) -> None`")
+
+    def close(self) -> None:
+        """Release what `open` took, also when `open` failed half-way."""
+
+    def wake_on(self, descriptor: int) -> None:
+        """Step this node also when `descriptor` is readable. Call it in `open`."""
+        self._wake_descriptors.append(descriptor)
+
+    def finish(self) -> None:
+        """End this node cleanly after the current step: its work is done (exit code 0)."""
+        self._finished = True
+
+    def report_fault(self, code: str, text: str) -> None:
+        """Record the first fault of this node, with a short code and one line for people."""
+        self.log.error("%s: %s", code, text)
+        self._report_fault(code, text)
+
+    def _wire(self, wiring: Wiring) -> None:
+        """Called once by the runtime, before `open`."""
+        self.config, self.clock, self.context = wiring.config, wiring.clock, wiring.context
+        self.log = logging.getLogger(f"cardan.{wiring.context.name}")
+        self._report_fault = wiring.report_fault
+        self._wake_descriptors: list[int] = []
+        self._finished = False
+        self.__dict__.update(wiring.readers)
+        self.__dict__.update(wiring.writers)
+        self.__dict__.update(wiring.meters)
+
+
+def inherited(readers: list[Reader[Any]]) -> Callable[[], tuple[bool, int]]:
+    """What outputs inherit from inputs: valid only if every latest-value input is; the newest origin among all."""
+    watched = [reader for reader in readers if reader.wired and not reader.is_queue]
+
+    def inherit() -> tuple[bool, int]:
+        valid = all(reader.valid for reader in watched)
+        return valid, max((reader.origin_ns for reader in readers), default=0)
+
+    return inherit

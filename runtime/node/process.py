@@ -1,0 +1,206 @@
+"""One node's process from its first line to its exit code: settings, ports, readiness, loop, close.
+
+Forked from the preloaded supervisor, or executed as `python -m cardan.runtime.node.process`.
+Exit codes: 0 finished or stopped, 1 the node failed, 2 it could not start.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import logging
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import zmq
+
+from cardan.runtime.bus.zmq import ZmqPublisher, ZmqSubscriber
+from cardan.runtime.clock import MonotonicClock
+from cardan.runtime.errors import CardanError
+from cardan.runtime.node import settings
+from cardan.runtime.node.loop import Loop, StopFlag, StopRequested
+from cardan.runtime.node.node import Node
+from cardan.runtime.node.wiring import Wire, load_class, make_context
+from cardan.runtime.plan import Plan, read_plan
+from cardan.runtime.run import RunPaths
+from cardan.runtime.vitals import NodeVitals, open_vitals
+
+EXIT_FAILED = 1
+EXIT_CANNOT_START = 2
+FIRST_START_WAIT_S = 3.0
+RESTART_WAIT_S = 0.1
+"""How long a publisher waits for its readers: all start together at first, after a restart they are there."""
+
+
+class NodeProcess:
+    """Runs one node of a plan in this process."""
+
+    def __init__(self, plan: Plan, name: str, paths: RunPaths, starts: int) -> None:
+        self._plan = plan
+        self._node_plan = plan.node(name)
+        self._paths = paths
+        self._starts = starts
+        self._clock = MonotonicClock()
+        self._stop = StopFlag()
+        self._log = logging.getLogger(f"cardan.{name}")
+
+    def run(self, ready_fd: int, go_fd: int) -> int:
+        """Live through the node's life; returns the exit code. ready_fd: gets one byte; go_fd: gives one byte."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: self._stop.request())
+        vitals = open_vitals(self._paths.vitals, self._plan, writable=True).nodes[self._node_plan.name]
+        try:
+            self._apply_settings(vitals)
+            return self._live(vitals, ready_fd, go_fd)
+        except CardanError as error:
+            self._log.error("%s", error)
+            vitals.report_fault(self._clock.now_ns(), "node-error", str(error).replace("\n  ", " - "))
+            return EXIT_FAILED
+        except Exception as error:
+            self._log.error("%s", traceback.format_exc())
+            vitals.report_fault(self._clock.now_ns(), "crash", _one_line(error))
+            return EXIT_FAILED
+
+    def _apply_settings(self, vitals: NodeVitals) -> None:
+        plan, realtime = self._node_plan, self._plan.profile.realtime
+        settings.name_process(f"cardan-{plan.name}")
+        differences = [settings.apply_cores(plan.cores)]
+        if plan.realtime and realtime.scheduler != "other":
+            differences.append(settings.apply_fifo(realtime.priority))
+            differences.append(settings.lock_memory() if realtime.memory_lock else None)
+        for difference in filter(None, differences):
+            self._log.warning("setting not as wished: %s", difference)
+            if realtime.scheduler == "fifo" and plan.realtime:
+                vitals.report_fault(self._clock.now_ns(), "setting", difference)
+
+    def _live(self, vitals: NodeVitals, ready_fd: int, go_fd: int) -> int:
+        plan = self._node_plan
+        node: Node = load_class(plan.use, plan.sys_path)()
+        context = zmq.Context()
+        wire = Wire(self._plan, plan, vitals, self._clock, self._paths.frames)
+        publisher = ZmqPublisher(context, self._paths.bus, plan.name)
+        subscriber: ZmqSubscriber | None = None
+        try:
+            wire.connect(node, make_context(self._plan, plan.name, self._paths), publisher.send, self._starts)
+            subscriber = ZmqSubscriber(context, self._paths.bus, wire.topics())
+            self._open_and_run(node, vitals, wire, publisher, subscriber, ready_fd, go_fd)
+        finally:
+            wire.close()
+            publisher.close()
+            if subscriber is not None:
+                subscriber.close()
+            context.term()
+        return 0
+
+    def _open_and_run(
+        self,
+        node: Node,
+        vitals: NodeVitals,
+        wire: Wire,
+        publisher: ZmqPublisher,
+        subscriber: ZmqSubscriber,
+        ready_fd: int,
+        go_fd: int,
+    ) -> None:
+        try:
+            node.open()
+            wait_s = FIRST_START_WAIT_S if self._starts == 1 else RESTART_WAIT_S
+            expected = {o.topic.encode(): o.subscribers for o in self._node_plan.outputs if o.subscribers}
+            if not publisher.wait_for_subscribers(expected, self._clock, wait_s):
+                self._log.warning("started before all readers had subscribed")
+            os.write(ready_fd, b"1")
+            if self._wait_for_go(go_fd):
+                self._loop(node, vitals, wire, subscriber).run()
+        finally:
+            node.close()
+
+    def _wait_for_go(self, go_fd: int) -> bool:
+        while not self._stop.requested:
+            if select.select([go_fd], [], [], 0.05)[0]:
+                return os.read(go_fd, 1) == b"1"
+        return False
+
+    def _loop(self, node: Node, vitals: NodeVitals, wire: Wire, subscriber: ZmqSubscriber) -> Loop:
+        poller = zmq.Poller()
+        poller.register(subscriber.socket, zmq.POLLIN)
+        for descriptor in node._wake_descriptors:
+            poller.register(descriptor, zmq.POLLIN)
+
+        def wait(timeout_ms: int) -> list[int]:
+            return [item for item, _ in poller.poll(timeout_ms) if isinstance(item, int)]
+
+        def drain() -> None:
+            subscriber.drain(wire.deliver)
+
+        plan = self._node_plan
+        return Loop(
+            node,
+            vitals,
+            self._clock,
+            rate_hz=plan.rate_hz,
+            stepped_by=plan.stepped_by,
+            drain=drain,
+            wait=wait,
+            stop=self._stop,
+            realtime=plan.realtime,
+        )
+
+
+def _one_line(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    text = str(error).splitlines()
+    return f"{type(error).__name__}: {text[0] if text else ''}{where}"
+
+
+def log_to_file(paths: RunPaths, name: str) -> None:
+    """Send stdout, stderr, and the log of this process to its own file."""
+    paths.logs.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(paths.logs / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    faulthandler.enable(file=sys.__stderr__ or 2)
+    handler = logging.StreamHandler(sys.__stderr__)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: monotonic and wall time, level, logger, text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return json.dumps(
+            {
+                "t_ns": time.monotonic_ns(),
+                "wall_s": round(record.created, 6),
+                "level": record.levelname.lower(),
+                "node": record.name.removeprefix("cardan."),
+                "text": record.getMessage(),
+            }
+        )
+
+
+def main(arguments: list[str]) -> int:
+    """`RUN_DIR DATA_DIR NODE STARTS READY_FD GO_FD PARENT_PID`: run a node in a fresh interpreter."""
+    run_dir, data_dir, name, starts, ready_fd, go_fd, parent = arguments
+    if not settings.die_with_parent(int(parent)):
+        return EXIT_CANNOT_START
+    paths = RunPaths(Path(run_dir), Path(data_dir))
+    log_to_file(paths, name)
+    try:
+        return NodeProcess(read_plan(paths.plan), name, paths, int(starts)).run(int(ready_fd), int(go_fd))
+    except StopRequested:
+        return 0
+    except CardanError as error:
+        logging.getLogger(f"cardan.{name}").error("%s", error)
+        return EXIT_CANNOT_START
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

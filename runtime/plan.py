@@ -1,0 +1,122 @@
+"""The plan: the checked graph of one vehicle on one computer, as the supervisor and the nodes read it.
+
+`graph.build` makes a plan from a manifest and a profile; nothing after it reads the manifest again,
+so what was checked is what runs. It is plain JSON in the run directory, readable without any node's code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cardan.runtime.errors import RunError
+from cardan.runtime.profile import Profile
+
+
+class InputPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One input of a node, wired."""
+
+    port: str
+    topics: list[str]
+    """`node/output` names; one, unless `many`. Empty for an optional input that is not wired."""
+    max_age_s: float | None = None
+    queue: int = 0
+    """0 keeps the newest value only."""
+    many: bool = False
+
+
+class OutputPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One output of a node: a topic."""
+
+    port: str
+    topic: str
+    type: str
+    """`module:Class` of its message type."""
+    subscribers: int = 0
+    """How many nodes of this plan read it: a publisher waits for them before it starts."""
+
+
+class MetricPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One measured quantity that a node keeps in the vitals."""
+
+    name: str
+    unit: str
+
+
+class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One node: what to run, when, and what to do when it fails."""
+
+    name: str
+    index: int
+    """Place in the start order and slot in the vitals."""
+    use: str
+    """`module:Class`."""
+    sys_path: list[str] = []
+    """Folders put first on the import path of this node (the manifest's, for a user's own nodes)."""
+    config: dict[str, Any] = {}
+    rate_hz: float | None = None
+    stepped_by: str | None = None
+    """Port of the input that steps this node; None when it is stepped by its rate."""
+    inputs: list[InputPlan] = []
+    outputs: list[OutputPlan] = []
+    metrics: list[MetricPlan] = []
+    channels: list[str] = []
+    """CAN channels of the profile that this node opens."""
+    critical: bool = False
+    restart: str = "on-failure"
+    """always, on-failure or never."""
+    max_restarts: int = 10
+    window_s: float = 60.0
+    start_timeout_s: float = 10.0
+    stop_timeout_s: float = 2.0
+    step_budget_s: float | None = None
+    process: str = "fork"
+    """fork (from the preloaded supervisor) or exec (a fresh interpreter)."""
+    realtime: bool = False
+    core_group: str | None = None
+    cores: list[int] = []
+    """CPU numbers; empty means all."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that one run needs to know."""
+
+    name: str
+    manifest: str
+    """Path of the manifest."""
+    manifest_sha256: str
+    profile: Profile
+    envelope: dict[str, dict[str, Any]]
+    """Limits of each actuator signal, as in the manifest."""
+    envelope_hash: str
+    """First 16 hex digits of the SHA-256 of the canonical envelope; the bridge and control compare it."""
+    nodes: list[NodePlan]
+    """In start order."""
+    stop_when: str | None = None
+    """The run ends when this node has finished."""
+
+    def node(self, name: str) -> NodePlan:
+        """The node called `name`; RunError when the plan has none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise RunError(f'no node "{name}" in the plan of {self.name}')
+
+    def topics(self) -> dict[str, OutputPlan]:
+        """Every topic with its output."""
+        return {output.topic: output for node in self.nodes for output in node.outputs}
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Write `plan` as JSON."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=1))
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan written by `write_plan`; RunError says what is wrong with it."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Plan)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise RunError(f"cannot read the plan {path}: {error}", hint="was the run stopped meanwhile?") from error

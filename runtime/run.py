@@ -1,0 +1,175 @@
+"""A run on disk: one folder in shared memory while it lasts, swept when it ends or is found dead.
+
+<runs>/<run id>/     mode 0700: plan.json, vitals, bus/ (sockets), frames/ (slots), lock (held by the supervisor)
+<runs>/current       link to the newest run
+<data>/logs/<run id>/NODE.log, <data>/last/   what stays: logs, and plan and vitals of the last run
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardan.runtime.errors import RunError
+
+KEPT_LOGS = 20
+"""Runs whose logs are kept."""
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Where everything of one run lies."""
+
+    run_dir: Path
+    data_dir: Path
+
+    @property
+    def run_id(self) -> str:
+        return self.run_dir.name
+
+    @property
+    def plan(self) -> Path:
+        return self.run_dir / "plan.json"
+
+    @property
+    def vitals(self) -> Path:
+        return self.run_dir / "vitals"
+
+    @property
+    def bus(self) -> Path:
+        return self.run_dir / "bus"
+
+    @property
+    def frames(self) -> Path:
+        return self.run_dir / "frames"
+
+    @property
+    def lock(self) -> Path:
+        return self.run_dir / "lock"
+
+    @property
+    def logs(self) -> Path:
+        return self.data_dir / "logs" / self.run_id
+
+    @property
+    def last(self) -> Path:
+        return self.data_dir / "last"
+
+
+def runs_folder() -> Path:
+    """The folder of all runs of this user: $CARDAN_RUN_DIR, or in shared memory (/dev/shm)."""
+    configured = os.environ.get("CARDAN_RUN_DIR")
+    return Path(configured) if configured else Path("/dev/shm") / f"cardan-{os.getuid()}"  # noqa: S108 - mode 0700
+
+
+def data_folder(configured: str = "") -> Path:
+    """Where recordings, logs and the outbox go: $CARDAN_DATA_DIR, the profile's folder, or ~/.local/share/cardan."""
+    chosen = os.environ.get("CARDAN_DATA_DIR") or configured
+    if chosen:
+        return Path(chosen).expanduser()
+    home = os.environ.get("XDG_DATA_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "share") / "cardan"
+
+
+def new_run(data_dir: Path, wall_text: str) -> RunPaths:
+    """Make the folder of a new run. wall_text: a label such as 20261121-081500, so that runs sort by time."""
+    runs = runs_folder()
+    run_dir = runs / f"{wall_text}-{secrets.token_hex(2)}"
+    try:
+        runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (run_dir, run_dir / "bus", run_dir / "frames"):
+            folder.mkdir(mode=0o700)
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot make a folder for the run: {error}",
+            hint="set CARDAN_RUN_DIR and CARDAN_DATA_DIR to folders you may write",
+        ) from error
+    return RunPaths(run_dir, data_dir)
+
+
+def point_current(paths: RunPaths) -> None:
+    """Let `current` name this run."""
+    link = runs_folder() / "current"
+    staged = link.with_name(f"current.{paths.run_id}")
+    staged.symlink_to(paths.run_id)
+    staged.replace(link)
+
+
+def current_run(data_dir: Path) -> RunPaths | None:
+    """The newest run of this user that is alive, or None."""
+    link = runs_folder() / "current"
+    paths = RunPaths(link.resolve(), data_dir)
+    return paths if paths.lock.exists() and is_alive(paths) else None
+
+
+def hold_lock(paths: RunPaths) -> int:
+    """Lock the run for the life of this process (the supervisor); the descriptor must stay open."""
+    descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
+
+
+def is_alive(paths: RunPaths) -> bool:
+    """True while the supervisor of the run holds its lock."""
+    try:
+        descriptor = os.open(paths.lock, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def keep_last(paths: RunPaths) -> None:
+    """Copy plan and vitals to the data folder, so that `cardan status` can still tell what happened."""
+    paths.last.mkdir(parents=True, exist_ok=True)
+    for source in (paths.plan, paths.vitals):
+        if source.exists():
+            staged = paths.last / f"{source.name}.new"
+            shutil.copyfile(source, staged)
+            staged.replace(paths.last / source.name)
+
+
+def sweep(paths: RunPaths) -> None:
+    """Remove everything of a run that has ended from shared memory."""
+    shutil.rmtree(paths.run_dir, ignore_errors=True)
+    link = runs_folder() / "current"
+    if link.is_symlink() and os.readlink(link) == paths.run_id:
+        link.unlink(missing_ok=True)
+
+
+def sweep_dead_runs(data_dir: Path) -> list[str]:
+    """Remove what runs left whose supervisor is gone; their ids."""
+    swept = []
+    folder = runs_folder()
+    for run_dir in sorted(folder.iterdir()) if folder.is_dir() else []:
+        paths = RunPaths(run_dir, data_dir)
+        if run_dir.is_dir() and not run_dir.is_symlink() and paths.lock.exists() and not is_alive(paths):
+            sweep(paths)
+            swept.append(paths.run_id)
+    _prune_logs(data_dir)
+    return swept
+
+
+def _prune_logs(data_dir: Path) -> None:
+    logs = data_dir / "logs"
+    old = sorted(path for path in logs.iterdir() if path.is_dir())[:-KEPT_LOGS] if logs.is_dir() else []
+    for path in old:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def pick_free_port() -> int:
+    """A UDP port of the loopback interface that nobody uses at this moment."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

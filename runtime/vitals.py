@@ -1,0 +1,296 @@
+"""Vitals: one page of shared memory per run, readable with no help from the processes it describes.
+
+Layout (all numbers 64-bit little-endian, one writer for each field, so that a reader needs no lock):
+
+    page      header (4096 bytes), then one block per node in plan order
+    node      the supervisor's fields, the node's own fields, two histograms, then its series
+    series    one per input topic, output and metric: counters and a histogram
+
+Counters only grow while a run lasts: a restarted node goes on counting where its predecessor was killed.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from cardan.runtime.errors import RunError
+from cardan.runtime.histogram import BUCKETS, bucket_of
+from cardan.runtime.plan import NodePlan, Plan
+
+MAGIC = 0x3153_4C41_5449_5643  # "CVITALS1"
+WORD = 8
+HEADER_BYTES = 4096
+HISTOGRAM_BYTES = BUCKETS * 4
+NODE_BYTES = 1024 + 2 * HISTOGRAM_BYTES
+SERIES_BYTES = 512 + HISTOGRAM_BYTES
+MICRO = 1_000_000
+"""A metric's histogram counts millionths of its unit."""
+
+
+class NodeState(IntEnum):
+    """Where the supervisor sees a node."""
+
+    WAITING = 0
+    STARTING = 1
+    READY = 2
+    RUNNING = 3
+    HUNG = 4
+    STOPPING = 5
+    BACKING_OFF = 6
+    FINISHED = 7
+    FAILED = 8
+
+
+class RunState(IntEnum):
+    """Where the supervisor sees the whole run."""
+
+    STARTING = 0
+    RUNNING = 1
+    DEGRADED = 2
+    STOPPING = 3
+    STOPPED = 4
+    FAILED = 5
+
+
+class SeriesKind(IntEnum):
+    """What a series counts."""
+
+    INPUT = 0
+    OUTPUT = 1
+    METRIC = 2
+
+
+@dataclass(frozen=True)
+class SeriesPlan:
+    """Name and kind of one series of a node."""
+
+    name: str
+    """Port for an input or output, metric name otherwise."""
+    topic: str
+    kind: SeriesKind
+    unit: str
+
+
+def series_of(node: NodePlan) -> list[SeriesPlan]:
+    """The series of a node in the order in which they lie in the page."""
+    inputs = [SeriesPlan(i.port, topic, SeriesKind.INPUT, "ns") for i in node.inputs for topic in i.topics]
+    outputs = [SeriesPlan(output.port, output.topic, SeriesKind.OUTPUT, "ns") for output in node.outputs]
+    metrics = [SeriesPlan(metric.name, "", SeriesKind.METRIC, metric.unit) for metric in node.metrics]
+    return inputs + outputs + metrics
+
+
+class Words:
+    """A span of 64-bit words in the page; the fields of every block are indices into one."""
+
+    def __init__(self, page: memoryview, offset: int, size: int) -> None:
+        self._bytes = page[offset : offset + size]
+        self._words = self._bytes.cast("q")
+
+    def __getitem__(self, index: int) -> int:
+        return self._words[index]
+
+    def __setitem__(self, index: int, value: int) -> None:
+        self._words[index] = value
+
+    def text(self, index: int, length: int) -> str:
+        """The UTF-8 text of at most `length` bytes that starts at word `index`."""
+        raw = bytes(self._bytes[index * WORD : index * WORD + length])
+        return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
+
+    def set_text(self, index: int, length: int, text: str) -> None:
+        """Store `text`, cut to `length` bytes."""
+        raw = text.encode()[: length - 1]
+        self._bytes[index * WORD : index * WORD + length] = raw.ljust(length, b"\0")
+
+    def release(self) -> None:
+        self._words.release()
+        self._bytes.release()
+
+
+class Histogram:
+    """A histogram in the page (see cardan.runtime.histogram)."""
+
+    def __init__(self, page: memoryview, offset: int) -> None:
+        self._bytes = page[offset : offset + HISTOGRAM_BYTES]
+        self._counts = self._bytes.cast("I")
+
+    def add(self, value: int) -> None:
+        """Count one value."""
+        self._counts[bucket_of(value)] += 1
+
+    def counts(self) -> list[int]:
+        """A copy of all buckets."""
+        return self._counts.tolist()
+
+    def release(self) -> None:
+        self._counts.release()
+        self._bytes.release()
+
+
+class SeriesVitals:
+    """Counters and histogram of one input topic, output, or metric; its node is the only writer."""
+
+    COUNT, LOST, OVERTAKEN, DROPPED, LAST_NS, MAX, SUM, BYTES, LAST_SEQ, LAST_EPOCH = range(10)
+    NAME, TOPIC, UNIT = 16, 24, 40
+
+    def __init__(self, page: memoryview, offset: int) -> None:
+        self.words = Words(page, offset, 512)
+        self.histogram = Histogram(page, offset + 512)
+
+    def observe(self, value: int) -> None:
+        """Count one value (nanoseconds, or millionths of the metric's unit) in sum, maximum and histogram."""
+        words = self.words
+        words[self.COUNT] += 1
+        words[self.SUM] += value
+        if value > words[self.MAX]:
+            words[self.MAX] = value
+        self.histogram.add(value)
+
+    def release(self) -> None:
+        self.words.release()
+        self.histogram.release()
+
+
+class NodeVitals:
+    """The block of one node."""
+
+    # the supervisor writes
+    STATE, PID, STARTS, STARTED_NS, READY_NS, EXIT_CODE, CRASHES, HANGS = range(8)
+    # the node writes
+    STEPS, STEP_START_NS, STEP_END_NS, OVERRUNS, MISSED, WORST_STEP_NS, PERIOD_NS, FAULT_NS, WORST_LATENESS_NS = range(
+        16, 25
+    )
+    NAME, FAULT_CODE, FAULT_TEXT = 32, 40, 48
+    FAULT_TEXT_BYTES = 512
+
+    def __init__(self, page: memoryview, offset: int, series: list[SeriesPlan]) -> None:
+        self.words = Words(page, offset, 1024)
+        self.lateness = Histogram(page, offset + 1024)
+        self.step_time = Histogram(page, offset + 1024 + HISTOGRAM_BYTES)
+        first = offset + NODE_BYTES
+        self.series = [SeriesVitals(page, first + i * SERIES_BYTES) for i in range(len(series))]
+        self.plans = series
+
+    def find(self, kind: SeriesKind, name: str, topic: str | None = None) -> SeriesVitals | None:
+        """The series of a port or metric (of one topic of it), or None."""
+        for plan, series in zip(self.plans, self.series, strict=True):
+            if plan.kind == kind and plan.name == name and topic in (None, plan.topic):
+                return series
+        return None
+
+    @property
+    def state(self) -> NodeState:
+        return NodeState(self.words[self.STATE])
+
+    @property
+    def fault(self) -> tuple[int, str, str] | None:
+        """Time, code and text of the first fault that the node reported about itself, or None."""
+        stamp_ns = self.words[self.FAULT_NS]
+        if not stamp_ns:
+            return None
+        return stamp_ns, self.words.text(self.FAULT_CODE, 64), self.words.text(self.FAULT_TEXT, self.FAULT_TEXT_BYTES)
+
+    def report_fault(self, now_ns: int, code: str, text: str) -> None:
+        """Keep the first fault; later ones are consequences and go to the log only."""
+        if self.words[self.FAULT_NS]:
+            return
+        self.words.set_text(self.FAULT_CODE, 64, code)
+        self.words.set_text(self.FAULT_TEXT, self.FAULT_TEXT_BYTES, text)
+        self.words[self.FAULT_NS] = now_ns
+
+    def release(self) -> None:
+        self.words.release()
+        self.lateness.release()
+        self.step_time.release()
+        for series in self.series:
+            series.release()
+
+
+class Vitals:
+    """The whole page of one run. Open it with `create_vitals` or `open_vitals`; `close()` unmaps it."""
+
+    MAGIC_AT, NODES, STARTED_NS, STARTED_WALL_NS, SUPERVISOR_PID, RUN_STATE, HEARTBEAT_NS, CAUSE_NS = range(8)
+    CAUSE = 64
+    CAUSE_BYTES = 512
+
+    def __init__(self, mapping: mmap.mmap, plan: Plan) -> None:
+        self._mapping = mapping
+        self._page = memoryview(mapping)
+        self.words = Words(self._page, 0, HEADER_BYTES)
+        self.nodes: dict[str, NodeVitals] = {}
+        offset = HEADER_BYTES
+        for node in plan.nodes:
+            series = series_of(node)
+            self.nodes[node.name] = NodeVitals(self._page, offset, series)
+            offset += NODE_BYTES + len(series) * SERIES_BYTES
+
+    @property
+    def run_state(self) -> RunState:
+        return RunState(self.words[self.RUN_STATE])
+
+    @property
+    def cause(self) -> str:
+        """The supervisor's first cause of a run that is not healthy; empty while there is none."""
+        return self.words.text(self.CAUSE, self.CAUSE_BYTES)
+
+    def report_cause(self, now_ns: int, text: str) -> None:
+        """Keep the first cause the supervisor saw."""
+        if not self.words[self.CAUSE_NS]:
+            self.words.set_text(self.CAUSE, self.CAUSE_BYTES, text)
+            self.words[self.CAUSE_NS] = now_ns
+
+    def close(self) -> None:
+        self.words.release()
+        for node in self.nodes.values():
+            node.release()
+        self._page.release()
+        self._mapping.close()
+
+
+def page_bytes(plan: Plan) -> int:
+    """Size of the page of `plan`."""
+    return HEADER_BYTES + sum(NODE_BYTES + len(series_of(node)) * SERIES_BYTES for node in plan.nodes)
+
+
+def create_vitals(path: Path, plan: Plan, *, now_ns: int, wall_ns: int) -> Vitals:
+    """Make the page of a new run at `path`; the supervisor does this once."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.ftruncate(descriptor, page_bytes(plan))
+        vitals = Vitals(mmap.mmap(descriptor, page_bytes(plan)), plan)
+    finally:
+        os.close(descriptor)
+    words = vitals.words
+    words[Vitals.NODES], words[Vitals.STARTED_NS], words[Vitals.STARTED_WALL_NS] = len(plan.nodes), now_ns, wall_ns
+    words[Vitals.SUPERVISOR_PID] = os.getpid()
+    for name, node in vitals.nodes.items():
+        _write_names(name, node)
+    words[Vitals.MAGIC_AT] = MAGIC
+    return vitals
+
+
+def _write_names(name: str, node: NodeVitals) -> None:
+    node.words.set_text(NodeVitals.NAME, 64, name)
+    for plan, series in zip(node.plans, node.series, strict=True):
+        series.words.set_text(SeriesVitals.NAME, 64, plan.name)
+        series.words.set_text(SeriesVitals.TOPIC, 128, plan.topic)
+        series.words.set_text(SeriesVitals.UNIT, 64, plan.unit)
+
+
+def open_vitals(path: Path, plan: Plan, *, writable: bool = False) -> Vitals:
+    """Map the page of a run; RunError when it is absent or was not made from `plan`."""
+    access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
+    try:
+        with path.open("r+b" if writable else "rb") as file:
+            mapping = mmap.mmap(file.fileno(), 0, access=access)
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read the vitals {path}: {error}", hint="is a run active? `cardan status`") from error
+    magic = int.from_bytes(mapping[:WORD], "little")
+    if len(mapping) != page_bytes(plan) or magic != MAGIC:
+        mapping.close()
+        raise RunError(f"{path} is not the vitals page of this plan", hint="was it written by another release?")
+    return Vitals(mapping, plan)
