@@ -71,6 +71,7 @@ class Bench(Generic[N]):
             envelope=self.plan.envelope,
             envelope_hash=envelope_hash,
             can_channels=can_channels or dict(self.plan.profile.can),
+            rate_hz=NS_PER_S / self._period_ns,
             plan_json=msgspec.json.encode(self.plan),
         )
         self.context.data_dir.mkdir(parents=True, exist_ok=True)

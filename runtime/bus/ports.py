@@ -112,7 +112,7 @@ class Metric:
 def _unbound(owner: type, name: str) -> NodeError:
     return NodeError(
         f"{owner.__name__}.{name} was used before the node was started",
-        hint="use ports in open, step and close, not in __init__; in tests run the node with cardan.runtime.testing.Bench",
+        hint="use ports in open, step and close, not in __init__; test a node with cardan.runtime.testing.Bench",
     )
 
 

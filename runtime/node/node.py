@@ -45,6 +45,8 @@ class NodeContext:
     envelope: dict[str, dict[str, Any]]
     envelope_hash: str
     can_channels: dict[str, CanChannelSettings]
+    rate_hz: float | None = None
+    """Steps a second as the manifest asks for them."""
     plan_json: bytes = b""
     """The whole plan as JSON, for nodes that record what ran."""
 

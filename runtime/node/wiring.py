@@ -147,5 +147,6 @@ def make_context(plan: Plan, name: str, paths: RunPaths) -> NodeContext:
         envelope=json.loads(json.dumps(plan.envelope)),
         envelope_hash=plan.envelope_hash,
         can_channels=dict(plan.profile.can),
+        rate_hz=plan.node(name).rate_hz,
         plan_json=msgspec.json.encode(plan),
     )

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cardan.runtime.errors import BusError, NodeError
+from cardan.runtime.messages import CameraFrame, Message
+from cardan.runtime.node import Input, Metric, Node, Output
+from cardan.runtime.testing import Bench
+
+
+class Count(Message, frozen=True, kw_only=True):
+    n: int
+
+
+class Wide(Message, frozen=True, kw_only=True):
+    n: float
+
+
+class Relay(Node):
+    """Sends on what it reads."""
+
+    newest = Input(Count, max_age_s=0.05)
+    waiting = Input(Count, queue=3)
+    spare = Input(Count, optional=True)
+    out = Output(Count)
+    picture = Output(CameraFrame)
+    seen = Metric("count")
+
+    def step(self) -> None:
+        if self.newest.fresh:
+            self.out.send(Count(n=self.newest.value.n))
+            self.seen.observe(1)
+
+
+def counters(bench: Bench[Relay], port: str) -> dict[str, int]:
+    series = next(s for p, s in zip(bench.node_vitals.plans, bench.node_vitals.series, strict=True) if p.name == port)
+    return {
+        "count": series.words[series.COUNT],
+        "lost": series.words[series.LOST],
+        "overtaken": series.words[series.OVERTAKEN],
+        "dropped": series.words[series.DROPPED],
+    }
+
+
+def test_before_anything_arrives_an_input_is_not_fresh() -> None:
+    with Bench(Relay) as bench:
+        node = bench.node
+        assert not node.newest.fresh
+        assert not node.newest.valid
+        assert node.newest.value_or_none is None
+        assert node.newest.age_s == float("inf")
+        assert (node.newest.seq, node.newest.origin_ns, node.newest.sent_ns) == (-1, 0, 0)
+        with pytest.raises(NodeError, match="newest has no value yet"):
+            node.newest.value  # noqa: B018 - the access is what is tested
+
+
+def test_the_newest_value_wins_and_the_overtaken_ones_are_counted() -> None:
+    with Bench(Relay) as bench:
+        for n in range(3):
+            bench.send("newest", Count(n=n))
+        assert bench.node.newest.value.n == 2
+        assert counters(bench, "newest") == {"count": 3, "lost": 0, "overtaken": 2, "dropped": 0}
+
+
+def test_a_value_is_stale_after_its_age_limit() -> None:
+    with Bench(Relay) as bench:
+        bench.send("newest", Count(n=1))
+        bench.clock.advance_s(0.05)
+        assert bench.node.newest.fresh
+        bench.clock.advance_s(0.001)
+        assert not bench.node.newest.fresh
+        assert bench.node.newest.age_s == pytest.approx(0.051)
+
+
+def test_a_queue_keeps_order_drops_the_oldest_and_counts_it() -> None:
+    with Bench(Relay) as bench:
+        for n in range(5):
+            bench.send("waiting", Count(n=n))
+        assert [sample.value.n for sample in bench.node.waiting.take()] == [2, 3, 4]
+        assert bench.node.waiting.take() == []
+        assert counters(bench, "waiting")["dropped"] == 2
+
+
+def test_a_gap_in_the_sequence_is_counted_as_lost() -> None:
+    with Bench(Relay) as bench:
+        bench.send("newest", Count(n=0))
+        bench._sequences["bench/newest"] = 4
+        bench.send("newest", Count(n=4))
+        assert bench.node.newest.lost == 3
+        assert bench.node.newest.received == 2
+
+
+def test_an_output_inherits_validity_and_origin_of_its_inputs() -> None:
+    with Bench(Relay) as bench:
+        bench.send("newest", Count(n=1), valid=False, origin_ns=42)
+        bench.step()
+        sample = bench.sent("out")[0]
+        assert not sample.valid
+        assert sample.origin_ns == 42
+
+
+def test_an_output_may_say_its_own_validity_and_origin() -> None:
+    with Bench(Relay) as bench:
+        bench.node.out.send(Count(n=1), valid=True, origin_ns=7)
+        assert (bench.sent("out")[0].valid, bench.sent("out")[0].origin_ns) == (True, 7)
+
+
+def test_another_type_under_the_same_topic_is_refused() -> None:
+    with Bench(Relay) as bench:
+        bench.send("newest", Count(n=1))
+        node_wire = bench.wire
+        from cardan.runtime.bus.codec import MessageEncoder
+        from cardan.runtime.bus.envelope import pack
+
+        encoder = MessageEncoder(Wide)
+        message = pack(1, 1, 1, encoder.schema, 1, valid=True) + encoder.encode(Wide(n=1.5))
+        with pytest.raises(BusError, match="another message type"):
+            node_wire.deliver("bench/newest", message)
+
+
+def test_a_port_used_before_the_start_says_what_to_do() -> None:
+    with pytest.raises(NodeError, match=r"Relay.newest was used before the node was started"):
+        Relay().newest  # noqa: B018 - the access is what is tested
+
+
+def test_a_frame_is_filled_in_its_slot_and_read_back() -> None:
+    with Bench(Relay) as bench:
+        with bench.node.picture.slot((2, 2, 3), np.uint8) as image:
+            image[...] = 5
+        bench.node.picture.send(CameraFrame(frame_id=1, image=image))
+        assert (bench.sent("picture")[0].value.image == 5).all()
+
+
+def test_a_metric_keeps_count_and_sum_in_its_unit() -> None:
+    with Bench(Relay) as bench:
+        bench.node.seen.observe(1.5)
+        bench.node.seen.observe(-0.25)
+        assert bench.metric("seen") == (2, 1.75)
+
+
+def test_news_last_until_the_step_is_done() -> None:
+    with Bench(Relay) as bench:
+        bench.send("newest", Count(n=1))
+        assert bench.node.newest.new
+        bench.step()
+        assert not bench.node.newest.new
+
+
+def test_an_optional_input_may_stay_unwired() -> None:
+    with Bench(Relay) as bench:
+        assert bench.node.spare.wired

@@ -1,0 +1,164 @@
+from collections.abc import Callable
+
+import pytest
+
+from cardan.runtime.clock import FakeClock, ns
+from cardan.runtime.messages import Message
+from cardan.runtime.node import Input, Node
+from cardan.runtime.node.loop import Loop, StopFlag, StopRequested
+from cardan.runtime.testing import Bench
+from cardan.runtime.vitals import NodeVitals
+
+
+class Tick(Message, frozen=True, kw_only=True):
+    n: int
+
+
+class Recorder(Node):
+    """Notes when it is stepped; each step takes as long as it is told."""
+
+    tick = Input(Tick, optional=True)
+
+    def open(self) -> None:
+        self.starts_ns: list[int] = []
+        self.durations_s: dict[int, float] = {}
+        self.limit = 5
+
+    def step(self) -> None:
+        clock = self.clock
+        if not isinstance(clock, FakeClock):
+            raise TypeError
+        self.starts_ns.append(clock.now_ns())
+        clock.advance_s(self.durations_s.get(len(self.starts_ns), 0.001))
+        if len(self.starts_ns) >= self.limit:
+            self.finish()
+
+
+def loop_of(
+    bench: Bench[Recorder],
+    *,
+    rate_hz: float | None = 100.0,
+    stepped_by: str | None = None,
+    wait: Callable[[int], list[int]] | None = None,
+    stop: StopFlag | None = None,
+    realtime: bool = False,
+) -> Loop:
+    def idle(timeout_ms: int) -> list[int]:
+        bench.clock.advance_ns(timeout_ms * 1_000_000)
+        return []
+
+    return Loop(
+        bench.node,
+        bench.node_vitals,
+        bench.clock,
+        rate_hz=rate_hz,
+        stepped_by=stepped_by,
+        drain=lambda: None,
+        wait=wait or idle,
+        stop=stop or StopFlag(),
+        realtime=realtime,
+    )
+
+
+def periods_ms(node: Recorder) -> list[float]:
+    return [(b - a) / 1e6 for a, b in zip(node.starts_ns, node.starts_ns[1:], strict=False)]
+
+
+def test_steps_stand_on_absolute_deadlines() -> None:
+    with Bench(Recorder) as bench:
+        bench.node.durations_s = {2: 0.004}
+        loop_of(bench, realtime=True).run()
+        assert periods_ms(bench.node) == [10.0] * 4
+        assert bench.node_vitals.words[NodeVitals.STEPS] == 5
+        assert bench.node_vitals.words[NodeVitals.WORST_STEP_NS] == ns(0.004)
+
+
+def test_a_stall_of_300_ms_costs_exactly_the_missed_cycles_and_no_burst() -> None:
+    with Bench(Recorder) as bench:
+        bench.node.durations_s = {2: 0.300}
+        loop_of(bench).run()
+        assert periods_ms(bench.node) == [10.0, 300.0, 10.0, 10.0]
+        words = bench.node_vitals.words
+        assert (words[NodeVitals.OVERRUNS], words[NodeVitals.MISSED]) == (1, 29)
+
+
+def test_a_step_longer_than_its_period_is_an_overrun() -> None:
+    with Bench(Recorder) as bench:
+        bench.node.durations_s = {3: 0.012}
+        loop_of(bench).run()
+        words = bench.node_vitals.words
+        assert (words[NodeVitals.OVERRUNS], words[NodeVitals.MISSED]) == (1, 0)
+        assert periods_ms(bench.node) == [10.0, 10.0, 12.0, 8.0]
+
+
+def test_lateness_is_counted_once_a_step() -> None:
+    with Bench(Recorder) as bench:
+        loop_of(bench).run()
+        assert sum(bench.node_vitals.lateness.counts()) == 5
+
+
+def test_a_stop_request_ends_the_loop_before_the_next_step() -> None:
+    with Bench(Recorder) as bench:
+        stop = StopFlag()
+        stop.requested = True
+        loop_of(bench, stop=stop).run()
+        assert bench.node.starts_ns == []
+
+
+def test_a_stop_request_interrupts_a_wait_at_once() -> None:
+    with Bench(Recorder) as bench:
+        stop = StopFlag()
+
+        def wait(_: int) -> list[int]:
+            stop.request()
+            return []
+
+        loop_of(bench, rate_hz=None, stepped_by="tick", wait=wait, stop=stop).run()
+        assert stop.requested
+        assert bench.node.starts_ns == []
+
+
+def test_a_stop_request_during_a_step_lets_it_finish() -> None:
+    stop = StopFlag()
+    stop.request()
+    assert stop.requested
+    stop.waiting = True
+    with pytest.raises(StopRequested):
+        stop.request()
+
+
+def test_a_node_stepped_by_an_input_waits_for_news() -> None:
+    with Bench(Recorder) as bench:
+        bench.node.limit = 3
+        waits = 0
+
+        def wait(timeout_ms: int) -> list[int]:
+            nonlocal waits
+            waits += 1
+            bench.clock.advance_ns(timeout_ms * 1_000_000)
+            if waits % 2 == 0:
+                bench.send("tick", Tick(n=waits))
+            return []
+
+        loop_of(bench, rate_hz=None, stepped_by="tick", wait=wait).run()
+        assert len(bench.node.starts_ns) == 3
+        assert waits == 6
+
+
+def test_a_node_stepped_by_an_input_is_stepped_at_its_rate_when_nothing_comes() -> None:
+    with Bench(Recorder) as bench:
+        loop_of(bench, rate_hz=50.0, stepped_by="tick").run()
+        assert min(periods_ms(bench.node)) >= 20.0
+        assert len(bench.node.starts_ns) == 5
+
+
+def test_a_readable_descriptor_steps_the_node() -> None:
+    with Bench(Recorder) as bench:
+        bench.node.wake_on(7)
+
+        def wait(_: int) -> list[int]:
+            bench.clock.advance_ns(1_000_000)
+            return [7]
+
+        loop_of(bench, rate_hz=None, wait=wait).run()
+        assert len(bench.node.starts_ns) == 5
