@@ -1,1 +1,1 @@
-"""The flight recorder: every topic in MCAP files that are readable after a kill."""
+"""The flight recorder: every topic of a run in MCAP files that any MCAP tool opens."""
