@@ -15,12 +15,14 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import zmq
 
 from cardan.runtime.bus.zmq import ZmqPublisher, ZmqSubscriber
-from cardan.runtime.clock import MonotonicClock
+from cardan.runtime.clock import MonotonicClock, ns
 from cardan.runtime.errors import CardanError
 from cardan.runtime.node import settings
 from cardan.runtime.node.loop import Loop, StopFlag, StopRequested
@@ -35,6 +37,13 @@ EXIT_CANNOT_START = 2
 FIRST_START_WAIT_S = 3.0
 RESTART_WAIT_S = 0.1
 """How long a publisher waits for its readers: all start together at first, after a restart they are there."""
+LAST_NEWS_MS = 20
+LAST_NEWS_S = 0.5
+"""A node that reads many topics (recorder, outbox) is stopped last; it takes what is still arriving until 20 ms pass
+without a message, for half a second at most."""
+READY = b"1"
+ENDED_BY_ITSELF, ENDED_BY_SIGNAL, ENDED_BY_FAILURE = b"F", b"S", b"E"
+"""What the readiness pipe carries: one byte when the node is ready, one when it has left its loop and closes."""
 
 
 class NodeProcess:
@@ -50,7 +59,10 @@ class NodeProcess:
         self._log = logging.getLogger(f"cardan.{name}")
 
     def run(self, ready_fd: int, go_fd: int) -> int:
-        """Live through the node's life; returns the exit code. ready_fd: gets one byte; go_fd: gives one byte."""
+        """Live through the node's life; returns the exit code.
+
+        ready_fd: gets READY, and one byte when the loop has ended; go_fd: gives one byte.
+        """
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: self._stop.request())
         vitals = open_vitals(self._paths.vitals, self._plan, writable=True).nodes[self._node_plan.name]
@@ -107,23 +119,51 @@ class NodeProcess:
         ready_fd: int,
         go_fd: int,
     ) -> None:
+        ending = ENDED_BY_FAILURE
         try:
             node.open()
-            wait_s = FIRST_START_WAIT_S if self._starts == 1 else RESTART_WAIT_S
-            expected = {o.topic.encode(): o.subscribers for o in self._node_plan.outputs if o.subscribers}
-            if not publisher.wait_for_subscribers(expected, self._clock, wait_s):
-                self._log.warning("started before all readers had subscribed")
-            os.write(ready_fd, b"1")
+            self._wait_for_readers(publisher)
+            os.write(ready_fd, READY)
             if self._wait_for_go(go_fd):
                 self._loop(node, vitals, wire, subscriber).run()
+                self._take_last_news(wire, subscriber)
+            ending = ENDED_BY_SIGNAL if self._stop.requested else ENDED_BY_ITSELF
+        except StopRequested:
+            ending = ENDED_BY_SIGNAL
         finally:
+            with suppress(OSError):
+                os.write(ready_fd, ending)
             node.close()
 
+    def _wait_for_readers(self, publisher: ZmqPublisher) -> None:
+        wait_s = FIRST_START_WAIT_S if self._starts == 1 else RESTART_WAIT_S
+        expected = {o.topic.encode(): o.subscribers for o in self._node_plan.outputs if o.subscribers}
+        with self._interruptible():
+            if not publisher.wait_for_subscribers(expected, self._clock, wait_s):
+                self._log.warning("started before all readers had subscribed")
+
     def _wait_for_go(self, go_fd: int) -> bool:
-        while not self._stop.requested:
-            if select.select([go_fd], [], [], 0.05)[0]:
-                return os.read(go_fd, 1) == b"1"
-        return False
+        with self._interruptible():
+            select.select([go_fd], [], [])
+            return os.read(go_fd, 1) == b"1"
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """A wait that a stop request ends at once, with StopRequested."""
+        self._stop.waiting = True
+        try:
+            if self._stop.requested:
+                raise StopRequested
+            yield
+        finally:
+            self._stop.waiting = False
+
+    def _take_last_news(self, wire: Wire, subscriber: ZmqSubscriber) -> None:
+        if not any(item.many for item in self._node_plan.inputs):
+            return
+        end_ns = self._clock.now_ns() + ns(LAST_NEWS_S)
+        while subscriber.socket.poll(LAST_NEWS_MS) and self._clock.now_ns() < end_ns:
+            subscriber.drain(wire.deliver)
 
     def _loop(self, node: Node, vitals: NodeVitals, wire: Wire, subscriber: ZmqSubscriber) -> Loop:
         poller = zmq.Poller()
@@ -186,20 +226,22 @@ class JsonLines(logging.Formatter):
         )
 
 
+def run_node(paths: RunPaths, name: str, starts: int, ready_fd: int, go_fd: int, plan: Plan | None = None) -> int:
+    """Be the process of node `name` from here on; returns the exit code. plan: where it is at hand already."""
+    log_to_file(paths, name)
+    try:
+        return NodeProcess(plan or read_plan(paths.plan), name, paths, starts).run(ready_fd, go_fd)
+    except CardanError as error:
+        logging.getLogger(f"cardan.{name}").error("%s", error)
+        return EXIT_CANNOT_START
+
+
 def main(arguments: list[str]) -> int:
     """`RUN_DIR DATA_DIR NODE STARTS READY_FD GO_FD PARENT_PID`: run a node in a fresh interpreter."""
     run_dir, data_dir, name, starts, ready_fd, go_fd, parent = arguments
     if not settings.die_with_parent(int(parent)):
         return EXIT_CANNOT_START
-    paths = RunPaths(Path(run_dir), Path(data_dir))
-    log_to_file(paths, name)
-    try:
-        return NodeProcess(read_plan(paths.plan), name, paths, int(starts)).run(int(ready_fd), int(go_fd))
-    except StopRequested:
-        return 0
-    except CardanError as error:
-        logging.getLogger(f"cardan.{name}").error("%s", error)
-        return EXIT_CANNOT_START
+    return run_node(RunPaths(Path(run_dir), Path(data_dir)), name, int(starts), int(ready_fd), int(go_fd))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,43 @@
+"""`python -m cardan.runtime.supervise RUN_DIR DATA_DIR [--with-parent PID]`: supervise the plan in RUN_DIR.
+
+Exit code 0 after an orderly end, 1 when the run failed. SIGTERM and SIGINT stop it in order, a second SIGINT at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from cardan.runtime.errors import CardanError
+from cardan.runtime.run import RunPaths
+from cardan.runtime.supervise.guardian import guard
+
+
+def main(arguments: list[str]) -> int:
+    run_dir, data_dir, *rest = arguments
+    paths = RunPaths(Path(run_dir), Path(data_dir))
+    parent_pid = int(rest[1]) if rest[:1] == ["--with-parent"] else None
+    try:
+        return guard(paths, lambda guardian_pid: supervise(paths, guardian_pid), parent_pid)
+    except CardanError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def supervise(paths: RunPaths, guardian_pid: int) -> int:
+    """The supervisor's process. Its imports stand here so that the guardian stays small."""
+    from cardan.runtime.clock import MonotonicClock
+    from cardan.runtime.plan import read_plan
+    from cardan.runtime.run import point_current
+    from cardan.runtime.supervise.supervisor import Supervisor
+    from cardan.runtime.vitals import create_vitals
+
+    clock = MonotonicClock()
+    plan = read_plan(paths.plan)
+    vitals = create_vitals(paths.vitals, plan, now_ns=clock.now_ns(), wall_ns=clock.wall_ns())
+    point_current(paths)
+    return Supervisor(plan, paths, vitals, guardian_pid).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

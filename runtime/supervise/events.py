@@ -1,0 +1,80 @@
+"""Every lifecycle event has a code from one table, and goes as one JSON line to the run's `supervisor.log`."""
+
+from __future__ import annotations
+
+import json
+import os
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from cardan.runtime.clock import NS_PER_S, Clock
+
+
+class Code(Enum):
+    """Code, level, and text of each event; the text is filled with the event's fields."""
+
+    RUN_STARTING = ("run-starting", "info", "{nodes} nodes of {vehicle}, loaded in {loaded_ms:.0f} ms")
+    RUN_THREADS = (
+        "run-threads",
+        "warning",
+        "{threads} threads before the first fork, expected 1: set OMP_NUM_THREADS=1",
+    )
+    RUN_BEGAN = ("run-began", "info", "all nodes were told to go after {after_ms:.0f} ms")
+    RUN_STATE = ("run-state", "info", "the run is {state}")
+    RUN_CAUSE = ("run-cause", "error", "{cause}")
+    RUN_STOPPING = ("run-stopping", "info", "stopping: {reason}")
+    RUN_ENDED = ("run-ended", "info", "the run ended with exit code {exit_code} after {after_s:.1f} s")
+    RUN_GUARDIAN_LOST = ("run-guardian-lost", "warning", "the guardian of this run is dead; the supervisor sweeps")
+    NODE_START = ("node-start", "info", "start {starts}, process {pid}, by {process}")
+    NODE_START_FAILED = ("node-start-failed", "error", "could not make a process: {error}")
+    NODE_READY = ("node-ready", "info", "ready after {after_ms:.1f} ms")
+    NODE_LATE = ("node-late", "error", "not ready {limit_s:g} s after its start; killed")
+    NODE_HUNG = ("node-hung", "error", "no sign of life for {silent_ms:.0f} ms (limit {limit_ms:.0f}); killed")
+    NODE_CLOSING_LATE = ("node-closing-late", "error", "still closing {limit_s:g} s after its last step; killed")
+    NODE_EXIT = ("node-exit", "info", "ended: {how}")
+    NODE_CRASH = ("node-crash", "error", "ended: {how}")
+    NODE_RESTART = (
+        "node-restart",
+        "info",
+        "restart {restarts} of {max_restarts} in {window_s:g} s, in {delay_ms:.0f} ms",
+    )
+    NODE_GAVE_UP = ("node-gave-up", "error", "{why}")
+    NODE_FINISHED = ("node-finished", "info", "finished")
+    NODE_STOP = ("node-stop", "info", "asked to stop")
+    NODE_KILL = ("node-kill", "warning", "did not stop within {limit_s:g} s; killed")
+    NODE_UNKILLABLE = ("node-unkillable", "error", "still there {after_s:g} s after SIGKILL: is a device driver stuck?")
+
+    def __init__(self, code: str, level: str, text: str) -> None:
+        self.code = code
+        self.level = level
+        self.text = text
+
+
+class EventLog:
+    """Appends events to a file. A full disk loses lines and stops nothing: `lost` counts them."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._clock = clock
+        self.lost = 0
+
+    def write(self, code: Code, node: str = "", **fields: Any) -> None:
+        """One event, of the whole run or of a node."""
+        line = {
+            "t_ns": self._clock.now_ns(),
+            "wall_s": round(self._clock.wall_ns() / NS_PER_S, 6),
+            "level": code.level,
+            "code": code.code,
+            "node": node,
+            "text": code.text.format(**fields),
+            **fields,
+        }
+        try:
+            os.write(self._descriptor, json.dumps(line).encode() + b"\n")
+        except OSError:
+            self.lost += 1
+
+    def close(self) -> None:
+        os.close(self._descriptor)

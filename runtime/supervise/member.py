@@ -1,0 +1,168 @@
+"""One node under supervision: its state machine, its process, its block in the vitals, and its hang watch."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Any
+
+from cardan.runtime.clock import Clock
+from cardan.runtime.plan import NodePlan, Plan
+from cardan.runtime.run import RunPaths
+from cardan.runtime.supervise.child import Action, Child, Ending, Happening, Rules
+from cardan.runtime.supervise.events import Code, EventLog
+from cardan.runtime.supervise.hang import HangWatch, Steps
+from cardan.runtime.supervise.sources import Sources
+from cardan.runtime.supervise.spawn import NodeProcessHandle, start_node
+from cardan.runtime.supervise.verdict import Standing
+from cardan.runtime.vitals import NodeState, NodeVitals
+
+READY = b"1"
+NO_PROCESS = 71
+"""Exit code of a start for which the kernel gave no process (EX_OSERR of sysexits.h)."""
+
+
+class Member:
+    """Carries out what the node's state machine decides, and tells it what happens to the process."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        node: NodePlan,
+        paths: RunPaths,
+        vitals: NodeVitals,
+        clock: Clock,
+        log: EventLog,
+        sources: Sources,
+    ) -> None:
+        self._plan = plan
+        self._node = node
+        self._paths = paths
+        self._vitals = vitals
+        self._clock = clock
+        self._log = log
+        self._sources = sources
+        self._handle: NodeProcessHandle | None = None
+        self._watch: HangWatch | None = None
+        self.child = Child(Rules.of(node), random.random, self._note)
+
+    @property
+    def name(self) -> str:
+        return self._node.name
+
+    @property
+    def standing(self) -> Standing:
+        """Where it stands, for the verdict on the run."""
+        return Standing(self.child.state, self.child.starts > 1 or self.child.crashes > 0)
+
+    @property
+    def cause(self) -> str:
+        """One line on why it failed: what, where, what it said itself, where to read on."""
+        fault = self._vitals.fault
+        said = f" ({fault[1]}: {fault[2]})" if fault else ""
+        role = "critical node" if self._node.critical else "node"
+        return (
+            f'{role} "{self.name}" failed: {self.child.why_failed}{said}; hint: see {self._paths.logs}/{self.name}.log'
+        )
+
+    def happen(self, what: Happening, **detail: Any) -> None:
+        """Tell the state machine, and do what it says."""
+        for action in self.child.happen(what, self._clock.now_ns(), **detail):
+            self._do(action)
+        self._publish()
+
+    def tick(self, now_ns: int) -> None:
+        """Let a deadline that has come have its effect."""
+        if self.child.due_ns is not None and now_ns >= self.child.due_ns:
+            self.happen(Happening.DUE)
+
+    def look(self, now_ns: int) -> None:
+        """Look for a sign of life in the vitals."""
+        watch = self._watch
+        if watch is None or self.child.state is not NodeState.RUNNING or not watch.is_hung(self._steps(), now_ns):
+            return
+        self._note(Code.NODE_HUNG, silent_ms=watch.silent_ns / 1e6, limit_ms=watch.limit_ns / 1e6)
+        self.happen(Happening.SILENT)
+
+    def kill(self) -> None:
+        """End its process now, whatever it is doing."""
+        if self._handle is not None:
+            self._handle.kill()
+
+    def _do(self, action: Action) -> None:
+        if action is Action.START:
+            self._start()
+        elif self._handle is None:
+            return
+        elif action is Action.GO:
+            self._watch = HangWatch(self._node, self._is_fifo(self._handle.pid), self._steps(), self._clock.now_ns())
+            self._handle.go()
+        elif action is Action.TERMINATE:
+            self._handle.terminate()
+        else:
+            self._handle.kill()
+
+    def _start(self) -> None:
+        words = self._vitals.words
+        words[NodeVitals.STARTS], words[NodeVitals.STARTED_NS] = self.child.starts, self._clock.now_ns()
+        try:
+            handle = start_node(self._plan, self._node, self._paths, self.child.starts)
+        except OSError as error:
+            self._note(Code.NODE_START_FAILED, error=str(error))
+            self.happen(Happening.EXITED, exit_code=NO_PROCESS)
+            return
+        self._handle = handle
+        words[NodeVitals.PID] = handle.pid
+        self._note(Code.NODE_START, starts=self.child.starts, pid=handle.pid, process=self._node.process)
+        self._sources.add(handle.pidfd, self._on_exit)
+        self._sources.add(handle.ready_fd, self._on_news)
+
+    def _on_news(self) -> None:
+        handle = self._handle
+        news = handle.read_news() if handle else None
+        if handle is None or news is None:
+            return
+        if not news:
+            self._sources.remove(handle.ready_fd)
+        for value in news:
+            self._take_news(bytes([value]))
+
+    def _take_news(self, news: bytes) -> None:
+        if news != READY:
+            self.happen(Happening.ENDING, ending=Ending(news))
+            return
+        words, now_ns = self._vitals.words, self._clock.now_ns()
+        words[NodeVitals.READY_NS] = now_ns
+        self._note(Code.NODE_READY, after_ms=(now_ns - words[NodeVitals.STARTED_NS]) / 1e6)
+        self.happen(Happening.READY)
+
+    def _on_exit(self) -> None:
+        self._on_news()
+        handle, self._handle, self._watch = self._handle, None, None
+        if handle is None:
+            return
+        self._sources.remove(handle.pidfd)
+        self._sources.remove(handle.ready_fd)
+        exit_code = handle.reap()
+        self._vitals.words[NodeVitals.PID] = 0
+        self._vitals.words[NodeVitals.EXIT_CODE] = exit_code
+        self.happen(Happening.EXITED, exit_code=exit_code)
+
+    def _publish(self) -> None:
+        words = self._vitals.words
+        words[NodeVitals.STATE] = self.child.state
+        words[NodeVitals.CRASHES], words[NodeVitals.HANGS] = self.child.crashes, self.child.hangs
+
+    def _steps(self) -> Steps:
+        words = self._vitals.words
+        return Steps(words[NodeVitals.STEPS], words[NodeVitals.STEP_START_NS], words[NodeVitals.STEP_END_NS])
+
+    def _is_fifo(self, pid: int) -> bool:
+        """Whether the node has the scheduler it asked for, as the kernel says."""
+        try:
+            return os.sched_getscheduler(pid) & ~os.SCHED_RESET_ON_FORK == os.SCHED_FIFO
+        except ProcessLookupError:
+            return False
+
+    def _note(self, code: Code, **fields: Any) -> None:
+        self._log.write(code, self.name, **fields)

@@ -1,0 +1,165 @@
+"""Make the process of one node, forked from this one or as a fresh interpreter, and hold on to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+
+from cardan.runtime.plan import NodePlan, Plan
+from cardan.runtime.run import RunPaths
+from cardan.runtime.supervise import kernel
+
+FIRST_FREE_FD = 3
+GO = b"1"
+SIGNALS_OF_SUPERVISOR = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+
+@dataclass(frozen=True)
+class NodeProcessHandle:
+    """A node's process: each leads its own session, so that what it starts ends with it."""
+
+    pid: int
+    pidfd: int
+    """Readable when the process has ended."""
+    ready_fd: int
+    """Non-blocking; gives what the node says about itself."""
+    go_fd: int
+
+    def go(self) -> None:
+        """Let the node step."""
+        with suppress(OSError):
+            os.write(self.go_fd, GO)
+
+    def terminate(self) -> None:
+        """Ask it to stop; wake it up if it was stopped by a signal."""
+        self._send(signal.SIGTERM)
+        self._send(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it and everything in its process group."""
+        self._send(signal.SIGKILL)
+        self._kill_group()
+
+    def read_news(self) -> bytes | None:
+        """What the node has said since the last call; empty at its end, None when there is nothing yet."""
+        try:
+            return os.read(self.ready_fd, 16)
+        except BlockingIOError:
+            return None
+
+    def reap(self) -> int:
+        """Take the exit code (negative: a signal) of the process that has ended, and end what is left of its group.
+
+        The group is killed before the wait, while its number cannot belong to anybody else.
+        """
+        self._kill_group()
+        _, status = os.waitpid(self.pid, 0)
+        for descriptor in (self.pidfd, self.ready_fd, self.go_fd):
+            os.close(descriptor)
+        return os.waitstatus_to_exitcode(status)
+
+    def _send(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+def start_node(plan: Plan, node: NodePlan, paths: RunPaths, starts: int) -> NodeProcessHandle:
+    """Start the process of `node`; OSError when the kernel refuses. Does not wait for it."""
+    ready_fd, child_ready_fd = os.pipe2(os.O_CLOEXEC)
+    child_go_fd, go_fd = os.pipe2(os.O_CLOEXEC)
+    try:
+        make = _spawn if node.process == "exec" else _fork
+        pid = make(plan, node, paths, starts, child_ready_fd, child_go_fd)
+        os.set_blocking(ready_fd, False)
+        return NodeProcessHandle(pid, os.pidfd_open(pid), ready_fd, go_fd)
+    except OSError:
+        os.close(ready_fd)
+        os.close(go_fd)
+        raise
+    finally:
+        os.close(child_ready_fd)
+        os.close(child_go_fd)
+
+
+def _spawn(plan: Plan, node: NodePlan, paths: RunPaths, starts: int, ready_fd: int, go_fd: int) -> int:
+    """A fresh interpreter, for what cannot be forked (CUDA, libraries with threads)."""
+    for descriptor in (ready_fd, go_fd):
+        os.set_inheritable(descriptor, True)
+    numbers = [str(number) for number in (starts, ready_fd, go_fd, os.getpid())]
+    command = [sys.executable, "-m", "cardan.runtime.node.process", str(paths.run_dir), str(paths.data_dir), node.name]
+    return os.posix_spawn(
+        sys.executable,
+        command + numbers,
+        os.environ,
+        file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
+        setsid=True,
+        setsigmask=[],
+        setsigdef=SIGNALS_OF_SUPERVISOR,
+    )
+
+
+def _fork(plan: Plan, node: NodePlan, paths: RunPaths, starts: int, ready_fd: int, go_fd: int) -> int:
+    """A copy of this preloaded process. Signals wait until the copy has its own handlers."""
+    supervisor_pid = os.getpid()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS_OF_SUPERVISOR)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _be_node(plan, node, paths, starts, ready_fd, go_fd, supervisor_pid)
+        return pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _be_node(
+    plan: Plan, node: NodePlan, paths: RunPaths, starts: int, ready_fd: int, go_fd: int, supervisor_pid: int
+) -> None:
+    """The life of the copy, up to its exit: never returns into the supervisor's code, whatever happens."""
+    exit_code = 1
+    try:
+        _leave_supervisor(node, paths, ready_fd, go_fd, supervisor_pid)
+        from cardan.runtime.node.process import run_node
+
+        exit_code = run_node(paths, node.name, starts, ready_fd, go_fd, plan)
+    except SystemExit as error:
+        exit_code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(exit_code & 0xFF)
+
+
+def _leave_supervisor(node: NodePlan, paths: RunPaths, ready_fd: int, go_fd: int, supervisor_pid: int) -> None:
+    """Give up everything that belongs to the supervisor: its death, session, descriptors, signals, name."""
+    if not kernel.signal_on_parent_death(supervisor_pid, signal.SIGKILL):
+        os._exit(1)
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    for number in SIGNALS_OF_SUPERVISOR:
+        signal.signal(number, signal.SIG_DFL)
+    _keep_only({ready_fd, go_fd})
+    kernel.show_as(f"cardan-{node.name}", f"cardan-node {node.name} {paths.run_id}")
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def _keep_only(kept: set[int]) -> None:
+    """Close every descriptor but the standard ones and `kept`; read nothing more from the terminal."""
+    first = FIRST_FREE_FD
+    for descriptor in sorted(kept):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
