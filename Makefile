@@ -10,8 +10,8 @@ BIN := $(VENV)/bin
 RUN_EXTRAS := can,ort,record,sim
 DEV_EXTRAS := $(RUN_EXTRAS),dev
 PACKAGES := runtime drivers engines firmware_bridge hw_profiles
-# Folders of scripts and tests that have Python in them: mypy refuses one that has none.
-SCRIPTS := $(foreach folder,tests examples benches,$(if $(shell find $(folder) -name '*.py' 2>/dev/null),$(folder)))
+# Each example and the benches are read as their user runs them: from inside their folder.
+SCRIPTS := $(sort $(patsubst %/,%,$(dir $(wildcard examples/*/*.py benches/*.py))))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -40,7 +40,12 @@ lint:
 types:
 	@echo "== types"
 	@$(BIN)/mypy -p cardan
-	@$(BIN)/mypy $(SCRIPTS)
+	@$(BIN)/mypy tests
+	@for folder in $(SCRIPTS); do \
+	    echo "$$folder"; \
+	    (cd "$$folder" && "$(abspath $(BIN))/mypy" --config-file "$(CURDIR)/pyproject.toml" \
+	        --cache-dir "$(CURDIR)/.mypy_cache/$$folder" .) || exit 1; \
+	done
 
 arrows:
 	@echo "== arrows between the folders"

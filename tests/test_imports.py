@@ -29,3 +29,9 @@ def modules_after_import(entry: str) -> set[str]:
 @pytest.mark.parametrize("entry", sorted(FORBIDDEN))
 def test_importing_an_entry_point_loads_no_heavy_library(entry: str) -> None:
     assert modules_after_import(entry) & FORBIDDEN[entry] == set()
+
+
+@pytest.mark.parametrize("name", ["cardan.firmware_bridge.envelope", "cardan.firmware_bridge.e2e"])
+def test_limits_and_checksums_import_nothing_of_ours(name: str) -> None:
+    ours = {module for module in modules_after_import(name) if module.split(".")[0] == "cardan"}
+    assert ours == {"cardan", "cardan.firmware_bridge", name}

@@ -6,6 +6,7 @@ import importlib
 import os
 import subprocess
 import sys
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,8 @@ def test_every_folder_with_modules_is_a_package(folder: str) -> None:
         if not (path.parent / "__init__.py").exists()
     )
     assert without == []
+
+
+@pytest.mark.parametrize("entry", entry_points(group="cardan.nodes"), ids=lambda entry: entry.name)
+def test_every_entry_point_leads_to_a_node(entry: EntryPoint) -> None:
+    assert issubclass(entry.load(), importlib.import_module("cardan.runtime.node").Node)
