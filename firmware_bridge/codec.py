@@ -1,0 +1,310 @@
+"""One bus message as packed tables: bytes to physical values and back, with its checksum and counter.
+
+A table row is (byte order, shift, mask, sign bit, scale, offset); decoding is one integer of the whole message and
+two operations a signal. Multiplexed messages and floating-point signals take a slower path with the same results.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+from cardan.firmware_bridge.e2e import Protection
+from cardan.runtime.errors import ConfigError, near_names
+
+FLOAT_FORMATS = {16: ">e", 32: ">f", 64: ">d"}
+"""struct format of a floating-point signal by its length in bits (IEEE 754)."""
+
+
+class CodecError(ConfigError):
+    """Values that the message cannot carry, or bytes that are not this message."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signal:
+    """Where one signal lies in the message, and what its raw value means."""
+
+    name: str
+    big_endian: bool
+    shift: int
+    """Of its least significant bit, in the integer that the whole message makes in its byte order."""
+    length: int
+    signed: bool = False
+    float_format: str = ""
+    """struct format of a floating-point signal; empty for an integer."""
+    scale: float = 1
+    offset: float = 0
+    minimum: float = -math.inf
+    """Smallest physical value that the DBC allows to send."""
+    maximum: float = math.inf
+    unit: str = ""
+    multiplexer: str = ""
+    """Name of the signal that tells whether this one is in the message; empty = always."""
+    multiplexer_values: frozenset[int] = frozenset()
+
+    @property
+    def mask(self) -> int:
+        return (1 << self.length) - 1
+
+    @property
+    def sign_bit(self) -> int:
+        """(raw ^ sign_bit) - sign_bit extends the sign; 0 leaves an unsigned value as it is."""
+        return 1 << (self.length - 1) if self.signed else 0
+
+    def to_physical(self, bits: int) -> float:
+        if self.float_format:
+            number: float = struct.unpack(self.float_format, bits.to_bytes(self.length // 8, "big"))[0]
+            return number * self.scale + self.offset
+        return ((bits ^ self.sign_bit) - self.sign_bit) * self.scale + self.offset
+
+    def to_raw(self, value: float) -> int:
+        """Nearest raw integer of a physical value; not for floating-point signals. May be out of range."""
+        if self.scale == 1:
+            return round(value - self.offset)
+        if isinstance(self.scale, int) and isinstance(self.offset, int):
+            whole, rest = divmod(value - self.offset, self.scale)
+            return round(whole) if rest == 0 else round((value - self.offset) / self.scale)
+        return round((value - self.offset) / self.scale)
+
+    def to_bits(self, value: float, message: str) -> int:
+        """Bits of a physical value; CodecError when it is no finite number or the signal cannot carry it."""
+        try:
+            if self.float_format and math.isfinite(value):
+                return int.from_bytes(struct.pack(self.float_format, (value - self.offset) / self.scale), "big")
+            raw = self.to_raw(value)
+        except (ValueError, OverflowError) as error:
+            raise self.refuse(value, message) from error
+        low, high = self.raw_range
+        if not low <= raw <= high:
+            raise self.refuse(value, message)
+        return raw & self.mask
+
+    def refuse(self, value: float, message: str) -> CodecError:
+        """The error that says what this signal can carry."""
+        if self.float_format:
+            return CodecError(f"{message}.{self.name} is {value}, expected a number that {self.length} bits can hold")
+        least, most = sorted(raw * self.scale + self.offset for raw in self.raw_range)
+        return CodecError(f"{message}.{self.name} is {value}, expected {least:g} to {most:g} {self.unit}".rstrip())
+
+    @property
+    def raw_range(self) -> tuple[int, int]:
+        """Least and greatest raw integer that the bits can hold."""
+        if self.signed:
+            return -self.sign_bit, self.sign_bit - 1
+        return 0, self.mask
+
+
+DecodeRow = tuple[str, bool, int, int, int, float, float]
+"""Name, big-endian, shift, mask, sign bit, scale, offset."""
+EncodeRow = tuple[str, bool, int, int, int, int, float, float]
+"""Name, big-endian, shift, mask, least raw, greatest raw, scale (0: use the signal's own conversion), offset."""
+
+
+class MessageCodec:
+    """Encoder and decoder of one message."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        frame_id: int,
+        length: int,
+        signals: Iterable[Signal],
+        extended: bool = False,
+        fd: bool = False,
+        period_s: float | None = None,
+        protection: Protection | None = None,
+        checksum_signal: str = "",
+        counter_signal: str = "",
+    ) -> None:
+        self.name = name
+        self.frame_id = frame_id
+        self.extended = extended
+        self.fd = fd
+        self.length = length
+        self.period_s = period_s
+        self.protection = protection
+        self.signals = {signal.name: signal for signal in signals}
+        self._filled = {checksum_signal, counter_signal} - {""}
+        self._counter = self.signals[counter_signal] if counter_signal else None
+        self._plain = not any(signal.float_format or signal.multiplexer for signal in self.signals.values())
+        self._decode_rows = [_decode_row(signal) for signal in self.signals.values()]
+        self._encode_rows = [_encode_row(signal) for signal in self.signals.values() if signal.name not in self._filled]
+
+    def signal(self, name: str) -> Signal:
+        """The signal called `name`; CodecError names the near ones."""
+        if name not in self.signals:
+            raise CodecError(f'message {self.name} has no signal "{name}"', hint=near_names(name, list(self.signals)))
+        return self.signals[name]
+
+    # ------------------------------------------------------------------------------------------------------- decoding
+
+    def decode(self, data: bytes) -> dict[str, float]:
+        """Physical values of the signals that `data` carries. `data` must have the message's length (see `fits`)."""
+        little, big = int.from_bytes(data, "little"), int.from_bytes(data, "big")
+        if not self._plain:
+            return self._decode_any(little, big)
+        values = {}
+        for name, big_endian, shift, mask, sign, scale, offset in self._decode_rows:
+            values[name] = ((((big if big_endian else little) >> shift & mask) ^ sign) - sign) * scale + offset
+        return values
+
+    def _decode_any(self, little: int, big: int) -> dict[str, float]:
+        values: dict[str, float] = {}
+        selectors: dict[str, int] = {}
+        for signal in self.signals.values():
+            if signal.multiplexer and selectors.get(signal.multiplexer) not in signal.multiplexer_values:
+                continue
+            bits = (big if signal.big_endian else little) >> signal.shift & signal.mask
+            selectors[signal.name] = bits
+            values[signal.name] = signal.to_physical(bits)
+        return values
+
+    def fits(self, data: bytes) -> bool:
+        """True when `data` is as long as the message."""
+        return len(data) == self.length
+
+    def intact(self, data: bytes) -> bool:
+        """True when length and checksum are right; a message without a checksum is intact when its length is."""
+        return len(data) == self.length and (self.protection is None or self.protection.matches(data))
+
+    @property
+    def modulus(self) -> int:
+        """The counter runs 0 .. modulus - 1; 0 when the message has none."""
+        if self.protection is not None and self.protection.modulus:
+            return self.protection.modulus
+        return self._counter.mask + 1 if self._counter is not None else 0
+
+    def counter(self, data: bytes) -> int:
+        """The counter in `data`; 0 when the message has none."""
+        if self.protection is not None and self.protection.modulus:
+            return self.protection.counter(data)
+        if self._counter is None:
+            return 0
+        whole = int.from_bytes(data, "big" if self._counter.big_endian else "little")
+        return whole >> self._counter.shift & self._counter.mask
+
+    # ------------------------------------------------------------------------------------------------------- encoding
+
+    def encode(self, values: Mapping[str, float], counter: int = 0) -> bytes:
+        """Bytes that carry `values`, then counter and checksum.
+
+        Every signal but counter and checksum must have a value (of a multiplexed message: every signal that the
+        selector asks for). CodecError for a missing or unknown name, or a value that the signal cannot carry.
+        """
+        little, big = self._pack_plain(values) if self._plain else self._pack_any(values)
+        if self._counter is not None:
+            bits = (counter & self._counter.mask) << self._counter.shift
+            little, big = (little, big | bits) if self._counter.big_endian else (little | bits, big)
+        data = little.to_bytes(self.length, "little")
+        if big:
+            data = (little | int.from_bytes(big.to_bytes(self.length, "big"), "little")).to_bytes(self.length, "little")
+        if self.protection is None:
+            return data
+        protected = bytearray(data)
+        self.protection.protect(protected, counter)
+        return bytes(protected)
+
+    def _pack_plain(self, values: Mapping[str, float]) -> tuple[int, int]:
+        if len(values) != len(self._encode_rows):
+            self._refuse_names(values)
+        little = big = 0
+        try:
+            for name, big_endian, shift, mask, least, most, scale, offset in self._encode_rows:
+                value = values[name]
+                raw = round((value - offset) / scale) if scale else self.signals[name].to_raw(value)
+                if not least <= raw <= most:
+                    raise self.signals[name].refuse(value, self.name)
+                if big_endian:
+                    big |= (raw & mask) << shift
+                else:
+                    little |= (raw & mask) << shift
+        except KeyError:
+            self._refuse_names(values)
+        except (ValueError, OverflowError) as error:
+            raise self.signals[name].refuse(value, self.name) from error
+        return little, big
+
+    def _pack_any(self, values: Mapping[str, float]) -> tuple[int, int]:
+        little = big = used = 0
+        selectors: dict[str, int] = {}
+        for signal in self.signals.values():
+            absent = signal.multiplexer and selectors.get(signal.multiplexer) not in signal.multiplexer_values
+            if absent or signal.name in self._filled:
+                continue
+            if signal.name not in values:
+                raise CodecError(f"no value for {self.name}.{signal.name}")
+            used += 1
+            bits = selectors[signal.name] = signal.to_bits(values[signal.name], self.name)
+            if signal.big_endian:
+                big |= bits << signal.shift
+            else:
+                little |= bits << signal.shift
+        if used != len(values):
+            self._refuse_names(values)
+        return little, big
+
+    def _refuse_names(self, values: Mapping[str, float]) -> NoReturn:
+        for name in values:
+            self.signal(name)
+        for name in self.signals:
+            if self._plain and name not in values and name not in self._filled:
+                raise CodecError(f"no value for {self.name}.{name}")
+        raise CodecError(f"message {self.name}: a value belongs to a signal that is filled in, or left out here")
+
+    def snap(self, name: str, value: float, low: float, high: float) -> float:
+        """The value nearest to `value` that the signal can carry inside `low` to `high` (and the DBC's own range).
+
+        CodecError when there is none. What comes back decodes to exactly itself.
+        """
+        signal = self.signal(name)
+        low, high = max(low, signal.minimum), min(high, signal.maximum)
+        if not (math.isfinite(value) and low <= high):
+            raise CodecError(f"{self.name}.{name}: no value from {low:g} to {high:g} near {value:g}")
+        if signal.float_format:
+            physical = self._snap_float(signal, min(max(value, low), high))
+        else:
+            physical = self._nearest_raw(signal, value, low, high) * signal.scale + signal.offset
+        if not low <= physical <= high:
+            raise CodecError(f"{self.name}.{name} has no step from {low:.9g} to {high:.9g}")
+        return physical
+
+    def _nearest_raw(self, signal: Signal, value: float, low: float, high: float) -> int:
+        least, most = signal.raw_range
+        raw = min(max(signal.to_raw(min(max(value, low), high)), least), most)
+        upwards = 1 if signal.scale > 0 else -1
+        physical = raw * signal.scale + signal.offset
+        if physical > high:
+            raw -= upwards
+        elif physical < low:
+            raw += upwards
+        return min(max(raw, least), most)
+
+    def _snap_float(self, signal: Signal, value: float) -> float:
+        """What the float signal makes of `value`, on the side of it where rounding does not add to it."""
+        rounded = signal.to_physical(signal.to_bits(value, self.name))
+        if abs(rounded) <= abs(value):
+            return rounded
+        return signal.to_physical(signal.to_bits(value - 2 * (rounded - value), self.name))
+
+
+def _decode_row(signal: Signal) -> DecodeRow:
+    return (
+        signal.name,
+        signal.big_endian,
+        signal.shift,
+        signal.mask,
+        signal.sign_bit,
+        signal.scale,
+        signal.offset,
+    )
+
+
+def _encode_row(signal: Signal) -> EncodeRow:
+    # Whole factors other than 1 need the exact conversion for 64-bit integers.
+    exact = isinstance(signal.scale, int) and isinstance(signal.offset, int)
+    scale = 0 if exact else signal.scale
+    return (signal.name, signal.big_endian, signal.shift, signal.mask, *signal.raw_range, scale, signal.offset)
