@@ -1,0 +1,70 @@
+"""`cardan`: finds the command, runs it, and turns every error into a line, a hint and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cardan.runtime.cli.exits import Exit, exit_of
+from cardan.runtime.errors import CardanError
+
+MODULES = {
+    "up": "cardan.runtime.cli.up",
+    "check": "cardan.runtime.cli.check",
+    "status": "cardan.runtime.cli.status",
+    "topic list": "cardan.runtime.cli.topic_list",
+    "topic hz": "cardan.runtime.cli.topic_hz",
+    "topic echo": "cardan.runtime.cli.topic_echo",
+    "version": "cardan.runtime.cli.version",
+}
+"""Each module has `run(arguments) -> int` and is imported only for its command."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the exit code. Never raises, never shows a traceback."""
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        return _run(words)
+    except CardanError as error:
+        _say(str(error))
+        return int(exit_of(error))
+    except KeyboardInterrupt:
+        return int(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        _close_stdout()
+        return int(Exit.HEALTHY)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(Exit.HEALTHY)
+    except Exception as error:
+        from cardan.runtime.cli.crash import describe_crash
+
+        _say(describe_crash(error, words))
+        return int(Exit.FINDING)
+
+
+def _run(words: list[str]) -> int:
+    from importlib import import_module
+
+    from cardan.runtime.cli.parser import parse
+
+    arguments = parse(words)
+    code = int(import_module(MODULES[arguments.command]).run(arguments))
+    sys.stdout.flush()
+    return code
+
+
+def _say(text: str) -> None:
+    from cardan.runtime.cli.lines import Line, paint, wants_colour
+
+    first, *rest = text.splitlines() or [""]
+    colour = wants_colour(sys.stderr)
+    print(paint(Line(first, "bad"), colour=colour), *rest, sep="\n", file=sys.stderr)
+
+
+def _close_stdout() -> None:
+    """The reader of our output has gone (`| head`): nothing more to say to it, also at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

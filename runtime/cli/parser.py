@@ -1,0 +1,201 @@
+"""The grammar of the command line, and nothing that takes time to import."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from cardan.runtime.cli.exits import UsageError
+from cardan.runtime.errors import near_names
+
+COMMANDS = ("up", "check", "status", "topic", "version")
+TOPIC_COMMANDS = ("list", "hz", "echo")
+EXIT_CODES = "exit codes: 0 healthy, 1 finding, 2 usage, 3 cannot reach or no data, 4 refused, 5 interrupted"
+DATA_DIR_HELP = "folder of recordings and logs (default: $CARDAN_DATA_DIR, the profile's, ~/.local/share/cardan)"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are ours: one line and a hint."""
+
+    def __init__(self, prog: str, **settings: object) -> None:
+        super().__init__(prog=prog, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+        self.description = str(settings.get("description", ""))
+        self.epilog = str(settings.get("epilog", ""))
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: {message}", hint=f"`{self.prog} --help`")
+
+    def options(self) -> list[str]:
+        """Every option that this command knows."""
+        return [option for action in self._actions for option in action.option_strings]
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """The command in `words`; UsageError names what is unknown and what is near it.
+
+    `command` is the command with its noun: `up`, `topic list`. SystemExit(0) after --help and --version.
+    """
+    if not words or words[0] in ("-h", "--help"):
+        overview().print_help()
+        raise SystemExit(0)
+    if words[0] == "--version":
+        return argparse.Namespace(command="version", json=False)
+    command, rest = _command(words)
+    parser = parser_of(command)
+    arguments, unknown = parser.parse_known_args(rest)
+    if unknown:
+        raise _unknown_word(parser, unknown[0])
+    arguments.command = command
+    return arguments
+
+
+def _command(words: list[str]) -> tuple[str, list[str]]:
+    _known(words[0], COMMANDS, "cardan")
+    if words[0] != "topic":
+        return words[0], words[1:]
+    if len(words) == 1 or words[1] in ("-h", "--help"):
+        topic_overview().print_help()
+        raise SystemExit(0)
+    _known(words[1], TOPIC_COMMANDS, "cardan topic")
+    return f"topic {words[1]}", words[2:]
+
+
+def _known(word: str, known: tuple[str, ...], prog: str) -> None:
+    if word not in known:
+        what = "option" if word.startswith("-") else "command"
+        raise UsageError(f'{prog}: no {what} "{word}"', hint=near_names(word, list(known)))
+
+
+def _unknown_word(parser: Parser, word: str) -> UsageError:
+    if word.startswith("-"):
+        name = word.split("=", maxsplit=1)[0]
+        return UsageError(f'{parser.prog}: no option "{name}"', hint=near_names(name, parser.options()))
+    return UsageError(f'{parser.prog}: "{word}" is one word too many', hint=f"`{parser.prog} --help`")
+
+
+def overview() -> Parser:
+    """`cardan --help`."""
+    rows = "\n".join(f"  {prog:<12} {text}" for prog, text in SHORT.items())
+    parser = Parser(
+        "cardan",
+        description=f"The runtime that is flashed onto a vehicle computer.\n\ncommands:\n{rows}",
+        epilog=f"`cardan COMMAND --help` says more.\n{EXIT_CODES}",
+    )
+    parser.usage = "cardan COMMAND [OPTIONS]"
+    parser.add_argument("--version", action="store_true", help="show the version and exit")
+    return parser
+
+
+def topic_overview() -> Parser:
+    """`cardan topic --help`."""
+    rows = "\n".join(f"  {name:<6} {SHORT[f'topic {name}']}" for name in TOPIC_COMMANDS)
+    parser = Parser("cardan topic", description=f"Look at the topics of a run.\n\ncommands:\n{rows}")
+    parser.usage = "cardan topic COMMAND [OPTIONS]"
+    return parser
+
+
+SHORT = {
+    "up": "run a vehicle: the reference vehicle in simulation, or a manifest",
+    "check": "check a manifest against a profile, without starting anything",
+    "status": "what runs now, or how the last run ended",
+    "topic list": "every topic with its type, rate and losses",
+    "topic hz": "measure how often topics are published",
+    "topic echo": "print the messages of a topic",
+    "version": "show the versions that a bug report needs",
+}
+
+
+def parser_of(command: str) -> Parser:
+    """The parser of one command."""
+    parser = Parser(f"cardan {command}", description=DESCRIPTIONS.get(command, SHORT[command]), epilog=EXIT_CODES)
+    ADD[command](parser)
+    return parser
+
+
+def _add_json(parser: Parser, form: str) -> None:
+    parser.add_argument("--json", action="store_true", help=f"print {form} on stdout")
+
+
+def _add_manifest(parser: Parser) -> None:
+    parser.add_argument("manifest", nargs="?", metavar="MANIFEST|DIR", help="default: the reference vehicle")
+    parser.add_argument("--profile", metavar="NAME|FILE", help="hardware profile (default: the one the manifest names)")
+
+
+def _add_up(parser: Parser) -> None:
+    _add_manifest(parser)
+    parser.add_argument("--for", dest="duration", metavar="TIME", help="end after 500ms, 30s, 2m, 1.5h")
+    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+    _add_json(parser, "the summary as one JSON document")
+
+
+def _add_check(parser: Parser) -> None:
+    _add_manifest(parser)
+    _add_json(parser, "the findings, or the graph, as one JSON document")
+
+
+def _add_status(parser: Parser) -> None:
+    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+    _add_json(parser, "one JSON document")
+
+
+def _add_topic_list(parser: Parser) -> None:
+    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+    _add_json(parser, "one JSON document")
+
+
+def _add_limits(parser: Parser, default: str) -> None:
+    parser.add_argument("--for", dest="duration", metavar="TIME", help=f"end after 500ms, 30s, 2m{default}")
+    parser.add_argument("--count", metavar="N", help="end after N messages of each topic")
+
+
+def _add_topic_hz(parser: Parser) -> None:
+    parser.add_argument("topics", nargs="*", metavar="TOPIC", help="`node/output` (default: all)")
+    _add_limits(parser, " (default: 3s)")
+    _add_json(parser, "one JSON document")
+
+
+def _add_topic_echo(parser: Parser) -> None:
+    parser.add_argument("topics", nargs=1, metavar="TOPIC", help="`node/output`")
+    _add_limits(parser, " (default: until Ctrl-C)")
+    _add_json(parser, "JSON Lines, one object a message")
+
+
+def _add_version(parser: Parser) -> None:
+    _add_json(parser, "one JSON document")
+
+
+ADD = {
+    "up": _add_up,
+    "check": _add_check,
+    "status": _add_status,
+    "topic list": _add_topic_list,
+    "topic hz": _add_topic_hz,
+    "topic echo": _add_topic_echo,
+    "version": _add_version,
+}
+
+DESCRIPTIONS = {
+    "up": """\
+Run a vehicle and show what it does; end with a summary on stdout.
+
+Without a manifest the reference vehicle drives in simulation. Ctrl-C ends the run in order, a second one at once.
+The JSON document: schema, verdict ("ok" or the first cause), duration_s, armed_after_s, nodes (starts, steps,
+overruns, missed, jitter_ms), photon_to_can_ms, published, lost, safe_stops, lane_error_m, recording, synced,
+frames_carried, checksum_failures; null where the manifest has no such thing.
+
+examples:
+  cardan up --for 30s
+  cardan up examples/rav4_minute --json > summary.json""",
+    "check": """\
+Check a manifest against a hardware profile: print every finding as `file:line: path: what`, or the graph.""",
+    "status": """\
+The verdict and one screen of the run that is active, else of the last one.
+
+Reads shared memory only: works while the run hangs, and after it has ended.""",
+    "topic list": """\
+Every topic with its type, rate, age and losses, read from shared memory: the publishers do not notice.""",
+    "topic hz": """\
+Measure how often topics are published, from counters in shared memory: the publishers do not notice.""",
+    "topic echo": """\
+Subscribe to a topic and print its messages, also those of types that are not installed here.""",
+}

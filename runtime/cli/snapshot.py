@@ -1,0 +1,166 @@
+"""A snapshot: the vitals page of a run copied at one moment, so that everything shown is decided in pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cardan.runtime.errors import RunError
+from cardan.runtime.histogram import percentile
+from cardan.runtime.plan import NodePlan, Plan
+from cardan.runtime.vitals import NodeState, NodeVitals, RunState, SeriesKind, SeriesPlan, SeriesVitals, Vitals
+
+MICRO = 1e-6
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A histogram of integers with its true maximum."""
+
+    counts: list[int]
+    maximum: int
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts)
+
+    def at(self, fraction: float) -> float:
+        """Percentile, never above the maximum that was measured."""
+        return min(percentile(self.counts, fraction), float(self.maximum))
+
+
+@dataclass(frozen=True)
+class SeriesShot:
+    """One input topic, output or metric."""
+
+    plan: SeriesPlan
+    count: int
+    lost: int
+    overtaken: int
+    dropped: int
+    last_ns: int
+    sum: int
+    bytes: int
+    spread: Spread
+    """Of ages in nanoseconds, or of a metric's values in millionths of its unit."""
+
+
+@dataclass(frozen=True)
+class NodeShot:
+    """One node."""
+
+    plan: NodePlan
+    state: NodeState
+    pid: int
+    starts: int
+    started_ns: int
+    ready_ns: int
+    exit_code: int
+    crashes: int
+    hangs: int
+    steps: int
+    step_end_ns: int
+    overruns: int
+    missed: int
+    lateness: Spread
+    step_time: Spread
+    fault: tuple[int, str, str] | None
+    """Time, code and text of the first fault that the node reported about itself."""
+    series: list[SeriesShot]
+
+    def of_kind(self, kind: SeriesKind) -> list[SeriesShot]:
+        """Its inputs, outputs or metrics."""
+        return [series for series in self.series if series.plan.kind == kind]
+
+    @property
+    def restarts(self) -> int:
+        return max(0, self.starts - 1)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One run at one moment (`taken_ns`, monotonic)."""
+
+    taken_ns: int
+    started_ns: int
+    started_wall_ns: int
+    supervisor_pid: int
+    state: RunState
+    heartbeat_ns: int
+    cause_ns: int
+    cause: str
+    nodes: list[NodeShot]
+
+    @property
+    def ended(self) -> bool:
+        return self.state in (RunState.STOPPED, RunState.FAILED)
+
+    def metric(self, name: str) -> list[SeriesShot]:
+        """Every node's metric of that name."""
+        return [series for node in self.nodes for series in node.of_kind(SeriesKind.METRIC) if series.plan.name == name]
+
+    def outputs(self) -> list[tuple[NodeShot, SeriesShot]]:
+        """Every topic with its publisher, in plan order."""
+        return [(node, series) for node in self.nodes for series in node.of_kind(SeriesKind.OUTPUT)]
+
+    def readers(self, topic: str) -> list[SeriesShot]:
+        """Every input that reads `topic`."""
+        return [
+            series for node in self.nodes for series in node.of_kind(SeriesKind.INPUT) if series.plan.topic == topic
+        ]
+
+
+def take_snapshot(plan: Plan, vitals: Vitals, now_ns: int) -> Snapshot:
+    """Copy the page; RunError when it holds a state that no release has written."""
+    words = vitals.words
+    try:
+        return Snapshot(
+            taken_ns=now_ns,
+            started_ns=words[Vitals.STARTED_NS],
+            started_wall_ns=words[Vitals.STARTED_WALL_NS],
+            supervisor_pid=words[Vitals.SUPERVISOR_PID],
+            state=vitals.run_state,
+            heartbeat_ns=words[Vitals.HEARTBEAT_NS],
+            cause_ns=words[Vitals.CAUSE_NS],
+            cause=vitals.cause,
+            nodes=[_node(node, vitals.nodes[node.name]) for node in plan.nodes],
+        )
+    except ValueError as error:
+        raise RunError(f"the vitals of this run are damaged: {error}", hint="start a new one: `cardan up`") from None
+
+
+def _node(plan: NodePlan, vitals: NodeVitals) -> NodeShot:
+    words = vitals.words
+    return NodeShot(
+        plan=plan,
+        state=vitals.state,
+        pid=words[NodeVitals.PID],
+        starts=words[NodeVitals.STARTS],
+        started_ns=words[NodeVitals.STARTED_NS],
+        ready_ns=words[NodeVitals.READY_NS],
+        exit_code=words[NodeVitals.EXIT_CODE],
+        crashes=words[NodeVitals.CRASHES],
+        hangs=words[NodeVitals.HANGS],
+        steps=words[NodeVitals.STEPS],
+        step_end_ns=words[NodeVitals.STEP_END_NS],
+        overruns=words[NodeVitals.OVERRUNS],
+        missed=words[NodeVitals.MISSED],
+        lateness=Spread(vitals.lateness.counts(), words[NodeVitals.WORST_LATENESS_NS]),
+        step_time=Spread(vitals.step_time.counts(), words[NodeVitals.WORST_STEP_NS]),
+        fault=vitals.fault,
+        series=[_series(plan, series) for plan, series in zip(vitals.plans, vitals.series, strict=True)],
+    )
+
+
+def _series(plan: SeriesPlan, vitals: SeriesVitals) -> SeriesShot:
+    words = vitals.words
+    return SeriesShot(
+        plan=plan,
+        count=words[SeriesVitals.COUNT],
+        lost=words[SeriesVitals.LOST],
+        overtaken=words[SeriesVitals.OVERTAKEN],
+        dropped=words[SeriesVitals.DROPPED],
+        last_ns=words[SeriesVitals.LAST_NS],
+        sum=words[SeriesVitals.SUM],
+        bytes=words[SeriesVitals.BYTES],
+        spread=Spread(vitals.histogram.counts(), words[SeriesVitals.MAX]),
+    )

@@ -1,0 +1,110 @@
+"""`cardan status`: the verdict and one screen, of the run that is active, else of the last one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+
+import msgspec
+
+from cardan.runtime.cli import units
+from cardan.runtime.cli.exits import Exit
+from cardan.runtime.cli.kept import recording_of, synced_of
+from cardan.runtime.cli.lines import Line, write_lines
+from cardan.runtime.cli.report import report
+from cardan.runtime.cli.runs import FoundRun, find_run, stamp
+from cardan.runtime.cli.screen import terminal_size
+from cardan.runtime.cli.snapshot import SeriesShot, Snapshot
+from cardan.runtime.cli.summary import OK, Summary, summarise
+from cardan.runtime.cli.view import Scene, headline, render, state_word
+from cardan.runtime.clock import Clock, MonotonicClock
+
+
+class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What `cardan status --json` prints."""
+
+    schema: int = 1
+    verdict: str
+    live: bool
+    run: str
+    vehicle: str
+    profile: str
+    state: str
+    started: str
+    """Wall time, ISO 8601."""
+    node_states: dict[str, str]
+    summary: Summary
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the status; 0 when the verdict is ok."""
+    clock = MonotonicClock()
+    found = find_run(arguments.data_dir)
+    shot = found.snapshot(clock)
+    summary = _summary(found, shot)
+    if arguments.json:
+        print(msgspec.json.encode(_document(found, shot, summary)).decode())
+    else:
+        write_lines(_screen(found, shot) if found.live else _last(found, shot, summary, clock), sys.stdout)
+    healthy = summary.verdict == OK and not (found.live and headline(shot)[1] == "bad")
+    return int(Exit.HEALTHY if healthy else Exit.FINDING)
+
+
+def at_start(shot: Snapshot) -> Snapshot:
+    """The snapshot as it was when nothing had happened: the difference to it gives means over the whole run."""
+    nodes = [replace(node, steps=0, series=[_unused(series) for series in node.series]) for node in shot.nodes]
+    return replace(shot, taken_ns=shot.started_ns, nodes=nodes)
+
+
+def _unused(series: SeriesShot) -> SeriesShot:
+    return replace(series, count=0, lost=0, overtaken=0, dropped=0, sum=0, bytes=0)
+
+
+def _summary(found: FoundRun, shot: Snapshot) -> Summary:
+    recording = recording_of(found.plan, found.data_dir, found.run_id)
+    return summarise(
+        found.plan,
+        shot,
+        trouble=found.trouble(shot),
+        recording=recording[0] if recording else None,
+        synced=synced_of(found.plan, found.data_dir),
+    )
+
+
+def _document(found: FoundRun, shot: Snapshot, summary: Summary) -> StatusDocument:
+    return StatusDocument(
+        verdict=summary.verdict,
+        live=found.live,
+        run=found.run_id,
+        vehicle=found.plan.name,
+        profile=found.plan.profile.name,
+        state=shot.state.name.lower(),
+        started=stamp(shot.started_wall_ns).isoformat(timespec="seconds"),
+        node_states={node.plan.name: state_word(node.state) for node in shot.nodes},
+        summary=summary,
+    )
+
+
+def _screen(found: FoundRun, shot: Snapshot) -> list[Line]:
+    columns, _ = terminal_size(sys.stdout)
+    recording = recording_of(found.plan, found.data_dir, found.run_id)
+    scene = Scene(
+        plan=found.plan,
+        now=shot,
+        before=at_start(shot),
+        recording=recording[0] if recording else "",
+        recording_bytes=recording[1] if recording else None,
+        note=f"run {found.run_id}, active; rates are means over the run",
+    )
+    title, verdict, *rest = render(scene, columns, rows=1000)
+    return [verdict, title, *rest]
+
+
+def _last(found: FoundRun, shot: Snapshot, summary: Summary, clock: Clock) -> list[Line]:
+    ended_wall_ns = shot.started_wall_ns + round(summary.duration_s * 1e9)
+    ago = units.age(max(0.0, (clock.wall_ns() - ended_wall_ns) / 1e9))
+    when = f"{stamp(ended_wall_ns):%Y-%m-%d %H:%M:%S} UTC"
+    label = Line(f"no run is active; this is the last one, it ended {ago} ago ({when})", "warning")
+    verdict, *rest = report(summary, found.title)
+    return [verdict, label, *rest]
