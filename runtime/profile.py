@@ -1,8 +1,27 @@
-"""The hardware profile: what the computer is (core groups, scheduling, CAN channels, storage)."""
+"""The hardware profile: what the computer is (core groups, scheduling, CAN channels, storage).
+
+Profiles are TOML files in `cardan.hw_profiles`, named by file name, or lie anywhere and are named by path.
+A core group or CAN channel has the same name in every profile of a fleet, so that one manifest fits all its computers.
+"""
 
 from __future__ import annotations
 
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
 import msgspec
+
+from cardan.runtime.errors import ProfileError, near_names
+from cardan.runtime.findings import Findings, report
+from cardan.runtime.toml_convert import convert_table
+from cardan.runtime.toml_document import read_document
+
+SCHEMA = 1
+"""Version of the keys below; a file says which one it was written for."""
+
+Positive = Annotated[int, msgspec.Meta(gt=0)]
+CoreNumber = Annotated[int, msgspec.Meta(ge=0, le=4095)]
 
 
 class CanChannelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -10,35 +29,37 @@ class CanChannelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
     name: str = ""
     """Filled in from the key of its table."""
-    interface: str = "udp_multicast"
+    interface: Annotated[str, msgspec.Meta(min_length=1)] = "udp_multicast"
     """python-can interface name."""
     channel: str = "239.74.163.2"
-    port: int = 0
+    """Device (`can0`), or multicast group of a bench bus."""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     """UDP port of a bench bus; 0 lets each run pick a free one."""
-    bitrate: int = 500_000
+    bitrate: Positive = 500_000
     fd: bool = False
 
 
 class RealtimeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Scheduling of real-time nodes."""
 
-    scheduler: str = "fifo-if-allowed"
+    scheduler: Literal["fifo-if-allowed", "fifo", "other"] = "fifo-if-allowed"
     """fifo (a difference is a fault), fifo-if-allowed, or other."""
-    priority: int = 50
+    priority: Annotated[int, msgspec.Meta(ge=1, le=99)] = 50
     memory_lock: bool = False
 
 
 class AcceleratorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What runs the engines."""
 
-    kind: str = "cpu"
+    kind: Literal["cpu"] = "cpu"
 
 
 class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where files that stay go, and how much they may take."""
 
     data_dir: str = ""
-    quota_bytes: int = 4_000_000_000
+    """Empty: the user's own data folder."""
+    quota_bytes: Positive = 4_000_000_000
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,9 +67,70 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     name: str
     description: str = ""
-    cores: dict[str, list[int] | str] = {}
+    cores: dict[str, Annotated[list[CoreNumber], msgspec.Meta(min_length=1)] | Literal["all"]] = {}
     """Core groups: CPU numbers, or "all"."""
     can: dict[str, CanChannelSettings] = {}
     realtime: RealtimeSettings = RealtimeSettings()
     accelerator: AcceleratorSettings = AcceleratorSettings()
     storage: StorageSettings = StorageSettings()
+
+
+def profile_names() -> list[str]:
+    """The profiles that are shipped with cardan."""
+    return sorted(item.name[: -len(".toml")] for item in files("cardan.hw_profiles").iterdir() if _is_toml(item.name))
+
+
+def _is_toml(name: str) -> bool:
+    return name.endswith(".toml")
+
+
+def find_profile(name: str, base: Path) -> Path:
+    """The file of the profile `name`: a shipped one, or a path (ends in .toml) that starts at the folder `base`."""
+    if _is_toml(name):
+        return _existing(base / Path(name).expanduser())
+    if name not in profile_names():
+        raise ProfileError(f'no profile "{name}"', hint=near_names(name, profile_names()))
+    return Path(str(files("cardan.hw_profiles").joinpath(f"{name}.toml")))
+
+
+def _existing(path: Path) -> Path:
+    if path.exists():
+        return path
+    beside = [item.name for item in path.parent.glob("*.toml")]
+    raise ProfileError(f"there is no profile file {path}", hint=near_names(path.name, beside))
+
+
+def read_profile(path: Path) -> tuple[Profile | None, Findings]:
+    """The profile in the file `path`, or what is wrong with it."""
+    document = read_document(path, str(path), "profile")
+    if document.findings and not document.data:
+        return None, document.findings
+    table = dict(document.data)
+    check_schema(table.pop("schema", None), document.findings)
+    profile = convert_table(table, Profile, (), document.findings)
+    for name in profile.can if profile is not None else ():
+        if "name" in table["can"][name]:
+            document.findings.add(("can", name, "name"), "is the name of its table", "remove it")
+    return (None if profile is None or document.findings else _with_channel_names(profile)), document.findings
+
+
+def _with_channel_names(profile: Profile) -> Profile:
+    """Write the key of each CAN channel into its settings."""
+    named = {name: msgspec.structs.replace(channel, name=name) for name, channel in profile.can.items()}
+    return msgspec.structs.replace(profile, can=named)
+
+
+def check_schema(schema: Any, findings: Findings) -> None:
+    """Record a file that was written for other keys than ours."""
+    if schema is None:
+        findings.add(("schema",), "is missing", f"write schema = {SCHEMA} as the first line")
+    elif schema != SCHEMA or isinstance(schema, bool):
+        findings.add(("schema",), f"{schema!r} is not a schema that this release reads", f"expected {SCHEMA}")
+
+
+def load_profile(name: str, base: Path = Path()) -> Profile:
+    """The profile `name` (shipped, or a path that starts at `base`); ProfileError lists what is wrong with it."""
+    profile, findings = read_profile(find_profile(name, base))
+    if profile is None:
+        raise ProfileError(report(findings.sorted()))
+    return profile

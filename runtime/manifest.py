@@ -1,0 +1,148 @@
+"""The manifest: what runs in this vehicle. Read from TOML field by field, so that every mistake is found at its place.
+
+A manifest is looked at twice: here for its shape alone, and in cardan.runtime.graph together with the node classes and
+the hardware profile. Parts that are wrong in themselves are left out of the second look, so one mistake is one finding.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from cardan.runtime.findings import Findings
+from cardan.runtime.limits import EnvelopeSignal, check_limits
+from cardan.runtime.profile import check_schema
+from cardan.runtime.toml_convert import convert_fields
+from cardan.runtime.toml_document import TomlDocument, read_document
+
+FILE_NAME = "vehicle.toml"
+"""The manifest of a folder."""
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+"""Names of nodes and vehicles: they become names of topics, sockets and files."""
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+RateHz = Annotated[float, msgspec.Meta(gt=0, le=10_000)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class NodeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[nodes.NAME]` table."""
+
+    use: Text
+    """Entry point of the group cardan.nodes, or `module:Class` beside the manifest."""
+    rate_hz: RateHz | None = None
+    """None: as the node class says."""
+    inputs: dict[str, str | list[str]] = {}
+    """Port -> topic `node/output`; for an input that takes many, a list of topics or patterns such as "*"."""
+    restart: Literal["always", "on-failure", "never"] = "on-failure"
+    critical: bool = False
+    core: str | None = None
+    """Core group of the profile; None: any core."""
+    process: Literal["fork", "exec"] = "fork"
+    realtime: bool = False
+    step_budget_ms: Positive | None = None
+    """Longest step; None: the whole period."""
+    max_restarts: Count = 10
+    window_s: Positive = 60.0
+    start_timeout_s: Positive = 10.0
+    stop_timeout_s: Positive = 2.0
+    channels: list[str] = []
+    """CAN channels of the profile that the node opens."""
+    config: dict[str, Any] = {}
+
+
+class _Header(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys of the whole file."""
+
+    name: Text
+    profile: Text = "bench"
+    stop_when: str | None = None
+    nodes: dict[str, NodeEntry] = {}
+    envelope: dict[str, EnvelopeSignal] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A manifest that could be read, without its unusable parts."""
+
+    path: Path
+    sha256: str
+    name: str
+    profile: str
+    stop_when: str | None
+    nodes: dict[str, NodeEntry]
+    """In the order of the file."""
+    broken_nodes: frozenset[str]
+    """Nodes with findings of their own: nothing is concluded from them."""
+    envelope: dict[str, dict[str, Any]]
+    """Limits as they stand in the file, for the bridge."""
+    findings: Findings = field(repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """Where a user's own nodes and relative paths start."""
+        return self.path.parent
+
+
+def find_manifest(given: str | None) -> Path:
+    """The manifest that a person named: a file, a folder with a vehicle.toml, or None for the reference vehicle."""
+    if given is None:
+        return Path(str(files("cardan.runtime.reference").joinpath(FILE_NAME)))
+    path = Path(given).expanduser()
+    return path / FILE_NAME if path.is_dir() else path
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read the manifest at `path`. Its `findings` are empty when its shape is right; never raises for its content."""
+    document = read_document(path, str(path), "manifest")
+    findings = document.findings
+    if findings and not document.data:
+        return _make(document, {}, {}, {})
+    table = dict(document.data)
+    check_schema(table.pop("schema", None), findings)
+    values = convert_fields(table, _Header, (), findings)
+    nodes = values.get("nodes") or {}
+    for name in nodes:
+        _check_name(name, ("nodes", name), findings)
+    if not nodes and not findings.touches(("nodes",)):
+        findings.add(("nodes",), "there is no node", 'add a table [nodes.NAME] with use = "..."')
+    if isinstance(values.get("name"), str):
+        _check_name(values["name"], ("name",), findings)
+    envelope = values.get("envelope") or {}
+    for name, limits in envelope.items():
+        if limits is not None:
+            check_limits(name, limits, ("envelope", name), findings)
+    return _make(document, values, nodes, envelope)
+
+
+def _make(
+    document: TomlDocument,
+    values: dict[str, Any],
+    nodes: dict[str, NodeEntry | None],
+    envelope: dict[str, EnvelopeSignal | None],
+) -> Manifest:
+    findings = document.findings
+    broken = {name for name, entry in nodes.items() if entry is None or findings.touches(("nodes", name))}
+    return Manifest(
+        path=document.path,
+        sha256=document.sha256,
+        name=values.get("name") or "unnamed",
+        profile=values.get("profile") or "bench",
+        stop_when=values.get("stop_when"),
+        nodes={name: entry for name, entry in nodes.items() if entry is not None and name not in broken},
+        broken_nodes=frozenset(broken),
+        envelope={name: document.data["envelope"][name] for name in envelope},
+        findings=findings,
+    )
+
+
+def _check_name(name: str, path: tuple[str, ...], findings: Findings) -> None:
+    if not NAME.fullmatch(name):
+        remedy = "use 1 to 32 lower-case letters, digits, _ and -, a letter first"
+        findings.add(path, f'"{name}" cannot be a name', remedy)
