@@ -105,7 +105,7 @@ def read_manifest(path: Path) -> Manifest:
     if findings and not document.data:
         return _make(document, {}, {}, {})
     table = dict(document.data)
-    check_schema(table.pop("schema", None), findings)
+    check_schema(table, findings)
     values = convert_fields(table, _Header, (), findings)
     nodes = values.get("nodes") or {}
     for name in nodes:

@@ -6,6 +6,7 @@ A core group or CAN channel has the same name in every profile of a fleet, so th
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -106,7 +107,7 @@ def read_profile(path: Path) -> tuple[Profile | None, Findings]:
     if document.findings and not document.data:
         return None, document.findings
     table = dict(document.data)
-    check_schema(table.pop("schema", None), document.findings)
+    check_schema(table, document.findings)
     profile = convert_table(table, Profile, (), document.findings)
     for name in profile.can if profile is not None else ():
         if "name" in table["can"][name]:
@@ -120,9 +121,14 @@ def _with_channel_names(profile: Profile) -> Profile:
     return msgspec.structs.replace(profile, can=named)
 
 
-def check_schema(schema: Any, findings: Findings) -> None:
-    """Record a file that was written for other keys than ours."""
-    if schema is None:
+def check_schema(table: dict[str, Any], findings: Findings) -> None:
+    """Take `schema` out of `table`; record a file that was written for other keys than ours."""
+    schema = table.pop("schema", None)
+    misspelt = get_close_matches("schema", table, n=1, cutoff=0.8)
+    if schema is None and misspelt:
+        findings.add((misspelt[0],), f'unknown key "{misspelt[0]}"', 'did you mean "schema"?')
+        del table[misspelt[0]]
+    elif schema is None:
         findings.add(("schema",), "is missing", f"write schema = {SCHEMA} as the first line")
     elif schema != SCHEMA or isinstance(schema, bool):
         findings.add(("schema",), f"{schema!r} is not a schema that this release reads", f"expected {SCHEMA}")
