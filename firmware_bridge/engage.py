@@ -110,6 +110,8 @@ class Engagement:
         self.cause = "start"
         """Of the newest transition."""
         self.history: deque[Transition] = deque(maxlen=self.HISTORY)
+        self.changes = 0
+        """Transitions so far, also those that the history has dropped."""
 
     @property
     def active(self) -> bool:
@@ -122,6 +124,7 @@ class Engagement:
             if event in events:
                 transition = Transition(now_ns, self.state, after, events[event])
                 self.history.append(transition)
+                self.changes += 1
                 self.state, self.entered_ns, self.cause = after, now_ns, transition.cause
                 return transition
         return None
