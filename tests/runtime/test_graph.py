@@ -17,6 +17,7 @@ from cardan.runtime.limits import envelope_hash
 from cardan.runtime.plan import Plan, read_plan, write_plan
 
 MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
+EXAMPLES = MANIFESTS.parent.parent / "examples"
 BROKEN = sorted(MANIFESTS.glob("[0-9][0-9]_*.toml"))
 WHOLE = MANIFESTS / "whole.toml"
 VALUES = (
@@ -75,6 +76,13 @@ def test_a_broken_manifest_gives_one_finding_with_file_line_and_remedy(manifest:
     assert expected.group(3) in str(finding)
     assert finding.what and finding.remedy
     assert "\n" not in str(finding)
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(path.parent for path in EXAMPLES.glob("*/vehicle.toml")), ids=lambda p: p.name
+)
+def test_every_example_is_in_order(folder: Path) -> None:
+    assert [str(finding) for finding in check(str(folder)).findings] == []
 
 
 def plan_of(folder: Path, text: str) -> Plan:
