@@ -10,6 +10,7 @@ import pytest
 from cardan.drivers.can.receiver import CanReceiverConfig
 from cardan.drivers.can.replay import CandumpReplayConfig, recording_path
 from cardan.runtime.errors import ConfigError
+from cardan.runtime.graph import check
 from cardan.runtime.manifest import read_manifest
 from cardan.runtime.profile import load_profile
 
@@ -39,3 +40,8 @@ def test_without_the_data_the_error_leads_to_the_readme(tmp_path: Path, monkeypa
     assert error.value.hint is not None
     assert "README" in error.value.hint
     assert "rav4_minute" in (EXAMPLE / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_whole_graph_has_no_findings() -> None:
+    assert check(str(EXAMPLE)).findings == []
