@@ -1,1 +1,1 @@
-"""The way to the cloud: a durable queue on disk, and what empties it."""
+"""From topics to the cloud: a durable queue on disk, and what empties it into a store."""

@@ -1,0 +1,49 @@
+"""Durable file operations: complete writes, replacement in one step, and folders that remember."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write every byte: the kernel may take fewer than it is given, above all when the disk is nearly full."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Make `path` hold `data` in one step: after a power cut it holds either the old content or the new."""
+    new = path.with_name(f".{path.name}.new")
+    write_and_sync(new, data)
+    os.replace(new, path)
+    sync_folder(path.parent)
+
+
+def write_and_sync(path: Path, data: bytes) -> None:
+    """Write a file and bring its content to the disk."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+    try:
+        write_all(descriptor, data)
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in `folder` to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder_durably(folder: Path) -> None:
+    """Make `folder` and what it lies in, so that a power cut does not forget it."""
+    if folder.is_dir():
+        return
+    make_folder_durably(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)

@@ -1,0 +1,320 @@
+"""The durable queue: what was acknowledged is delivered, kept, or reported as given up; never lost in silence.
+
+Records are appended to a segment file and acknowledged by `commit`, after one fdatasync for all of them. A segment is
+sealed at a size; sealed segments leave by `delivered`, or from the oldest end when the queue is full. Start-up reads
+names and the last segment only, so it does not depend on what waits. No bus, no clock, no threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cardan.runtime.errors import ConfigError
+from cardan.runtime.uplink.disk import make_folder_durably, sync_folder, write_all
+from cardan.runtime.uplink.folder import SegmentFile, listing, open_path, sealed_path
+from cardan.runtime.uplink.ledger import Ledger, ledger_of
+from cardan.runtime.uplink.lock import FolderLock
+from cardan.runtime.uplink.recovery import recover, set_aside
+from cardan.runtime.uplink.segment import (
+    Record,
+    RecordClass,
+    Segment,
+    SegmentHeader,
+    header_bytes,
+    read_segment,
+    record_bytes,
+)
+from cardan.runtime.uplink.state import MOST_RANGES, Eviction, with_eviction, write_state
+
+TOMBSTONE_TOPIC = "outbox/evicted"
+"""Topic of the records that tell the store which records were given up."""
+
+
+class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Sizes in bytes."""
+
+    max_bytes: int = 256 << 20
+    """For everything in the queue's folder; the oldest sealed segments go first."""
+    segment_bytes: int = 1 << 20
+    """A segment is sealed when it is larger."""
+
+
+class Queue:
+    """One log of records in one folder, between `open` and `close`. Not for two threads.
+
+    Errors of the disk (OSError) pass through; a commit that raises has acknowledged nothing.
+    vehicle, boot, stream: written into every segment, see SegmentHeader.
+    """
+
+    def __init__(self, folder: Path, *, vehicle: str, boot: str, stream: str, limits: QueueLimits) -> None:
+        if limits.max_bytes < 4 * limits.segment_bytes:
+            raise ConfigError(
+                f"a queue of {limits.max_bytes} bytes cannot hold four segments of {limits.segment_bytes} bytes",
+                hint="make max_bytes larger",
+            )
+        self.folder = folder
+        self._limits = limits
+        self._origin = (vehicle, boot, stream)
+        self._batch: list[Record] = []
+        self._tombstones = 0
+        self._sealed: deque[SegmentFile] = deque()
+        self._segment: _OpenSegment | None = None
+        self._lock: FolderLock | None = None
+
+    def open(self) -> None:
+        """Lock the folder and recover what an earlier process left. DeviceError when another process has it."""
+        make_folder_durably(self.folder)
+        self._lock = FolderLock(self.folder)
+        self._state = recover(self.folder)
+        found = listing(self.folder)
+        self._sealed.extend(found.sealed)
+        self._bytes = found.other_bytes + sum(segment.size for segment in found.sealed)
+        self._acknowledged = self._state.high
+        vehicle, boot, stream = self._origin
+        self._header = SegmentHeader(vehicle=vehicle, boot=boot, stream=stream, log=self._state.log)
+        self._header_bytes = header_bytes(self._header)
+
+    def close(self) -> None:
+        """Seal what is committed and give the folder back. What was appended but not committed is gone."""
+        if self._lock is None:
+            return
+        try:
+            self.seal()
+        finally:
+            self._lock.release()
+            self._lock = None
+
+    # ------------------------------------------------------------------------------------------------------ producers
+
+    def append(self, payload: bytes, *, kind: RecordClass, mono_ns: int, wall_ns: int) -> int:
+        """Take one record; returns its sequence number. Nothing is durable before `commit`.
+
+        payload: a JSON object, since a store gets JSON Lines. ValueError when it is longer than a segment.
+        """
+        if len(payload) > self._limits.segment_bytes:
+            raise ValueError(f"a record of {len(payload)} bytes is longer than a segment")
+        seq = self._acknowledged + len(self._batch) + 1
+        self._batch.append(Record(seq, mono_ns, wall_ns, kind, payload))
+        return seq
+
+    def commit(self) -> int:
+        """Make every appended record durable; returns the highest acknowledged sequence number."""
+        self._append_tombstones()
+        while self._batch:
+            count, data = self._next_piece()
+            self._make_room(len(data) + len(self._header_bytes))
+            self._write(data, self._batch[count - 1].seq)
+            del self._batch[:count]
+        self._tombstones_committed()
+        return self._acknowledged
+
+    def _write(self, data: bytes, last: int) -> None:
+        segment = self._segment or self._new_segment()
+        try:
+            segment.append(data, last)
+        except OSError:
+            self.seal()  # after a failed sync nobody knows what the disk holds: this file gets no more
+            raise
+        self._bytes += len(data)
+        self._acknowledged = last
+        if segment.size >= self._limits.segment_bytes:
+            self.seal()
+
+    def discard(self) -> int:
+        """Forget what was appended but not committed; returns how many records that were."""
+        count = len(self._batch) - self._tombstones
+        self._batch.clear()
+        self._tombstones = 0
+        return count
+
+    def _next_piece(self) -> tuple[int, bytes]:
+        """As many waiting records as fit into a segment."""
+        pieces: list[bytes] = []
+        size = 0
+        for record in self._batch:
+            pieces.append(record_bytes(record, self._header.log))
+            size += len(pieces[-1])
+            if size >= self._limits.segment_bytes:
+                break
+        return len(pieces), b"".join(pieces)
+
+    def _new_segment(self) -> _OpenSegment:
+        self._segment = _OpenSegment(self.folder, self._acknowledged, self._header_bytes)
+        self._bytes += self._segment.size
+        return self._segment
+
+    def seal(self) -> None:
+        """End the open segment, so that it can be delivered."""
+        segment, self._segment = self._segment, None
+        if segment is None:
+            return
+        sealed = segment.seal()
+        if sealed is None:
+            self._bytes -= segment.size
+        else:
+            self._sealed.append(sealed)
+
+    # ------------------------------------------------------------------------------------------------------- delivery
+
+    @property
+    def sealed(self) -> list[SegmentFile]:
+        """Complete segments that wait for delivery, oldest first."""
+        return list(self._sealed)
+
+    def read_or_none(self, file: SegmentFile) -> Segment | None:
+        """The records of a sealed segment; None when it was damaged: it is set aside, and what is whole of it waits."""
+        path = sealed_path(self.folder, file.first, file.last)
+        try:
+            segment = read_segment(path.read_bytes())
+        except FileNotFoundError:
+            self._remove([file], unknown=self._state.unknown + len(file))
+            return None
+        records = [record for record in segment.records if record.seq <= file.last]
+        if segment.header is not None and len(records) == len(file):
+            return msgspec.structs.replace(segment, records=records)
+        self._before_state()
+        self._state = set_aside(self.folder, self._state, path, file.range, segment)
+        self._list_again()
+        return None
+
+    def delivered(self, file: SegmentFile) -> None:
+        """The store has this segment for good: count it and remove it."""
+        self._remove([file], delivered=self._state.delivered + len(file))
+
+    def ledger(self) -> Ledger:
+        """The account as of now."""
+        pending = sum(len(file) for file in self._sealed)
+        pending += self._segment.records if self._segment is not None else 0
+        return ledger_of(self._state, self._acknowledged, pending)
+
+    @property
+    def bytes(self) -> int:
+        """Size of everything in the folder that grows: segments, and files that were set aside."""
+        return self._bytes
+
+    # ------------------------------------------------------------------------------------------------------- eviction
+
+    def _make_room(self, needed: int) -> None:
+        excess = self._bytes + needed - self._limits.max_bytes
+        while excess > 0 and self._sealed:
+            going = self._oldest_worth(excess)
+            freed = sum(file.size for file in going)
+            records = sum(len(file) for file in going)
+            eviction = Eviction(going[0].first, going[-1].last, records, freed)
+            untold = with_eviction(self._state.untold, eviction)
+            self._remove(going, evicted=self._state.evicted + records, untold=untold)
+            excess -= freed
+        if excess > 0:
+            self._remove_damaged(excess)
+
+    def _oldest_worth(self, size: int) -> list[SegmentFile]:
+        """The oldest segments that together have `size` bytes, but no more than fit into one state."""
+        going: list[SegmentFile] = []
+        for file in self._sealed:
+            going.append(file)
+            size -= file.size
+            if size <= 0 or len(going) == MOST_RANGES:
+                break
+        return going
+
+    def _remove(self, files: list[SegmentFile], **changes: Any) -> None:
+        """Write the new counts down, then remove: a kill in between is made good at the next start."""
+        self._before_state()
+        ranges = tuple(file.range for file in files)
+        state = msgspec.structs.replace(
+            self._state, removing=ranges, quarantining=(), high=self._acknowledged, **changes
+        )
+        self._state = write_state(self.folder, state)
+        for file in files:
+            sealed_path(self.folder, file.first, file.last).unlink(missing_ok=True)
+            self._sealed.remove(file)
+            self._bytes -= file.size
+
+    def _before_state(self) -> None:
+        """The state is about to forget earlier removals: they must be on the disk by then."""
+        sync_folder(self.folder)
+
+    def _remove_damaged(self, excess: int) -> None:
+        """Only files that were set aside are left: the oldest go, since the limit is a promise too."""
+        for path in listing(self.folder).damaged:
+            size = path.stat().st_size
+            path.unlink()
+            self._bytes -= size
+            excess -= size
+            if excess <= 0:
+                return
+
+    def _append_tombstones(self) -> None:
+        """Tell the store what was given up, in a record of the highest class."""
+        if not self._batch or self._tombstones:
+            return
+        newest = self._batch[-1]
+        for eviction in self._state.untold:
+            message = {"reason": "queue full", "evicted_total": self._state.evicted, **msgspec.structs.asdict(eviction)}
+            payload = msgspec.json.encode({"topic": TOMBSTONE_TOPIC, "message": message})
+            self.append(payload, kind=RecordClass.CRITICAL, mono_ns=newest.mono_ns, wall_ns=newest.wall_ns)
+            self._tombstones += 1
+
+    def _tombstones_committed(self) -> None:
+        """Forget what is told; a kill before the next state write tells it once more, which does no harm."""
+        if self._tombstones:
+            self._state = msgspec.structs.replace(self._state, untold=self._state.untold[self._tombstones :])
+            self._tombstones = 0
+
+    def _list_again(self) -> None:
+        found = listing(self.folder)
+        self._sealed = deque(found.sealed)
+        self._bytes = found.other_bytes + sum(file.size for file in found.sealed)
+
+
+class _OpenSegment:
+    """The segment that is being written. Everything up to `size` is on the disk."""
+
+    def __init__(self, folder: Path, acknowledged: int, header: bytes) -> None:
+        self._folder = folder
+        self._first = acknowledged + 1
+        self.last = acknowledged
+        self.size = 0
+        self._path = open_path(folder, self._first)
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        try:
+            self.append(header, acknowledged)
+            sync_folder(folder)
+        except OSError:
+            self.seal()
+            raise
+
+    @property
+    def records(self) -> int:
+        """How many records are in it."""
+        return self.last - self._first + 1
+
+    def append(self, data: bytes, last: int) -> None:
+        """Write and sync; on OSError the file is as before, as far as the disk still obeys."""
+        try:
+            write_all(self._descriptor, data)
+            os.fdatasync(self._descriptor)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self.size)
+            raise
+        self.size += len(data)
+        self.last = last
+
+    def seal(self) -> SegmentFile | None:
+        """Close and rename; None when there is no record in it and the file is gone."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        if not self.records:
+            self._path.unlink(missing_ok=True)
+            return None
+        os.replace(self._path, sealed_path(self._folder, self._first, self.last))
+        sync_folder(self._folder)
+        return SegmentFile(self._first, self.last, self.size)

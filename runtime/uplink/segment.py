@@ -1,0 +1,158 @@
+"""The bytes of the queue: segments of records, each with its own CRC, and what can be read of a damaged one.
+
+A segment is its header twice, then records in sequence order:
+
+    header   "CDNSEG01", u32 length, u32 CRC32, JSON (vehicle, boot, stream, log)
+    record   u32 marker, u32 payload length, u32 CRC32, u64 sequence, i64 monotonic ns, i64 wall ns, u8 class, payload
+
+All integers are little-endian. A record's CRC covers everything after it and starts from the CRC of the log's name,
+so that a record of another log never passes.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from enum import IntEnum
+
+import msgspec
+
+MAGIC = b"CDNSEG01"
+MARKER = b"\xc5\xadNR"
+MAX_PAYLOAD_BYTES = 1 << 20
+
+_HEADER = struct.Struct("<8sII")
+_FRONT = struct.Struct("<4sII")
+_BODY = struct.Struct("<QqqB")
+RECORD_BYTES = _FRONT.size + _BODY.size
+"""What a record takes beside its payload."""
+
+
+class RecordClass(IntEnum):
+    """How much a record matters: the lower, the more."""
+
+    CRITICAL = 0
+    EVENT = 1
+    TREND = 2
+    BULK = 3
+
+
+class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the records of a segment come from."""
+
+    vehicle: str
+    boot: str
+    """Identifier of the computer's boot: monotonic stamps are of this boot."""
+    stream: str
+    log: str
+    """Random identifier of this queue: (log, sequence) is unique for ever."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One record as it came in."""
+
+    seq: int
+    mono_ns: int
+    wall_ns: int
+    kind: RecordClass
+    payload: bytes
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """What could be read of a segment file."""
+
+    header: SegmentHeader | None
+    records: list[Record]
+    whole_bytes: int
+    """Up to where the file is whole when `damaged` is False: a torn end starts here."""
+    damaged: bool
+    """True when whole records stand behind something unreadable."""
+
+
+def header_bytes(header: SegmentHeader) -> bytes:
+    """What a segment file starts with."""
+    text = msgspec.json.encode(header)
+    return 2 * (_HEADER.pack(MAGIC, len(text), zlib.crc32(text)) + text)
+
+
+def record_bytes(record: Record, log: str) -> bytes:
+    """`record` as it is on disk. ValueError when its payload is too long."""
+    if len(record.payload) > MAX_PAYLOAD_BYTES:
+        raise ValueError(f"a record of {len(record.payload)} bytes is longer than {MAX_PAYLOAD_BYTES}")
+    body = _BODY.pack(record.seq, record.mono_ns, record.wall_ns, record.kind) + record.payload
+    return _FRONT.pack(MARKER, len(record.payload), zlib.crc32(body, _seed(log))) + body
+
+
+def read_segment(data: bytes) -> Segment:
+    """Everything whole in `data`; never raises."""
+    header, position = _read_header(data)
+    if header is None:
+        return Segment(None, [], 0, damaged=bool(data.strip(b"\0")))
+    records: list[Record] = []
+    seed, damaged, whole = _seed(header.log), False, position
+    while position < len(data):
+        record = _record_or_none(data, position, seed, records[-1].seq if records else 0)
+        if record is None:
+            position = data.find(MARKER, position + 1)
+            if position < 0:
+                break
+            continue
+        damaged = damaged or position != whole
+        position += RECORD_BYTES + len(record.payload)
+        whole = position
+        records.append(record)
+    return Segment(header, records, whole, damaged)
+
+
+def _read_header(data: bytes) -> tuple[SegmentHeader | None, int]:
+    """The first readable copy of the header, and where the records start."""
+    for start in (0, data.find(MAGIC, 1)):
+        header, end = _header_or_none(data, start)
+        if header is not None:
+            return header, 2 * (end - start)
+    return None, 0
+
+
+def _header_or_none(data: bytes, start: int) -> tuple[SegmentHeader | None, int]:
+    if start < 0 or len(data) < start + _HEADER.size:
+        return None, 0
+    magic, length, crc = _HEADER.unpack_from(data, start)
+    end = start + _HEADER.size + length
+    text = data[start + _HEADER.size : end]
+    if magic != MAGIC or len(text) != length or zlib.crc32(text) != crc:
+        return None, 0
+    try:
+        return msgspec.json.decode(text, type=SegmentHeader), end
+    except msgspec.MsgspecError:
+        return None, 0
+
+
+def _record_or_none(data: bytes, position: int, seed: int, last_seq: int) -> Record | None:
+    start = position + _FRONT.size
+    if start + _BODY.size > len(data):
+        return None
+    marker, length, crc = _FRONT.unpack_from(data, position)
+    end = start + _BODY.size + length
+    if marker != MARKER or length > MAX_PAYLOAD_BYTES or end > len(data):
+        return None
+    if zlib.crc32(memoryview(data)[start:end], seed) != crc:
+        return None
+    seq, mono_ns, wall_ns, kind = _BODY.unpack_from(data, start)
+    if seq <= last_seq:
+        return None
+    return Record(seq, mono_ns, wall_ns, RecordClass(min(kind, RecordClass.BULK)), data[start + _BODY.size : end])
+
+
+def _seed(log: str) -> int:
+    return zlib.crc32(log.encode())
+
+
+def contiguous(records: list[Record]) -> list[list[Record]]:
+    """`records` split where a sequence number is missing."""
+    runs: list[list[Record]] = []
+    for record in records:
+        if runs and runs[-1][-1].seq + 1 == record.seq:
+            runs[-1].append(record)
+        else:
+            runs.append([record])
+    return runs

@@ -1,0 +1,192 @@
+"""SIGKILL, for real and at every system call: nothing acknowledged is lost, nothing arrives twice."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from cardan.runtime.uplink.folder import sealed_path
+from cardan.runtime.uplink.ledger import read_ledger_or_none
+from cardan.runtime.uplink.queue import Queue, QueueLimits
+from cardan.runtime.uplink.segment import RecordClass
+from cardan.runtime.uplink.store import FolderStore
+from cardan.runtime.uplink.sync import Sync
+
+KILLS = 40
+
+PROCESS = """
+import os, random, signal, sys, time
+from pathlib import Path
+from cardan.runtime.uplink.queue import Queue, QueueLimits
+from cardan.runtime.uplink.segment import RecordClass
+from cardan.runtime.uplink.store import FolderStore
+from cardan.runtime.uplink.sync import Sync
+
+folder, kills = Path(sys.argv[1]), int(sys.argv[2])
+
+def work(turn, acknowledged):
+    random.seed(turn)
+    queue = Queue(folder / "queue", vehicle="v", boot="b", stream="s", limits=QueueLimits(segment_bytes=2048))
+    queue.open()
+    sync = Sync(queue, FolderStore(folder / "store"), random.Random(turn))
+    for number in range(100_000):
+        payload = b'{"turn":%d,"number":%d}' % (turn, number)
+        queue.append(payload, kind=RecordClass.TREND, mono_ns=1, wall_ns=10**18)
+        if number % 7 == 6:
+            queue.commit()
+            os.write(acknowledged, b"%d %d\\n" % (turn, number))
+        if random.random() < 0.05:
+            queue.seal()
+        if random.random() < 0.1:
+            sync.step(0)
+
+acknowledged = os.open(folder / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+chance = random.Random(7)
+for turn in range(kills):
+    child = os.fork()
+    if child == 0:
+        work(turn, acknowledged)
+    time.sleep(chance.uniform(0.001, 0.04))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+"""
+
+
+def finish(folder: Path) -> Queue:
+    """A process that is not killed: delivers everything that waits."""
+    queue = Queue(folder / "queue", vehicle="v", boot="b", stream="s", limits=QueueLimits(segment_bytes=2048))
+    queue.open()
+    sync = Sync(queue, FolderStore(folder / "store"), Random(1))
+    while queue.sealed:
+        sync.step(0)
+    return queue
+
+
+def at_store(folder: Path) -> list[dict[str, Any]]:
+    return [
+        json.loads(line)
+        for path in sorted((folder / "store").rglob("*.jsonl.gz"))
+        for line in gzip.decompress(path.read_bytes()).splitlines()
+    ]
+
+
+def test_dozens_of_kills_lose_nothing_and_double_nothing(memory_path: Path) -> None:
+    (memory_path / "store").mkdir()
+    subprocess.run([sys.executable, "-c", PROCESS, str(memory_path), str(KILLS)], check=True, timeout=50)
+    queue = finish(memory_path)
+    found = Counter((record["turn"], record["number"]) for record in at_store(memory_path))
+    lines = (memory_path / "acknowledged").read_text().split("\n")[:-1]
+    newest = {int(turn): int(number) for turn, number in map(str.split, lines)}
+    promised = {(turn, number) for turn, last in newest.items() for number in range(last + 1)}
+    assert len(newest) > KILLS / 4
+    assert promised - set(found) == set()
+    assert max(found.values()) == 1
+    ledger = queue.ledger()
+    assert ledger.exact and ledger.delivered == ledger.produced == len(at_store(memory_path))
+    assert sorted(record["seq"] for record in at_store(memory_path)) == list(range(1, ledger.produced + 1))
+
+
+class Killed(BaseException):
+    """The process is gone; not even `finally` does anything from here."""
+
+
+CALLS = ("open", "write", "fdatasync", "fsync", "replace", "rename", "unlink", "link", "ftruncate", "mkdir")
+
+
+class DyingAt:
+    """Lets `count` system calls through, then kills: the one that follows, and every later one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+        self.left = count
+        for name in CALLS:
+            monkeypatch.setattr(os, name, self._counted(getattr(os, name)))
+
+    def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **named: Any) -> Any:
+            self.left -= 1
+            if self.left < 0:
+                raise Killed
+            return call(*arguments, **named)
+
+        return counted
+
+
+def life(folder: Path, acknowledged: list[int]) -> None:
+    """Everything a queue does: produce, seal, deliver, evict, find damage; short enough to kill at each call."""
+    limits = QueueLimits(max_bytes=40 << 10, segment_bytes=1024)
+    queue = Queue(folder / "queue", vehicle="v", boot="b", stream="s", limits=limits)
+    try:
+        queue.open()
+        sync = Sync(queue, FolderStore(folder / "store"), Random(1))
+        for turn in range(6):
+            for part in range(4):
+                number = len(acknowledged) + part
+                queue.append(
+                    b'{"number":%d,"fill":"%s"}' % (number, b"x" * 600), kind=RecordClass.TREND, mono_ns=0, wall_ns=0
+                )
+            queue.commit()
+            acknowledged += range(len(acknowledged), len(acknowledged) + 4)
+            queue.seal()
+            if turn == 1 and queue.sealed:
+                damage(queue)
+            if turn % 2:
+                sync.step(0)
+        queue.close()
+    finally:
+        release(queue)
+
+
+def damage(queue: Queue) -> None:
+    file = queue.sealed[0]
+    with sealed_path(queue.folder, file.first, file.last).open("r+b") as handle:
+        handle.seek(-50, 2)
+        handle.write(b"?")
+
+
+def release(queue: Queue) -> None:
+    """What the kernel does for a dead process."""
+    if queue._lock is not None:
+        queue._lock.release()
+    if queue._segment is not None and queue._segment._descriptor >= 0:
+        os.close(queue._segment._descriptor)
+
+
+def calls_of_a_life(folder: Path) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        (folder / "store").mkdir(parents=True)
+        dying = DyingAt(patch, 10**6)
+        life(folder, [])
+        return 10**6 - dying.left
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_system_call_loses_nothing_and_doubles_nothing(memory_path: Path) -> None:
+    calls = calls_of_a_life(memory_path / "whole")
+    assert calls > 100
+    for count in range(calls):
+        folder = memory_path / str(count)
+        (folder / "store").mkdir(parents=True)
+        acknowledged: list[int] = []
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+            DyingAt(patch, count)
+            life(folder, acknowledged)
+        queue = finish(folder)
+        records = [record for record in at_store(folder) if "number" in record]
+        found = Counter(record["seq"] for record in records)
+        ledger = queue.ledger()
+        queue.close()
+        assert max(found.values(), default=1) == 1, count
+        lost = set(acknowledged) - {record["number"] for record in records}
+        assert len(lost) <= ledger.damaged + ledger.evicted, count
+        assert ledger.exact and ledger.unknown == 0 and ledger.pending == 0, (count, ledger)
+        assert read_ledger_or_none(folder / "queue") == ledger, count

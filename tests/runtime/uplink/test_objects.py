@@ -1,0 +1,83 @@
+"""Objects: names and bytes follow from the segment alone, and DuckDB reads them as one table."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from cardan.runtime.errors import ConfigError
+from cardan.runtime.uplink.objects import checked_name, json_lines, object_bytes, object_name, same_content
+from cardan.runtime.uplink.segment import Record, RecordClass, SegmentHeader
+
+HEADER = SegmentHeader(vehicle="van-7", boot="b1", stream="telemetry", log="0a1b2c3d")
+WALL_NS = 1_700_000_000 * 10**9
+RECORDS = [
+    Record(seq, seq * 10, WALL_NS + seq, RecordClass.TREND, b'{"topic":"a/b","message":{"speed_mps":%d}}' % seq)
+    for seq in (41, 42)
+]
+
+
+def test_the_name_is_a_hive_path_with_the_range() -> None:
+    assert object_name(HEADER, RECORDS[0], RECORDS[-1]) == (
+        "vehicle=van-7/date=2023-11-14/boot=b1/telemetry-0a1b2c3d-000000000041-000000000042.jsonl.gz"
+    )
+
+
+def test_an_unset_clock_gives_a_date_too() -> None:
+    first = Record(1, 5, 0, RecordClass.TREND, b"{}")
+    assert "/date=1970-01-01/" in object_name(HEADER, first, first)
+
+
+def test_each_line_is_one_record_with_its_place_and_stamps() -> None:
+    lines = [json.loads(line) for line in json_lines(HEADER, RECORDS).splitlines()]
+    assert lines[0] == {
+        "stream": "telemetry",
+        "log": "0a1b2c3d",
+        "seq": 41,
+        "class": "trend",
+        "mono_ns": 410,
+        "wall_ns": WALL_NS + 41,
+        "topic": "a/b",
+        "message": {"speed_mps": 41},
+    }
+    assert [line["seq"] for line in lines] == [41, 42]
+
+
+def test_the_same_records_give_the_same_bytes() -> None:
+    data = object_bytes(HEADER, RECORDS)
+    assert data == object_bytes(HEADER, RECORDS)
+    assert gzip.decompress(data) == json_lines(HEADER, RECORDS)
+
+
+def test_content_is_compared_not_compression() -> None:
+    lines = json_lines(HEADER, RECORDS)
+    assert same_content(gzip.compress(lines, 1), gzip.compress(lines, 9))
+    assert not same_content(gzip.compress(lines), gzip.compress(lines + b"{}"))
+    assert not same_content(b"no gzip", gzip.compress(lines))
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../x", "a b", "-x", "x" * 65, "a=b"])
+def test_what_cannot_be_part_of_a_name_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="vehicle_id"):
+        checked_name("vehicle_id", name)
+
+
+def test_duckdb_reads_a_store_as_one_table(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
+    for vehicle in ("van-7", "van-8"):
+        header = SegmentHeader(vehicle=vehicle, boot="b1", stream="telemetry", log="0a1b2c3d")
+        path = tmp_path / object_name(header, RECORDS[0], RECORDS[-1])
+        path.parent.mkdir(parents=True)
+        path.write_bytes(object_bytes(header, RECORDS))
+    query = (
+        f"select vehicle, date, boot, count(*), max(message.speed_mps) "
+        f"from read_json('{tmp_path}/**/*.jsonl.gz', hive_partitioning = true) group by all order by vehicle"
+    )
+    rows = duckdb.connect().execute(query).fetchall()
+    assert [(row[0], str(row[1]), *row[2:]) for row in rows] == [
+        ("van-7", "2023-11-14", "b1", 2, 42),
+        ("van-8", "2023-11-14", "b1", 2, 42),
+    ]
