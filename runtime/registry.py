@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from cardan.runtime.errors import NodeError, near_names
+from cardan.runtime.messages import Message
 from cardan.runtime.node import Node
 
 GROUP = "cardan.nodes"
@@ -57,6 +58,21 @@ def load_node_class(use: str, folders: list[str]) -> type[Node]:
 
     NodeError says why it cannot be used: module or class not found, a package to install, an exception at import.
     """
+    found = _load(use, folders)
+    if not (isinstance(found, type) and issubclass(found, Node)):
+        raise NodeError(f"{use} is not a Node", hint="derive it from cardan.runtime.node.Node")
+    return found
+
+
+def load_message_type(name: str, folders: list[str]) -> type[Message]:
+    """The message type `module:Class` of a topic, as a plan names it; errors as in `load_node_class`."""
+    found = _load(name, folders)
+    if not (isinstance(found, type) and issubclass(found, Message)):
+        raise NodeError(f"{name} is not a Message", hint="derive it from cardan.runtime.messages.Message")
+    return found
+
+
+def _load(use: str, folders: list[str]) -> object:
     module_name, _, class_name = use.partition(":")
     if not module_name.replace(".", "_").isidentifier() or not class_name.isidentifier():
         raise NodeError(f'"{use}" is not `module:Class`', hint='write it as in "drivers.mine:Hello"')
@@ -64,8 +80,6 @@ def load_node_class(use: str, folders: list[str]) -> type[Node]:
     found = getattr(module, class_name, None)
     if found is None:
         raise NodeError(f'no class "{class_name}" in {module_name}', hint=_near_classes(class_name, module))
-    if not (isinstance(found, type) and issubclass(found, Node)):
-        raise NodeError(f"{use} is not a Node", hint="derive it from cardan.runtime.node.Node")
     return found
 
 

@@ -82,7 +82,14 @@ class Bench(Generic[N]):
         }
         self.wire.connect(self.node, self.context, self._receive, epoch=1)
         if open_node:
+            self._open()
+
+    def _open(self) -> None:
+        try:
             self.node.open()
+        except BaseException:
+            self.close()
+            raise
 
     def _plan_for(
         self,
@@ -107,7 +114,10 @@ class Bench(Generic[N]):
             OutputPlan(port=name, topic=f"node/{name}", type=type_name(spec.type))
             for name, spec in ports.outputs.items()
         ]
-        sources = [OutputPlan(port=t, topic=t, type=type_name(kind)) for t, kind in self._types.items()]
+        sources: dict[str, list[OutputPlan]] = {}
+        for topic, kind in self._types.items():
+            output = OutputPlan(port=topic, topic=topic, type=type_name(kind))
+            sources.setdefault(topic.partition("/")[0], []).append(output)
         node = NodePlan(
             name="node",
             index=0,
@@ -124,7 +134,7 @@ class Bench(Generic[N]):
             profile=profile,
             envelope=envelope,
             envelope_hash=envelope_hash,
-            nodes=[node, NodePlan(name="sources", index=1, use="", outputs=sources)],
+            nodes=[node, *(NodePlan(name=n, index=1, use="", outputs=outs) for n, outs in sources.items())],
         )
 
     def send(
@@ -178,9 +188,11 @@ class Bench(Generic[N]):
 
     def close(self) -> None:
         """Close the node and remove what it left."""
-        self.node.close()
-        self.wire.close()
-        self._folder.cleanup()
+        try:
+            self.node.close()
+        finally:
+            self.wire.close()
+            self._folder.cleanup()
 
     def __enter__(self) -> Bench[N]:
         return self

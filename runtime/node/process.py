@@ -27,8 +27,9 @@ from cardan.runtime.errors import CardanError
 from cardan.runtime.node import settings
 from cardan.runtime.node.loop import Loop, StopFlag, StopRequested
 from cardan.runtime.node.node import Node
-from cardan.runtime.node.wiring import Wire, load_class, make_context
+from cardan.runtime.node.wiring import Wire, make_context
 from cardan.runtime.plan import Plan, read_plan
+from cardan.runtime.registry import load_node_class
 from cardan.runtime.run import RunPaths
 from cardan.runtime.vitals import NodeVitals, open_vitals
 
@@ -92,7 +93,7 @@ class NodeProcess:
 
     def _live(self, vitals: NodeVitals, ready_fd: int, go_fd: int) -> int:
         plan = self._node_plan
-        node: Node = load_class(plan.use, plan.sys_path)()
+        node: Node = load_node_class(plan.use, plan.sys_path)()
         context = zmq.Context()
         wire = Wire(self._plan, plan, vitals, self._clock, self._paths.frames)
         publisher = ZmqPublisher(context, self._paths.bus, plan.name)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +17,9 @@ from cardan.runtime.errors import ConfigError, NodeError
 from cardan.runtime.messages import AnyMessage, Message
 from cardan.runtime.node.node import Node, NodeConfig, NodeContext, Wiring, inherited
 from cardan.runtime.plan import NodePlan, Plan
+from cardan.runtime.registry import load_message_type
 from cardan.runtime.run import RunPaths
 from cardan.runtime.vitals import NodeVitals, SeriesKind, SeriesVitals
-
-
-def load_class(use: str, sys_path: list[str]) -> Any:
-    """The class named `module:Class`; NodeError when it cannot be imported."""
-    for folder in reversed(sys_path):
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
-    module_name, _, class_name = use.partition(":")
-    try:
-        return getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
-        raise NodeError(f'cannot load "{use}": {error}', hint="`cardan check` names the package to install") from error
 
 
 def convert_config(node_type: type[Node], config: dict[str, Any]) -> NodeConfig:
@@ -118,8 +105,8 @@ class Wire:
     def _type_of(self, topic: str, declared: type[Message]) -> type[Message]:
         if declared is not AnyMessage:
             return declared
-        loaded: type[Message] = load_class(self._plan.topics()[topic].type, self._node.sys_path)
-        return loaded
+        publisher = self._plan.node(topic.partition("/")[0])
+        return load_message_type(self._plan.topics()[topic].type, publisher.sys_path)
 
     def _series(self, kind: SeriesKind, name: str, topic: str | None = None) -> SeriesVitals:
         series = self._vitals.find(kind, name, topic)
@@ -136,7 +123,8 @@ class Wire:
 
 
 def make_context(plan: Plan, name: str, paths: RunPaths) -> NodeContext:
-    """What the run tells a node."""
+    """What the run tells a node. Of the CAN channels it sees those that its plan names (all, when it names none)."""
+    channels = plan.node(name).channels or list(plan.profile.can)
     return NodeContext(
         name=name,
         run_id=paths.run_id,
@@ -146,7 +134,7 @@ def make_context(plan: Plan, name: str, paths: RunPaths) -> NodeContext:
         profile=plan.profile,
         envelope=json.loads(json.dumps(plan.envelope)),
         envelope_hash=plan.envelope_hash,
-        can_channels=dict(plan.profile.can),
+        can_channels={channel: plan.profile.can[channel] for channel in channels},
         rate_hz=plan.node(name).rate_hz,
         plan_json=msgspec.json.encode(plan),
     )

@@ -3,7 +3,7 @@ import pytest
 from cardan.runtime.errors import ConfigError, NodeError
 from cardan.runtime.messages import Message
 from cardan.runtime.node import Input, Metric, Node, NodeConfig, Output
-from cardan.runtime.node.wiring import convert_config, load_class
+from cardan.runtime.node.wiring import convert_config
 from cardan.runtime.testing import Bench
 
 
@@ -81,13 +81,6 @@ def test_a_fault_is_in_the_vitals() -> None:
 def test_a_node_without_a_step_says_so() -> None:
     with Bench(NoStep) as bench, pytest.raises(NodeError, match="NoStep has no step"):
         bench.step()
-
-
-def test_a_class_that_cannot_be_loaded_is_named() -> None:
-    with pytest.raises(NodeError, match=r"cardan\.absent:Thing"):
-        load_class("cardan.absent:Thing", [])
-    with pytest.raises(NodeError, match="Absent"):
-        load_class("cardan.runtime.node:Absent", [])
 
 
 def test_a_bench_refuses_a_port_that_is_not_there() -> None:

@@ -1,0 +1,1 @@
+"""Backends run a compiled network; each wraps one inference library behind `Session`."""

@@ -1,0 +1,74 @@
+"""From a camera picture to the network's input: crop, then the mean of each block of pixels, all in integers.
+
+Normalisation lives inside the network, so the input is uint8 and no float copy of the picture is ever made.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from cardan.runtime.errors import ConfigError
+
+Image = NDArray[np.uint8]
+
+
+class Crop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The part of the picture that the network sees, and how many pixels become one (block x block)."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    block: int
+
+
+class Shrinker:
+    """Crops and shrinks pictures into one preallocated array.
+
+    The mean of a block is rounded to the nearest, halves up. Not for several threads.
+    """
+
+    def __init__(self, crop: Crop) -> None:
+        if crop.width % crop.block or crop.height % crop.block or not 1 <= crop.block <= 16:
+            raise ConfigError(
+                f"crop {crop.width} x {crop.height} is no whole number of blocks of {crop.block}",
+                hint="choose a crop whose width and height are multiples of the block (1..16)",
+            )
+        self.crop = crop
+        rows, columns = crop.height // crop.block, crop.width // crop.block
+        self._rows_sum = np.empty((rows, crop.width, 3), np.uint16)
+        self._sum = np.empty((rows, columns, 3), np.uint16)
+        self._wide = np.empty((rows, columns, 3), np.uint32)
+        self.factor = np.uint32(_reciprocal(crop.block**2))
+
+    def shrink(self, image: Image, out: Image) -> None:
+        """Fill `out`, uint8 (height / block, width / block, 3), from `image`, uint8 (height, width, 3)."""
+        crop, block = self.crop, self.crop.block
+        if (
+            image.shape[0] < crop.top + crop.height
+            or image.shape[1] < crop.left + crop.width
+            or image.shape[2:] != (3,)
+        ):
+            raise ConfigError(
+                f"the picture is {image.shape}, the crop needs {crop.top + crop.height} rows and "
+                f"{crop.left + crop.width} columns of RGB",
+                hint="give the engine the camera that its model was trained for",
+            )
+        part = image[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+        self._rows_sum[...] = part[0::block]
+        for row in range(1, block):
+            self._rows_sum += part[row::block]
+        self._sum[...] = self._rows_sum[:, 0::block]
+        for column in range(1, block):
+            self._sum += self._rows_sum[:, column::block]
+        self._sum += np.uint16(block**2 // 2)
+        np.multiply(self._sum, self.factor, out=self._wide)
+        self._wide >>= 16
+        out[...] = self._wide
+
+
+def _reciprocal(divisor: int) -> int:
+    """2^16 / divisor rounded up: (x * it) >> 16 is x // divisor for x up to 255.5 * divisor and divisor <= 256."""
+    return -(-65536 // divisor)
