@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -18,6 +19,12 @@ MODULES = {
     "version": "cardan.runtime.cli.version",
 }
 """Each module has `run(arguments) -> int` and is imported only for its command."""
+GONE = (errno.EPIPE, errno.EIO)
+"""What writing says when the reader (`| head`) or the terminal is gone."""
+
+
+class OutputGone(Exception):
+    """Nobody reads our output any more."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,8 +37,8 @@ def main(argv: list[str] | None = None) -> int:
         return int(exit_of(error))
     except KeyboardInterrupt:
         return int(Exit.INTERRUPTED)
-    except BrokenPipeError:
-        _close_stdout()
+    except OutputGone:
+        _close_output()
         return int(Exit.HEALTHY)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(Exit.HEALTHY)
@@ -47,10 +54,15 @@ def _run(words: list[str]) -> int:
 
     from cardan.runtime.cli.parser import parse
 
-    arguments = parse(words)
-    code = int(import_module(MODULES[arguments.command]).run(arguments))
-    sys.stdout.flush()
-    return code
+    try:
+        arguments = parse(words)
+        code = int(import_module(MODULES[arguments.command]).run(arguments))
+        sys.stdout.flush()
+        return code
+    except OSError as error:
+        if error.errno in GONE:
+            raise OutputGone from error
+        raise
 
 
 def _say(text: str) -> None:
@@ -61,9 +73,11 @@ def _say(text: str) -> None:
     print(paint(Line(first, "bad"), colour=colour), *rest, sep="\n", file=sys.stderr)
 
 
-def _close_stdout() -> None:
-    """The reader of our output has gone (`| head`): nothing more to say to it, also at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _close_output() -> None:
+    """Nothing more to say, also not when Python flushes its streams at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ class Screen:
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
+        self._gone = False
         self._colour = wants_colour(stream)
 
     def __enter__(self) -> Screen:
@@ -53,5 +54,11 @@ class Screen:
         self._write(f"{HOME}{body}{CLEAR_LINE}{CLEAR_BELOW}")
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        """A terminal that was closed while the run lasts must not keep the run from ending in order."""
+        if self._gone:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            self._gone = True

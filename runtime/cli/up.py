@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -36,8 +37,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     require_manifest(arguments.manifest)
     plan = with_free_ports(load_plan(arguments.manifest, arguments.profile))
-    paths = _prepare(plan, _data_dir(arguments.data_dir, plan.profile), clock)
-    outcome = _accompany(plan, paths, clock, up_started_ns, longest_s)
+    paths, supervisor = _start(plan, _data_dir(arguments.data_dir, plan.profile), clock)
+    outcome = Watch(
+        plan=plan,
+        paths=paths,
+        supervisor=supervisor,
+        clock=clock,
+        up_started_ns=up_started_ns,
+        ends_after_s=longest_s,
+    ).follow()
     summary = _summary(plan, paths, outcome, up_started_ns)
     if arguments.json:
         print(msgspec.json.encode(summary).decode())
@@ -67,31 +75,19 @@ def _data_dir(given: str | None, profile: Profile) -> Path:
     return folder.absolute()
 
 
-def _prepare(plan: Plan, data_dir: Path, clock: Clock) -> RunPaths:
-    sweep_dead_runs(data_dir)
-    paths = new_run(data_dir, run_label(clock.wall_ns()))
-    write_plan(plan, paths.plan)
-    link_data(paths)
-    return paths
-
-
-def _accompany(plan: Plan, paths: RunPaths, clock: Clock, up_started_ns: int, longest_s: float | None) -> Outcome:
+def _start(plan: Plan, data_dir: Path, clock: Clock) -> tuple[RunPaths, subprocess.Popen[bytes]]:
+    """A run of its own for the plan, and its supervisor; from here on the supervisor sweeps."""
     from cardan.runtime.supervise.start import start_supervisor
 
+    sweep_dead_runs(data_dir)
+    paths = new_run(data_dir, run_label(clock.wall_ns()))
     try:
-        supervisor = start_supervisor(paths)
-    except OSError:
+        write_plan(plan, paths.plan)
+        link_data(paths)
+        return paths, start_supervisor(paths)
+    except BaseException:
         sweep(paths)
         raise
-    watch = Watch(
-        plan=plan,
-        paths=paths,
-        supervisor=supervisor,
-        clock=clock,
-        up_started_ns=up_started_ns,
-        ends_after_s=longest_s,
-    )
-    return watch.follow()
 
 
 def _summary(plan: Plan, paths: RunPaths, outcome: Outcome, up_started_ns: int) -> Summary:

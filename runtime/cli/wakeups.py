@@ -11,7 +11,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Wakeups:
-    """Use it as a context manager in the main thread; the signals are as before when it ends.
+    """Use it as a context manager in the main thread; the signals are as before when it has ended.
 
     Ctrl-C, SIGTERM and SIGHUP count as wishes to stop. Ctrl-Z is ignored, it would leave a drawn terminal as it is.
     """
@@ -22,7 +22,7 @@ class Wakeups:
 
     def __enter__(self) -> Wakeups:
         self._before_fd = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
-        self._before = {number: signal.signal(number, self._count) for number in STOPPING}
+        self._before = {number: signal.signal(number, self._count) for number in self._heard()}
         self._before[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, _redraw)
         self._before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
         return self
@@ -40,6 +40,12 @@ class Wakeups:
         if self._read_end in ready:
             os.read(self._read_end, 1024)
         return [descriptor for descriptor in ready if descriptor != self._read_end]
+
+    @staticmethod
+    def _heard() -> list[signal.Signals]:
+        """`nohup` has SIGHUP ignored, and means it."""
+        ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        return [number for number in STOPPING if not (ignored and number == signal.SIGHUP)]
 
     def _count(self, number: int, frame: FrameType | None) -> None:
         self.stop_wishes += 1

@@ -26,6 +26,11 @@ TINY = Path(__file__).parent / "tiny"
 WITHIN_S = 20.0
 
 
+def _take_terminal() -> None:
+    """Make standard input the controlling terminal, so that closing it is a SIGHUP."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Drive:
     """`cardan up` on a terminal of 80 by 24, and what it has written there."""
 
@@ -42,7 +47,13 @@ class Drive:
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         command = [*CARDAN, "up", str(TINY), *options]
         self.process = subprocess.Popen(
-            command, stdin=terminal, stdout=terminal, stderr=terminal, env=self.environment, start_new_session=True
+            command,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env=self.environment,
+            start_new_session=True,
+            preexec_fn=_take_terminal,
         )
         os.close(terminal)
         self.written = ""
@@ -76,20 +87,28 @@ class Drive:
             [*CARDAN, *words], capture_output=True, text=True, timeout=WITHIN_S, env=self.environment, check=False
         )
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
+        """Close the terminal, as a lost SSH connection does."""
+        os.close(self._master)
+        self._master = -1
+
+    def __enter__(self) -> Drive:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        os.close(self._master)
+        if self._master >= 0:
+            os.close(self._master)
 
 
 @pytest.fixture(scope="module")
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drive]:
-    drive = Drive(tmp_path_factory.mktemp("drive"))
-    drive.read_until("armed after")
-    drive.read_until("enabled")
-    yield drive
-    drive.close()
+    with Drive(tmp_path_factory.mktemp("drive")) as drive:
+        drive.read_until("armed after")
+        drive.read_until("enabled")
+        yield drive
 
 
 def test_the_live_view_takes_the_other_screen_and_is_redrawn_in_place(drive: Drive) -> None:
@@ -150,20 +169,19 @@ def test_an_unknown_topic_lists_the_near_ones(drive: Drive, command: str) -> Non
 
 
 def test_ctrl_c_ends_in_order_restores_the_terminal_and_prints_the_summary(tmp_path: Path) -> None:
-    drive = Drive(tmp_path)
-    drive.read_until("enabled")
-    drive.process.send_signal(signal.SIGINT)
-    assert drive.end() == 0
-    _, _, after = drive.written.rpartition(LEAVE)
-    assert drive.written.count(ENTER) == drive.written.count(LEAVE) == 1
-    assert "ok  tiny on bench: " in after
-    assert "lane error      p95 0.1" in after
-    assert "Traceback" not in drive.written
-    assert list(drive.runs.iterdir()) == []
-    answer = drive.ask("status")
-    assert answer.returncode == 0
-    assert answer.stdout.startswith("ok  tiny on bench: ")
-    drive.close()
+    with Drive(tmp_path) as drive:
+        drive.read_until("enabled")
+        drive.process.send_signal(signal.SIGINT)
+        assert drive.end() == 0
+        _, _, after = drive.written.rpartition(LEAVE)
+        assert drive.written.count(ENTER) == drive.written.count(LEAVE) == 1
+        assert "ok  tiny on bench: " in after
+        assert "lane error      p95 0.1" in after
+        assert "Traceback" not in drive.written
+        assert list(drive.runs.iterdir()) == []
+        answer = drive.ask("status")
+        assert answer.returncode == 0
+        assert answer.stdout.startswith("ok  tiny on bench: ")
 
 
 def test_a_run_of_a_given_time_ends_with_one_json_document(tmp_path: Path) -> None:
@@ -180,16 +198,34 @@ def test_a_run_of_a_given_time_ends_with_one_json_document(tmp_path: Path) -> No
     assert (tmp_path / "data" / "last" / "vitals").exists()
 
 
+def test_a_lost_terminal_ends_the_run_in_order(tmp_path: Path) -> None:
+    with Drive(tmp_path) as drive:
+        drive.read_until("enabled")
+        drive.hang_up()
+        assert drive.process.wait(WITHIN_S) == 0
+        assert list(drive.runs.iterdir()) == []
+        assert not (tmp_path / "data" / "crashes").exists()
+        assert json.loads(drive.ask("status", "--json").stdout)["state"] == "stopped"
+
+
+def test_two_ctrl_c_end_the_run_at_once(tmp_path: Path) -> None:
+    with Drive(tmp_path) as drive:
+        drive.read_until("enabled")
+        drive.process.send_signal(signal.SIGINT)
+        drive.process.send_signal(signal.SIGTERM)
+        assert drive.end() in (0, 5)
+        assert list(drive.runs.iterdir()) == []
+
+
 def test_a_killed_supervisor_is_the_verdict_and_nothing_is_left(tmp_path: Path) -> None:
-    drive = Drive(tmp_path, "--json")
-    drive.read_until("enabled")
-    guardian = _children(drive.process.pid)[0]
-    os.kill(_children(guardian)[0], signal.SIGKILL)
-    assert drive.end() == 1
-    summary = json.loads(drive.written.rpartition(LEAVE)[2])
-    assert "was killed by SIGKILL" in summary["verdict"]
-    assert list(drive.runs.iterdir()) == []
-    drive.close()
+    with Drive(tmp_path, "--json") as drive:
+        drive.read_until("enabled")
+        guardian = _children(drive.process.pid)[0]
+        os.kill(_children(guardian)[0], signal.SIGKILL)
+        assert drive.end() == 1
+        summary = json.loads(drive.written.rpartition(LEAVE)[2])
+        assert "was killed by SIGKILL" in summary["verdict"]
+        assert list(drive.runs.iterdir()) == []
 
 
 def _children(pid: int) -> list[int]:
