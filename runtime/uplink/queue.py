@@ -17,7 +17,7 @@ import msgspec
 
 from cardan.runtime.errors import ConfigError
 from cardan.runtime.uplink.disk import make_folder_durably, sync_folder, write_all
-from cardan.runtime.uplink.folder import SegmentFile, listing, open_path, sealed_path
+from cardan.runtime.uplink.folder import Listing, SegmentFile, listing, open_path, sealed_path
 from cardan.runtime.uplink.ledger import Ledger, ledger_of
 from cardan.runtime.uplink.lock import FolderLock
 from cardan.runtime.uplink.recovery import recover, set_aside
@@ -71,10 +71,9 @@ class Queue:
         """Lock the folder and recover what an earlier process left. DeviceError when another process has it."""
         make_folder_durably(self.folder)
         self._lock = FolderLock(self.folder)
-        self._state = recover(self.folder)
-        found = listing(self.folder)
-        self._sealed.extend(found.sealed)
-        self._bytes = found.other_bytes + sum(segment.size for segment in found.sealed)
+        self._state, found = recover(self.folder)
+        self._take_listing(found)
+        self.discard()
         self._acknowledged = self._state.high
         vehicle, boot, stream = self._origin
         self._header = SegmentHeader(vehicle=vehicle, boot=boot, stream=stream, log=self._state.log)
@@ -159,6 +158,7 @@ class Queue:
             self._bytes -= segment.size
         else:
             self._sealed.append(sealed)
+            self._sealed_records += len(sealed)
 
     # ------------------------------------------------------------------------------------------------------- delivery
 
@@ -166,6 +166,10 @@ class Queue:
     def sealed(self) -> list[SegmentFile]:
         """Complete segments that wait for delivery, oldest first."""
         return list(self._sealed)
+
+    def oldest_or_none(self, besides: set[SegmentFile]) -> SegmentFile | None:
+        """The oldest complete segment that is not in `besides`."""
+        return next((file for file in self._sealed if file not in besides), None)
 
     def read_or_none(self, file: SegmentFile) -> Segment | None:
         """The records of a sealed segment; None when it was damaged: it is set aside, and what is whole of it waits."""
@@ -180,7 +184,7 @@ class Queue:
             return msgspec.structs.replace(segment, records=records)
         self._before_state()
         self._state = set_aside(self.folder, self._state, path, file.range, segment)
-        self._list_again()
+        self._take_listing(listing(self.folder))
         return None
 
     def delivered(self, file: SegmentFile) -> None:
@@ -189,9 +193,8 @@ class Queue:
 
     def ledger(self) -> Ledger:
         """The account as of now."""
-        pending = sum(len(file) for file in self._sealed)
-        pending += self._segment.records if self._segment is not None else 0
-        return ledger_of(self._state, self._acknowledged, pending)
+        open_records = self._segment.records if self._segment is not None else 0
+        return ledger_of(self._state, self._acknowledged, self._sealed_records + open_records)
 
     @property
     def bytes(self) -> int:
@@ -234,6 +237,7 @@ class Queue:
         for file in files:
             sealed_path(self.folder, file.first, file.last).unlink(missing_ok=True)
             self._sealed.remove(file)
+            self._sealed_records -= len(file)
             self._bytes -= file.size
 
     def _before_state(self) -> None:
@@ -267,9 +271,9 @@ class Queue:
             self._state = msgspec.structs.replace(self._state, untold=self._state.untold[self._tombstones :])
             self._tombstones = 0
 
-    def _list_again(self) -> None:
-        found = listing(self.folder)
+    def _take_listing(self, found: Listing) -> None:
         self._sealed = deque(found.sealed)
+        self._sealed_records = sum(len(file) for file in found.sealed)
         self._bytes = found.other_bytes + sum(file.size for file in found.sealed)
 
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import msgspec
 
 from cardan.runtime.uplink.disk import sync_folder, write_and_sync
-from cardan.runtime.uplink.folder import damaged_path, listing, open_path, sealed_path
+from cardan.runtime.uplink.folder import Listing, damaged_path, listing, open_path, sealed_path
 from cardan.runtime.uplink.segment import Record, Segment, contiguous, header_bytes, read_segment, record_bytes
 from cardan.runtime.uplink.state import MOST_RANGES, QueueState, Range, read_state_or_none, set_aside_state, write_state
 
 NEW_SEGMENT = ".segment.new"
 
 
-def recover(folder: Path) -> QueueState:
-    """Bring `folder` in order; returns its state, with `high` = the last acknowledged sequence number.
+def recover(folder: Path) -> tuple[QueueState, Listing]:
+    """Bring `folder` in order; returns its files and its state, with `high` = the last acknowledged number.
 
     Afterwards there are only sealed segments and files that were set aside, and every record is accounted for.
     """
@@ -122,13 +122,16 @@ def _write_sealed(folder: Path, segment: Segment, run: list[Record]) -> None:
     os.replace(new, sealed_path(folder, run[0].seq, run[-1].seq))
 
 
-def _balanced(folder: Path, state: QueueState) -> QueueState:
+def _balanced(folder: Path, state: QueueState) -> tuple[QueueState, Listing]:
     """`state` with everything that neither a count nor a file explains counted as unknown."""
-    sealed = listing(folder).sealed
-    high = max([state.high, *(segment.last for segment in sealed)])
-    pending = sum(len(segment) for segment in sealed)
+    found = listing(folder)
+    high = max(state.high, found.sealed[-1].last if found.sealed else 0)
+    pending = sum(segment.last - segment.first + 1 for segment in found.sealed)
     unknown = high - pending - state.delivered - state.evicted - state.damaged
     if (high, unknown) == (state.high, state.unknown) and not state.removing and not state.quarantining:
-        return state
+        return state, found
     sync_folder(folder)
-    return write_state(folder, msgspec.structs.replace(state, high=high, unknown=unknown, removing=(), quarantining=()))
+    state = write_state(
+        folder, msgspec.structs.replace(state, high=high, unknown=unknown, removing=(), quarantining=())
+    )
+    return state, found

@@ -42,7 +42,7 @@ class Sync:
         """
         if now_ns < self._retry_ns:
             return 0
-        file = next((file for file in self._queue.sealed if file not in self._refused), None)
+        file = self._queue.oldest_or_none(besides=self._refused)
         if file is None:
             return 0
         try:

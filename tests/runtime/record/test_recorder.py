@@ -156,6 +156,7 @@ def test_a_folder_that_cannot_be_made_is_a_fault_and_not_a_crash(tmp_path: Path)
     assert counts_by_topic(recording_path(tmp_path, "bench")) == {"can/frames": 1}
 
 
+@pytest.mark.slow
 def test_a_long_run_continues_in_parts_and_the_quota_takes_the_oldest(tmp_path: Path) -> None:
     config = RecorderConfig(file_bytes=1 << 16, quota_bytes=1 << 20, sync_s=0.1)
     sent = 0
@@ -203,6 +204,7 @@ for index in range(100_000):
 """
 
 
+@pytest.mark.slow
 def test_a_killed_recorder_loses_at_most_the_last_quarter_second(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE)
     assert child.stdout is not None

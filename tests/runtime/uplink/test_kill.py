@@ -80,6 +80,7 @@ def at_store(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 def test_dozens_of_kills_lose_nothing_and_double_nothing(memory_path: Path) -> None:
     (memory_path / "store").mkdir()
     subprocess.run([sys.executable, "-c", PROCESS, str(memory_path), str(KILLS)], check=True, timeout=50)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,8 +35,8 @@ def test_no_state_is_none(tmp_path: Path) -> None:
 
 
 @given(cut=st.integers(0, 200))
-def test_a_torn_write_leaves_the_state_before(cut: int, tmp_path_factory: object) -> None:
-    folder = tmp_path_factory.mktemp("state")  # type: ignore[attr-defined]  # pytest's factory, typed as a fixture of given
+def test_a_torn_write_leaves_the_state_before(cut: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("state")
     first = write_state(folder, QueueState(log="l", high=1))
     before = (folder / STATE_NAME).read_bytes()
     second = write_state(folder, QueueState(log="l", high=2, writes=first.writes))
