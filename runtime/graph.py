@@ -19,7 +19,8 @@ from cardan.runtime.limits import envelope_hash
 from cardan.runtime.manifest import Manifest, find_manifest, read_manifest
 from cardan.runtime.messages import type_name
 from cardan.runtime.plan import InputPlan, MetricPlan, NodePlan, OutputPlan, Plan
-from cardan.runtime.profile import Profile, find_profile, read_profile
+from cardan.runtime.profile import Profile
+from cardan.runtime.profile_file import find_profile, read_profile
 
 
 @dataclass(frozen=True)

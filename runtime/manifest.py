@@ -16,7 +16,7 @@ import msgspec
 
 from cardan.runtime.findings import Findings
 from cardan.runtime.limits import EnvelopeSignal, check_limits
-from cardan.runtime.profile import check_schema
+from cardan.runtime.profile_file import check_schema
 from cardan.runtime.toml_convert import convert_fields
 from cardan.runtime.toml_document import TomlDocument, read_document
 

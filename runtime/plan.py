@@ -118,5 +118,5 @@ def read_plan(path: Path) -> Plan:
     """Read a plan written by `write_plan`; RunError says what is wrong with it."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Plan)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise RunError(f"cannot read the plan {path}: {error}", hint="was the run stopped meanwhile?") from error

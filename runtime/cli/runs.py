@@ -65,7 +65,7 @@ def link_data(paths: RunPaths) -> None:
 
 
 def _live(paths: RunPaths) -> FoundRun:
-    plan = _plan(paths.plan)
+    plan = read_plan(paths.plan)
     link = paths.run_dir / DATA_LINK
     data_dir = link.resolve() if link.is_symlink() else paths.data_dir
     return FoundRun(plan, open_vitals(paths.vitals, plan), paths.run_id, data_dir, paths.bus)
@@ -78,17 +78,9 @@ def _last(folder: Path) -> FoundRun:
             f"no run is active, and {folder} holds no earlier one",
             hint="start one with `cardan up`; if it kept its data elsewhere, name that with --data-dir",
         )
-    plan = _plan(last / "plan.json")
+    plan = read_plan(last / "plan.json")
     vitals = open_vitals(last / "vitals", plan)
     return FoundRun(plan, vitals, _run_id(folder, vitals.words[Vitals.STARTED_WALL_NS]), folder, None)
-
-
-def _plan(path: Path) -> Plan:
-    """The plan, also when the file was damaged meanwhile."""
-    try:
-        return read_plan(path)
-    except UnicodeDecodeError as error:
-        raise RunError(f"cannot read the plan {path}: {error}", hint="start a new run with `cardan up`") from error
 
 
 def run_label(wall_ns: int) -> str:

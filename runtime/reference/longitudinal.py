@@ -64,7 +64,7 @@ class LeadTracker:
 
     def gap_now_m(self, now_ns: int) -> float | None:
         """The gap at `now_ns`, or None while there is no lead (two sightings make one)."""
-        if self._hits < 2 or (now_ns - self._seen_ns) / 1e9 > self._config.hold_s:  # noqa: PLR2004
+        if self._hits < 2 or (now_ns - self._seen_ns) / 1e9 > self._config.hold_s:
             return None
         return max(0.1, self.gap_m + self.rate_mps * (now_ns - self._updated_ns) / 1e9)
 

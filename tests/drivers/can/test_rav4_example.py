@@ -12,7 +12,7 @@ from cardan.drivers.can.replay import CandumpReplayConfig, recording_path
 from cardan.runtime.errors import ConfigError
 from cardan.runtime.graph import check
 from cardan.runtime.manifest import read_manifest
-from cardan.runtime.profile import load_profile
+from cardan.runtime.profile_file import load_profile
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "rav4_minute"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cardan.runtime.errors import ProfileError
-from cardan.runtime.profile import find_profile, load_profile, profile_names, read_profile
+from cardan.runtime.profile_file import find_profile, load_profile, profile_names, read_profile
 
 
 def write(folder: Path, text: str) -> Path:
