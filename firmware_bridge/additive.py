@@ -26,5 +26,4 @@ class AdditiveChecksum:
         return 0
 
     def _sum(self, data: bytes | bytearray) -> int:
-        identifier = (self.frame_id >> 8) + (self.frame_id & 0xFF)
-        return (identifier + len(data) + sum(data[:-1])) & 0xFF
+        return (sum(self.frame_id.to_bytes(4, "big")) + len(data) + sum(data[:-1])) & 0xFF

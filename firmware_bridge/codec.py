@@ -265,12 +265,13 @@ class MessageCodec:
         if not (math.isfinite(value) and low <= high):
             raise CodecError(f"{self.name}.{name}: no value from {low:g} to {high:g} near {value:g}")
         if signal.float_format:
-            physical = self._snap_float(signal, min(max(value, low), high))
+            steps = self._float_steps(signal, min(max(value, low), high))
         else:
-            physical = self._nearest_raw(signal, value, low, high) * signal.scale + signal.offset
-        if not low <= physical <= high:
+            steps = [self._nearest_raw(signal, value, low, high) * signal.scale + signal.offset]
+        inside = [step for step in steps if low <= step <= high]
+        if not inside:
             raise CodecError(f"{self.name}.{name} has no step from {low:.9g} to {high:.9g}")
-        return physical
+        return inside[0]
 
     def _nearest_raw(self, signal: Signal, value: float, low: float, high: float) -> int:
         least, most = signal.raw_range
@@ -283,12 +284,10 @@ class MessageCodec:
             raw += upwards
         return min(max(raw, least), most)
 
-    def _snap_float(self, signal: Signal, value: float) -> float:
-        """What the float signal makes of `value`, on the side of it where rounding does not add to it."""
-        rounded = signal.to_physical(signal.to_bits(value, self.name))
-        if abs(rounded) <= abs(value):
-            return rounded
-        return signal.to_physical(signal.to_bits(value - 2 * (rounded - value), self.name))
+    def _float_steps(self, signal: Signal, value: float) -> list[float]:
+        """What the float signal makes of `value`, and its neighbours on both sides."""
+        bits = signal.to_bits(value, self.name)
+        return [signal.to_physical(step & signal.mask) for step in (bits, bits - 1, bits + 1)]
 
 
 def _decode_row(signal: Signal) -> DecodeRow:

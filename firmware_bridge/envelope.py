@@ -229,8 +229,9 @@ def place_limits(limits: SignalLimits, speed_mps: float) -> list[tuple[str, floa
     if limits.maximum_by_speed:
         largest = _interpolate(limits.maximum_by_speed, speed_mps)
         found.append(("speed", -largest, largest))
-    if limits.wheelbase_m and speed_mps:
-        largest = math.atan(limits.wheelbase_m * limits.lateral_accel_mps2 / speed_mps**2)
+    square = speed_mps * speed_mps
+    if limits.wheelbase_m and square:
+        largest = math.atan(limits.wheelbase_m * limits.lateral_accel_mps2 / square)
         found.append(("lateral-accel", -largest, largest))
     return found
 
@@ -245,11 +246,12 @@ def _step_limits(
         ("rate", last - rate, last + rate),
         ("window", max(accepted.window) - change, min(accepted.window) + change),
     ]
-    if limits.wheelbase_m and speed_mps:
+    square = speed_mps * speed_mps
+    if limits.wheelbase_m and square:
         # lateral acceleration = v^2 tan(angle) / wheelbase; its change in a period is limited
         tangent = math.tan(last)
-        step = limits.lateral_jerk_mps3 * period_s * limits.wheelbase_m / speed_mps**2
-        found.append(("lateral-jerk", math.atan(tangent - step), math.atan(tangent + step)))
+        step = limits.lateral_jerk_mps3 * period_s * limits.wheelbase_m / square
+        found.append(("lateral-jerk", min(last, math.atan(tangent - step)), max(last, math.atan(tangent + step))))
     return found
 
 

@@ -1,0 +1,212 @@
+"""DBC files: what is compiled equals cantools on random messages, and a broken file is one line."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import cantools.database
+import pytest
+
+from cardan.firmware_bridge.additive import AdditiveChecksum
+from cardan.firmware_bridge.codec import MessageCodec
+from cardan.firmware_bridge.dbc import Dbc, load_dbc
+from cardan.firmware_bridge.e2e import Profile01, Profile05
+from cardan.firmware_bridge.vehicle_map import reference_dbc_path
+from cardan.runtime.errors import ConfigError
+
+HEAD = 'VERSION ""\n\nNS_ :\n\nBS_:\n\nBU_: ECU\n\n'
+MIXED = (
+    HEAD
+    + """BO_ 256 MIXED: 8 ECU
+ SG_ LITTLE : 0|12@1+ (0.1,-20) [0|0] "" ECU
+ SG_ BIG : 23|12@0- (0.25,3) [0|0] "" ECU
+ SG_ WHOLE : 32|10@1- (3,-7) [0|0] "" ECU
+ SG_ ACROSS : 55|13@0+ (1,0) [0|0] "" ECU
+ SG_ LAST : 42|1@1+ (1,0) [0|0] "" ECU
+
+BO_ 257 WIDE: 8 ECU
+ SG_ ALL : 7|64@0- (1,0) [0|0] "" ECU
+
+BO_ 2147484160 FLOATS: 16 ECU
+ SG_ SINGLE : 0|32@1- (1,0) [0|0] "" ECU
+ SG_ DOUBLE : 39|64@0- (2,1) [0|0] "" ECU
+
+BO_ 258 SELECTED: 8 ECU
+ SG_ MODE M : 7|4@0+ (1,0) [0|0] "" ECU
+ SG_ COMMON : 8|8@1+ (0.5,0) [0|0] "" ECU
+ SG_ A m0 : 16|16@1- (0.01,0) [0|0] "" ECU
+ SG_ B m1 : 16|8@1+ (1,0) [0|0] "" ECU
+ SG_ C m1 : 24|8@1+ (1,0) [0|0] "" ECU
+ SG_ D m9 : 23|32@0+ (1,0) [0|0] "" ECU
+
+BO_ 259 NESTED: 8 ECU
+ SG_ TOP M : 0|4@1+ (1,0) [0|0] "" ECU
+ SG_ SUB m1M : 8|4@1+ (1,0) [0|0] "" ECU
+ SG_ DEEP m3 : 16|8@1+ (1,0) [0|0] "" ECU
+ SG_ FLAT m2 : 8|16@1+ (1,0) [0|0] "" ECU
+
+BO_ 260 LONG: 64 ECU
+ SG_ FIRST : 7|16@0+ (1,0) [0|0] "" ECU
+ SG_ END : 496|16@1- (0.5,0) [0|0] "" ECU
+
+SIG_VALTYPE_ 512 SINGLE : 1;
+SIG_VALTYPE_ 512 DOUBLE : 2;
+SG_MUL_VAL_ 259 SUB TOP 1-1;
+SG_MUL_VAL_ 259 DEEP SUB 3-4;
+SG_MUL_VAL_ 259 FLAT TOP 2-2;
+"""
+).replace("SIG_VALTYPE_ 512", "SIG_VALTYPE_ 2147484160")
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "test.dbc"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def reference() -> Dbc:
+    return load_dbc(reference_dbc_path())
+
+
+def compare(ours: MessageCodec, theirs: cantools.database.can.Message, rounds: int, rng: random.Random) -> None:
+    """Decode random bytes, encode what came out: both must equal cantools."""
+    for _ in range(rounds):
+        data = rng.randbytes(ours.length)
+        decoded = ours.decode(data)
+        try:
+            expected = theirs.decode(data, decode_choices=False)
+        except cantools.database.DecodeError:
+            assert theirs.is_multiplexed()  # an unknown selector: we give what is always there, cantools gives nothing
+            continue
+        assert isinstance(expected, dict)
+        assert decoded.keys() == expected.keys()
+        for name, value in decoded.items():
+            assert value == expected[name] or (value != value and expected[name] != expected[name])
+        if any(value != value or abs(value) == float("inf") for value in decoded.values()):
+            continue  # a random float may be NaN, which we never send
+        if ours.protection is None and not ours.modulus:
+            assert ours.encode(decoded) == theirs.encode(expected, strict=False)
+
+
+def test_a_million_bits_of_every_kind_of_signal_equal_cantools(tmp_path: Path) -> None:
+    path = write(tmp_path, MIXED)
+    ours, theirs = load_dbc(path), cantools.database.load_file(path, strict=False)
+    assert isinstance(theirs, cantools.database.can.Database)
+    assert ours.names == ["MIXED", "WIDE", "FLOATS", "SELECTED", "NESTED", "LONG"]
+    for name in ours.names:
+        compare(ours.message(name), theirs.get_message_by_name(name), 600, random.Random(name))
+
+
+def test_every_message_of_the_reference_vehicle_equals_cantools(reference: Dbc) -> None:
+    theirs = cantools.database.load_file(reference.path)
+    assert isinstance(theirs, cantools.database.can.Database)
+    for name in reference.names:
+        compare(reference.message(name), theirs.get_message_by_name(name), 200, random.Random(name))
+
+
+def test_the_reference_vehicle_declares_its_protection_period_and_identifier(reference: Dbc) -> None:
+    steering, wheels = reference.message("STEERING_COMMAND"), reference.message("WHEEL_SPEEDS")
+    assert (steering.frame_id, steering.length, steering.period_s, steering.modulus) == (288, 8, 0.01, 256)
+    assert steering.protection == Profile05(2817)
+    assert wheels.protection == Profile01(2562)
+
+
+def test_the_crc_and_counter_signals_lie_where_the_protection_writes(reference: Dbc) -> None:
+    for name in reference.names:
+        codec = reference.message(name)
+        values = dict.fromkeys((item for item in codec.signals if item not in ("CRC", "COUNTER")), 0.0)
+        for counter in (0, 1, codec.modulus - 1):
+            found = codec.decode(codec.encode(values, counter))
+            assert found.pop("COUNTER") == counter
+            found.pop("CRC")
+            assert found == values
+
+
+def test_an_extended_identifier_is_known_as_one(tmp_path: Path) -> None:
+    codec = load_dbc(write(tmp_path, MIXED)).message("FLOATS")
+    assert (codec.frame_id, codec.extended) == (512, True)
+
+
+def test_a_file_without_attributes_can_be_told_of_toyotas_sum(tmp_path: Path) -> None:
+    text = HEAD + (
+        'BO_ 37 ANGLE: 8 ECU\n SG_ A : 0|8@1+ (1,0) [0|0] "" ECU\n\n'
+        'BO_ 38 SUMMED: 8 ECU\n SG_ CHECKSUM : 63|8@0+ (1,0) [0|0] "" ECU\n SG_ COUNTER : 0|4@1+ (1,0) [0|0] "" ECU\n\n'
+        'BO_ 39 PLAIN: 8 ECU\n SG_ A : 0|8@1+ (1,0) [0|0] "" ECU\n'
+    )
+    path = write(tmp_path, text)
+    dbc = load_dbc(path, additive=["ANGLE"])
+    assert dbc.message("ANGLE").protection == AdditiveChecksum(37)
+    assert dbc.message("PLAIN").protection is None
+    summed = dbc.message("SUMMED")
+    data = summed.encode({}, counter=3)
+    assert (summed.protection, summed.modulus, summed.counter(data)) == (AdditiveChecksum(38), 16, 3)
+    assert summed.intact(data)
+    assert load_dbc(path).message("SUMMED").protection is None
+
+
+def test_a_message_is_compiled_once(reference: Dbc) -> None:
+    assert reference.message("MOTION") is reference.message("MOTION")
+
+
+def test_an_unknown_message_names_the_near_one(reference: Dbc) -> None:
+    with pytest.raises(ConfigError, match='did you mean "MOTION"'):
+        reference.message("MOTIONS")
+
+
+def test_a_sum_for_an_unknown_message_names_the_near_one() -> None:
+    with pytest.raises(ConfigError, match='no message "MOTIO"\n  hint: did you mean "MOTION"'):
+        load_dbc(reference_dbc_path(), additive=["MOTIO"])
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read .*absent.dbc: No such file or directory"):
+        load_dbc(tmp_path / "absent.dbc")
+
+
+MESSAGE = 'BO_ 12 X: 8 ECU\n SG_ S : 0|8@1+ (1,0) [0|1] "" ECU\n'
+E2E = 'BA_DEF_ BO_ "E2EProfile" INT 0 99;\nBA_DEF_DEF_ "E2EProfile" 0;\nBA_ "E2EProfile" BO_ 12 '
+BROKEN = {
+    "a word that is no statement": (MESSAGE + "GARBAGE\n", 11, "expected a DBC statement, got 'GARBAGE'"),
+    "a signal without bits": (MESSAGE + ' SG_ T : 8@1+ (1,0) [0|1] "" ECU\n', 11, "expected a DBC statement"),
+    "an identifier of 12 bits": (MESSAGE.replace("12", "3000"), 9, "Standard frame id 0xbb8 is more than 11 bits"),
+    "values of no signal": (MESSAGE + '\nVAL_ 13 Q 1 "a" ;\n', 12, "unused VAL_ entries in DBC: VAL_ 13 Q"),
+    "signals on each other": (
+        MESSAGE + ' SG_ T : 4|8@1+ (1,0) [0|1] "" ECU\n',
+        9,
+        "message X: signals S and T overlap",
+    ),
+    "a signal past the end": (
+        MESSAGE.replace("X: 8", "X: 1") + ' SG_ T : 8|8@1+ (1,0) [0|1] "" ECU\n',
+        9,
+        "message X: signal T does not fit into 1 bytes",
+    ),
+    "a factor of zero": (MESSAGE.replace("(1,0)", "(0,0)"), 9, "message X: signal S has the factor 0"),
+    "a float of 8 bits": (MESSAGE + "\nSIG_VALTYPE_ 12 S : 1;\n", 9, "message X: signal S is a float of 8 bits"),
+    "an unknown E2E profile": (MESSAGE + E2E + "3;\n", 9, "message X: E2E profile 3 is unknown"),
+    "too few bytes for the profile": (MESSAGE + E2E + "7;\n", 9, "message X is too short for E2E profile 7"),
+}
+
+
+@pytest.mark.parametrize("name", list(BROKEN))
+def test_a_broken_file_is_one_line_with_its_place(name: str, tmp_path: Path) -> None:
+    text, line, said = BROKEN[name]
+    path = write(tmp_path, HEAD + text)
+    with pytest.raises(ConfigError) as caught:
+        load_dbc(path).message("X")
+    assert caught.value.message.startswith(f"{path}:{line}: ")
+    assert said in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["", "hello", 'VERSION "'])
+def test_what_is_no_dbc_file_at_all_is_one_line(text: str, tmp_path: Path) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError, match=rf"{path}:1: expected a DBC statement"):
+        load_dbc(path)
+
+
+def test_a_broken_message_that_nobody_uses_does_no_harm(tmp_path: Path) -> None:
+    overlapping = 'BO_ 13 BAD: 8 ECU\n SG_ S : 0|8@1+ (1,0) [0|1] "" ECU\n SG_ T : 4|8@1+ (1,0) [0|1] "" ECU\n'
+    assert load_dbc(write(tmp_path, HEAD + MESSAGE + "\n" + overlapping)).message("X").frame_id == 12
