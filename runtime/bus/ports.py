@@ -249,11 +249,22 @@ class Reader(Generic[M]):
         return self._spec.queue > 0
 
     def take(self) -> list[Sample[M]]:
-        """Every waiting message in order of arrival (queue inputs); empties the queue."""
+        """Every waiting message in order of arrival (queue inputs); empties the queue.
+
+        A message that cannot be read any more (its publisher's shared memory is gone, or was reused) is left out and
+        counted as dropped.
+        """
         taken = []
         while self._queue:
             topic, header, payload = self._queue.popleft()
-            value = self._topics[topic][0].decode(payload)
+            decoder, series = self._topics[topic]
+            try:
+                value = decoder.decode(payload)
+                if not decoder.intact:
+                    raise BusError(f"a frame of {topic} was overwritten before it was read")
+            except BusError:
+                series.words[SeriesVitals.DROPPED] += 1
+                continue
             taken.append(Sample(value, topic, header.seq, header.epoch, header.sent_ns, header.origin_ns, header.valid))
         return taken
 

@@ -150,3 +150,13 @@ def test_news_last_until_the_step_is_done() -> None:
 def test_an_optional_input_may_stay_unwired() -> None:
     with Bench(Relay) as bench:
         assert bench.node.spare.wired
+
+
+def test_a_waiting_message_that_cannot_be_read_is_left_out_and_counted() -> None:
+    with Bench(Relay) as bench:
+        bench.send("waiting", Count(n=1))
+        topic, header, _ = bench.node.waiting._queue[0]
+        bench.node.waiting._queue.append((topic, header, b"\xc1"))
+        bench.send("waiting", Count(n=2))
+        assert [sample.value.n for sample in bench.node.waiting.take()] == [1, 2]
+        assert counters(bench, "waiting")["dropped"] == 1
