@@ -99,6 +99,8 @@ class Bridge(Node):
     """1 for each safe stop that began."""
     soft_disables = Metric("count")
     """1 each time that control or the bus was away while engaged."""
+    photon_to_can = Metric("s")
+    """From the capture of a camera frame to the first CAN frames that follow from it, once for each camera frame."""
     limited = Metric("count")
     """1 for each command that was not followed as it was while engaged."""
 
@@ -106,7 +108,9 @@ class Bridge(Node):
         config = self.config
         self._channel: CanChannel | None = None
         envelope = read_envelope(
-            self.context.envelope, period_s=1.0 / (self.rate_hz or 100.0), max_age_periods=config.max_age_periods
+            self.context.envelope,
+            period_s=1.0 / (self.context.rate_hz or 100.0),
+            max_age_periods=config.max_age_periods,
         )
         self._measured = {item.name: MEASURED.get(item.quantity, "") for item in envelope.signals}
         vehicle, dbc = open_map(config.vehicle, self.context.manifest_dir)
@@ -117,12 +121,14 @@ class Bridge(Node):
         self._channel = open_channel(self.context.can_channels[channel], self.clock)
         self._send_failed = False
         self._changes = 0
+        self._origin_ns = 0
 
     def step(self) -> None:
         now_ns = self.clock.now_ns()
         self._receive()
         decision = self._guard.step(now_ns, self._command(), self._vehicle(now_ns))
-        self._send(decision.frames)
+        if self._send(decision.frames):
+            self._measure_photon_to_can(decision)
         self._answer(decision)
         if self._guard.engagement.changes > self._changes:
             self._changes = self._guard.engagement.changes
@@ -198,9 +204,9 @@ class Bridge(Node):
             engage=bus.switch("engage_requested"),
         )
 
-    def _send(self, frames: list[OutFrame]) -> None:
+    def _send(self, frames: list[OutFrame]) -> bool:
         if not frames:
-            return
+            return False
         channel = self._open_channel()
         try:
             carried = [
@@ -219,10 +225,17 @@ class Bridge(Node):
             if not self._send_failed:
                 self.report_fault("can-send", error.message)
             self._send_failed = True
-            return
+            return False
         self._guard.send_result(True)
         self._send_failed = False
         self.sent.send(CanFrames(frames=carried), valid=True)
+        return True
+
+    def _measure_photon_to_can(self, decision: Decision) -> None:
+        origin_ns = self.command.origin_ns
+        if decision.accepted and self.command.valid and origin_ns > self._origin_ns:
+            self._origin_ns = origin_ns
+            self.photon_to_can.observe((self.clock.now_ns() - origin_ns) / 1e9)
 
     def _answer(self, decision: Decision) -> None:
         engagement, message = self._guard.engagement, self.command.value_or_none

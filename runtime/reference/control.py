@@ -5,7 +5,14 @@ from __future__ import annotations
 from cardan.runtime.clock import NS_PER_S
 from cardan.runtime.messages import ActuatorCommand, BridgeVerdict, RoadView, VehicleState
 from cardan.runtime.node import Input, Node, NodeConfig, Output
-from cardan.runtime.reference.lateral import LateralConfig, advance_path, lane_centre_m, limit_change, pursue
+from cardan.runtime.reference.lateral import (
+    LateralConfig,
+    advance_path,
+    lane_centre_m,
+    limit_change,
+    pursue,
+    steering_rate_radps,
+)
 from cardan.runtime.reference.longitudinal import LeadTracker, LongitudinalConfig, cruise_accel
 
 SEEN = 0.5
@@ -85,9 +92,11 @@ class LaneCruise(Node):
         return cruise_accel(self.config.longitudinal, self.state.value.speed_mps, gap_m, self._tracker.rate_mps)
 
     def _send(self, steering: float, accel: float, *, valid: bool) -> None:
-        lateral, longitudinal = self.config.lateral, self.config.longitudinal
-        self._steering_rad = limit_change(self._steering_rad, steering, lateral.rate_radps * self._period_s)
-        self._accel_mps2 = limit_change(self._accel_mps2, accel, longitudinal.jerk_mps3 * self._period_s)
+        speed_mps = self.state.value.speed_mps if self.state.fresh else 0.0
+        steering_change = steering_rate_radps(self.config.lateral, speed_mps) * self._period_s
+        accel_change = self.config.longitudinal.jerk_mps3 * self._period_s
+        self._steering_rad = limit_change(self._steering_rad, steering, steering_change)
+        self._accel_mps2 = limit_change(self._accel_mps2, accel, accel_change)
         command = ActuatorCommand(
             cycle=self._cycle,
             steering_rad=self._steering_rad,

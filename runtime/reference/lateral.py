@@ -26,6 +26,8 @@ class LateralConfig(NodeConfig, frozen=True):
     integral_limit_rad: float = 0.01
     rate_radps: float = 0.45
     """Fastest change of the front-wheel angle; inside the envelope, so that the guard has nothing to clamp."""
+    lateral_jerk_mps3: float = 4.5
+    """Largest lateral jerk that steering may cause (ISO 11270 allows 5.0)."""
 
 
 def lane_centre_m(left_y_m: Sequence[float], right_y_m: Sequence[float]) -> list[float]:
@@ -65,6 +67,11 @@ def pursue(config: LateralConfig, x_m: Sequence[float], y_m: Sequence[float], sp
     side = interpolate(x_m, y_m, ahead)
     curvature = 2.0 * side / (ahead * ahead + side * side)
     return math.atan(config.wheelbase_m * curvature * (1.0 + config.understeer_s2pm2 * speed_mps * speed_mps))
+
+
+def steering_rate_radps(config: LateralConfig, speed_mps: float) -> float:
+    """Fastest change of the front-wheel angle at this speed: lateral jerk is v^2 / wheelbase times the rate."""
+    return min(config.rate_radps, config.lateral_jerk_mps3 * config.wheelbase_m / max(speed_mps, 1.0) ** 2)
 
 
 def limit_change(previous: float, wanted: float, largest_change: float) -> float:

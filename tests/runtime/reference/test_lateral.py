@@ -11,6 +11,7 @@ from cardan.runtime.reference.lateral import (
     lane_centre_m,
     limit_change,
     pursue,
+    steering_rate_radps,
 )
 
 
@@ -58,3 +59,11 @@ def test_a_change_is_limited_and_goes_the_right_way(previous: float, wanted: flo
     result = limit_change(previous, wanted, largest)
     assert abs(result - previous) <= largest + 1e-12
     assert min(previous, wanted) <= result <= max(previous, wanted)
+
+
+@given(st.floats(0, 45))
+def test_steering_never_causes_more_lateral_jerk_than_allowed(speed_mps: float) -> None:
+    config = LateralConfig()
+    rate = steering_rate_radps(config, speed_mps)
+    assert rate <= config.rate_radps
+    assert rate * speed_mps**2 / config.wheelbase_m <= config.lateral_jerk_mps3 + 1e-9
