@@ -55,8 +55,8 @@ def _lock(paths: RunPaths) -> None:
 
 def clean_up(paths: RunPaths, supervisor_pid: int, exit_code: int) -> None:
     """Keep plan and vitals of the run that has ended, and sweep the rest."""
-    if exit_code < 0:
-        _report_death(paths, supervisor_pid, -exit_code)
+    if exit_code != 0:
+        _report_death(paths, supervisor_pid, exit_code)
     with suppress(OSError):  # a full disk must not keep shared memory occupied
         keep_last(paths)
     sweep(paths)
@@ -123,16 +123,17 @@ def _reap_all() -> bool:
     return True
 
 
-def _report_death(paths: RunPaths, supervisor_pid: int, number: int) -> None:
-    """Leave the cause in the vitals, for whoever asks what happened."""
+def _report_death(paths: RunPaths, supervisor_pid: int, exit_code: int) -> None:
+    """If the supervisor did not come to its own end, leave the cause in the vitals for whoever asks."""
     from cardan.runtime.plan import read_plan
+    from cardan.runtime.supervise.child import how_it_ended
     from cardan.runtime.vitals import RunState, Vitals, open_vitals
 
-    text = (
-        f"the supervisor (process {supervisor_pid}) was killed by {signal.Signals(number).name}; all nodes were ended"
-    )
+    hint = f"see {paths.logs}/supervisor.err" if exit_code > 0 else "was memory short? try `dmesg | tail`"
+    text = f"the supervisor (process {supervisor_pid}) ended: {how_it_ended(exit_code)}; all nodes were ended; hint: {hint}"
     with suppress(CardanError, OSError):
         vitals = open_vitals(paths.vitals, read_plan(paths.plan), writable=True)
-        vitals.report_cause(MonotonicClock().now_ns(), f"{text}; hint: was memory short? try `dmesg | tail`")
-        vitals.words[Vitals.RUN_STATE] = RunState.FAILED
+        if vitals.run_state not in (RunState.STOPPED, RunState.FAILED):
+            vitals.report_cause(MonotonicClock().now_ns(), text)
+            vitals.words[Vitals.RUN_STATE] = RunState.FAILED
         vitals.close()

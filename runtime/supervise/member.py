@@ -128,8 +128,10 @@ class Member:
             self._take_news(bytes([value]))
 
     def _take_news(self, news: bytes) -> None:
+        ending = next((ending for ending in Ending if ending.value == news), None)
+        if ending is not None:
+            self.happen(Happening.ENDING, ending=ending)
         if news != READY:
-            self.happen(Happening.ENDING, ending=Ending(news))
             return
         words, now_ns = self._vitals.words, self._clock.now_ns()
         words[NodeVitals.READY_NS] = now_ns

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cardan.runtime.plan import InputPlan, OutputPlan, read_plan
-from cardan.runtime.run import is_alive
+from cardan.runtime.run import is_alive, new_run
+from cardan.runtime.supervise.start import start_supervisor
 from cardan.runtime.vitals import NodeState, NodeVitals, RunState, SeriesKind, SeriesVitals, open_vitals
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def test_nothing_is_left_two_seconds_after_the_supervisor_was_killed(up: Up, vic
     vitals = last_vitals(run)
     if victim == "supervisor":
         assert vitals.run_state is RunState.FAILED
-        assert "was killed by SIGKILL" in vitals.cause
+        assert "ended: killed by SIGKILL" in vitals.cause
     for pid in up.processes_of(run.paths):  # who left its session and lost its guardian has nobody to end it
         os.kill(pid, signal.SIGKILL)
 
@@ -290,3 +291,16 @@ def test_the_processes_of_a_run_have_names(up: Up) -> None:
     assert command == f"cardan-node idle {run.paths.run_id}"
     assert Path(f"/proc/{run.process.pid}/comm").read_text() == "cardan-guardian\n"
     assert run.stop() == 0
+
+
+def test_a_plan_that_cannot_be_read_is_said_in_one_line_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARDAN_RUN_DIR", str(tmp_path / "runs"))
+    paths = new_run(tmp_path / "data", "test")
+    paths.plan.write_text("{}")
+    assert start_supervisor(paths).wait(10) == 1
+    said = (paths.logs / "supervisor.err").read_text()
+    assert "cannot read the plan" in said
+    assert "Traceback" not in said
+    assert not paths.run_dir.exists()
