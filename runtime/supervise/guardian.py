@@ -130,7 +130,8 @@ def _report_death(paths: RunPaths, supervisor_pid: int, exit_code: int) -> None:
     from cardan.runtime.vitals import RunState, Vitals, open_vitals
 
     hint = f"see {paths.logs}/supervisor.err" if exit_code > 0 else "was memory short? try `dmesg | tail`"
-    text = f"the supervisor (process {supervisor_pid}) ended: {how_it_ended(exit_code)}; all nodes were ended; hint: {hint}"
+    how = how_it_ended(exit_code)
+    text = f"the supervisor (process {supervisor_pid}) ended: {how}; all nodes were ended; hint: {hint}"
     with suppress(CardanError, OSError):
         vitals = open_vitals(paths.vitals, read_plan(paths.plan), writable=True)
         if vitals.run_state not in (RunState.STOPPED, RunState.FAILED):
