@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 ACCEL_MAXIMUM_MPS2 = 2.0
 """ISO 15622, adaptive cruise control: strongest acceleration."""
@@ -168,59 +168,54 @@ def limit(
     values, bounds, reason = {}, {}, ""
     dropped = False
     for limits in envelope.signals:
-        name, value = limits.name, wanted[limits.name]
-        violated, low, high = _bounds(limits, value, state[name], abs(speed_mps), envelope.period_s)
-        bounds[name] = (low, high)
-        values[name] = min(max(value, low), high)
-        if violated:
-            reason = reason or f"{violated}:{name}"
+        name = limits.name
+        judged = _judge(limits, wanted[name], state[name], abs(speed_mps), envelope.period_s)
+        values[name], bounds[name] = judged.nearest, judged.bounds
+        if judged.violated:
+            reason = reason or f"{judged.violated}:{name}"
             dropped = dropped or (drop and limits.on_violation == "drop")
     if dropped:
-        return Verdict(False, False, reason, _hold(state, bounds), bounds)
+        return refuse(envelope, reason, speed_mps, state)
     return Verdict(not reason, True, reason or "ok", values, bounds)
 
 
 def refuse(envelope: Envelope, reason: str, speed_mps: float, state: State) -> Verdict:
     """The verdict on a command that cannot be used: hold what was accepted last, as far as the speed allows it."""
-    bounds: dict[str, Bounds] = {}
-    for limits in envelope.signals:
-        last = state[limits.name]
-        bounds[limits.name] = (last.last, last.last)
-        if math.isfinite(speed_mps):
-            _, low, high = _bounds(limits, last.last, last, abs(speed_mps), envelope.period_s)
-            bounds[limits.name] = (low, high)
-    return Verdict(False, False, reason, _hold(state, bounds), bounds)
+    values = {name: accepted.last for name, accepted in state.items()}
+    bounds: dict[str, Bounds] = {name: (value, value) for name, value in values.items()}
+    if math.isfinite(speed_mps):
+        for limits in envelope.signals:
+            last = state[limits.name]
+            judged = _judge(limits, last.last, last, abs(speed_mps), envelope.period_s)
+            values[limits.name], bounds[limits.name] = judged.nearest, judged.bounds
+    return Verdict(False, False, reason, values, bounds)
 
 
-def _hold(state: State, bounds: Mapping[str, Bounds]) -> dict[str, float]:
-    return {name: min(max(state[name].last, low), high) for name, (low, high) in bounds.items()}
+class _Judged(NamedTuple):
+    """What the limits say about one value."""
+
+    violated: str
+    """Code of the first limit that it violates; "" = none."""
+    nearest: float
+    """The value to send for it."""
+    bounds: Bounds
+    """What may be sent at all. The last value is always inside, so that a coarse message can carry something."""
 
 
-def _bounds(
-    limits: SignalLimits, value: float, accepted: Accepted, speed_mps: float, period_s: float
-) -> tuple[str, float, float]:
-    """Code of the first limit that `value` violates ("" = none), and the least and greatest allowed value."""
+def _judge(limits: SignalLimits, value: float, accepted: Accepted, speed_mps: float, period_s: float) -> _Judged:
     violated = ""
-    place_low, place_high = -math.inf, math.inf
+    place, step = (-math.inf, math.inf), (-math.inf, math.inf)
     for code, low, high in place_limits(limits, speed_mps):
-        if not violated and not low <= value <= high:
-            violated = code
-        place_low, place_high = max(place_low, low), min(place_high, high)
-    step_low, step_high = -math.inf, math.inf
+        violated = violated or ("" if low <= value <= high else code)
+        place = max(place[0], low), min(place[1], high)
     for code, low, high in _step_limits(limits, accepted, speed_mps, period_s):
-        if not violated and not low <= value <= high:
-            violated = code
-        step_low, step_high = max(step_low, low), min(step_high, high)
-    return violated, *_meet(place_low, place_high, step_low, step_high)
-
-
-def _meet(place_low: float, place_high: float, step_low: float, step_high: float) -> Bounds:
-    """What both intervals allow; when they do not meet, the step that leads closest to the place."""
-    if place_low > step_high:
-        return step_high, step_high
-    if place_high < step_low:
-        return step_low, step_low
-    return max(place_low, step_low), min(place_high, step_high)
+        violated = violated or ("" if low <= value <= high else code)
+        step = max(step[0], low), min(step[1], high)
+    # Outside the place (the speed has risen) all between the last value and the place is allowed on the way back.
+    low = max(min(place[0], accepted.last), step[0])
+    high = min(max(place[1], accepted.last), step[1])
+    nearest = min(max(min(max(value, place[0]), place[1]), step[0]), step[1])
+    return _Judged(violated, nearest, (low, high))
 
 
 def place_limits(limits: SignalLimits, speed_mps: float) -> list[tuple[str, float, float]]:

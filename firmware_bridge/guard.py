@@ -138,8 +138,9 @@ class Guard:
         """Decide one period."""
         if not vehicle.problems and math.isfinite(vehicle.speed_mps):
             self._speed_mps = vehicle.speed_mps
+        released = self._overridden
         self._overridden = self._used_by_driver(vehicle) | self._kept_by_driver()
-        self._follow_measurement(vehicle)
+        self._follow_measurement(vehicle, released | self._overridden)
         verdict = self._judge(now_ns, command)
         transition = self.engagement.step(now_ns, self._events(now_ns, verdict, vehicle))
         if transition is not None:
@@ -299,8 +300,11 @@ class Guard:
         return limit(self._envelope, wanted, speed_mps=self._speed_mps, state=self._accepted, drop=False)
 
     def _send(self, gate: Gate, chosen: Verdict) -> list[OutFrame]:
-        values = {name: gate.snap(name, value, chosen.bounds[name]) for name, value in chosen.values.items()}
-        enabled = {name: name not in self._overridden for name in values}
+        enabled = {name: name not in self._overridden for name in chosen.values}
+        values = {
+            name: gate.snap(name, value, chosen.bounds[name]) if enabled[name] else self._accepted[name].last
+            for name, value in chosen.values.items()
+        }
         frames = self._frames(gate, values, chosen.bounds, enabled)
         self._accepted = dict(advance(self._envelope, self._accepted, values))
         return frames
@@ -317,10 +321,10 @@ class Guard:
         code = STATE_CODES[self.engagement.state]
         return gate.frames(values, bounds, enabled, state=code, limits_hash=self._limits_hash)
 
-    def _follow_measurement(self, vehicle: Vehicle) -> None:
+    def _follow_measurement(self, vehicle: Vehicle, released: frozenset[str]) -> None:
         """An actuator that is not ours is where it was measured: from there a ramp begins when it becomes ours."""
         for limits in self._envelope.signals:
-            if self.engagement.active and limits.name not in self._overridden:
+            if self.engagement.active and limits.name not in released:
                 continue
             value = vehicle.measured.get(limits.name, limits.safe_value)
             if not math.isfinite(value):

@@ -164,7 +164,7 @@ def test_nothing_is_near_to_no_number(value: float) -> None:
 
 
 def test_bounds_between_two_steps_have_no_value() -> None:
-    with pytest.raises(CodecError, match="has no step from 0.001 to 0.009"):
+    with pytest.raises(CodecError, match=r"has no step from 0\.001 to 0\.009"):
         message(SPEED).snap("SPEED", 0.005, 0.001, 0.009)
 
 

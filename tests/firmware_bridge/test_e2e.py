@@ -40,12 +40,15 @@ def test_the_crcs_have_the_check_values_of_the_crc_catalogue() -> None:
     assert crc64_ecma(check) == 0x995DC9BBDF1939FA  # CRC-64/XZ
 
 
-def oracle(profile: str) -> list[tuple[Callable[[random.Random], Protection], Callable[[bytearray, Protection], None]]]:
+Pair = tuple[Callable[[random.Random], Protection], Callable[[bytearray, Protection], None]]
+
+
+def oracle(profile: str) -> list[Pair]:
     """How to make a random protection, and how the independent implementation protects with the same parameters."""
     module = pytest.importorskip(f"e2e.p{profile}", reason="autosar-e2e is not installed (it has x86-64 wheels only)")
     protect = getattr(module, f"e2e_p{profile}_protect")
 
-    def mode_01(number: int) -> tuple[Callable[[random.Random], Protection], Callable[[bytearray, Protection], None]]:
+    def mode_01(number: int) -> Pair:
         def make(rng: random.Random) -> Protection:
             return Profile01(rng.randrange(0x1000), DATA_ID_MODES_01[number], rng.randrange(8))
 
@@ -56,9 +59,7 @@ def oracle(profile: str) -> list[tuple[Callable[[random.Random], Protection], Ca
 
         return make, theirs
 
-    def headed(
-        kind: type[Profile04 | Profile05 | Profile07], maximum: int
-    ) -> tuple[Callable[[random.Random], Protection], Callable[[bytearray, Protection], None]]:
+    def headed(kind: type[Profile04 | Profile05 | Profile07], maximum: int) -> Pair:
         def make(rng: random.Random) -> Protection:
             return kind(rng.randrange(maximum), rng.randrange(8))
 
@@ -72,14 +73,15 @@ def oracle(profile: str) -> list[tuple[Callable[[random.Random], Protection], Ca
         assert isinstance(ours, Profile02)
         protect(data, ours.data_ids, increment_counter=False)
 
-    return {
+    pairs: dict[str, list[Pair]] = {
         "01": [mode_01(number) for number in range(4)],
         "02": [(lambda rng: Profile02(rng.randbytes(16)), listed)],
         "04": [headed(Profile04, 2**32)],
         "05": [headed(Profile05, 2**16)],
         "07": [headed(Profile07, 2**32)],
         "11": [mode_01(0), mode_01(3)],
-    }[profile]
+    }
+    return pairs[profile]
 
 
 @pytest.mark.parametrize("profile", ["01", "02", "04", "05", "07", "11"])

@@ -104,7 +104,7 @@ def test_a_steering_angle_wider_than_the_standards_is_refused(changes: dict[str,
 
 
 def test_a_name_that_does_not_tell_its_quantity_needs_one() -> None:
-    with pytest.raises(ConfigError, match="envelope.throttle.quantity: expected one of .* got None"):
+    with pytest.raises(ConfigError, match=r"envelope\.throttle\.quantity: expected one of .* got None"):
         read_envelope({"throttle": ACCEL}, period_s=0.01)
 
 

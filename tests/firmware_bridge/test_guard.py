@@ -1,0 +1,506 @@
+"""The guard on a fake clock: closed by default, armed by the driver alone, safe within periods of any fault."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from cardan.firmware_bridge.codec import CodecError
+from cardan.firmware_bridge.engage import State
+from cardan.firmware_bridge.gate import Gate, GateFault, OutFrame
+from cardan.firmware_bridge.guard import Decision, Guard, GuardSettings, Vehicle
+from cardan.firmware_bridge.testing import LIMITS, GuardBench
+from cardan.runtime.errors import NodeError
+
+
+@pytest.fixture
+def bench() -> GuardBench:
+    return GuardBench()
+
+
+@pytest.fixture
+def engaged(bench: GuardBench) -> GuardBench:
+    bench.engage()
+    return bench
+
+
+def decoded(bench: GuardBench, decision: Decision) -> dict[str, dict[str, float]]:
+    """What the frames of one period say, by message."""
+    names = {bench.dbc.message(name).frame_id: name for name in bench.dbc.names}
+    return {names[frame.id]: bench.dbc.message(names[frame.id]).decode(frame.data) for frame in decision.frames}
+
+
+def enabled(bench: GuardBench, decision: Decision) -> tuple[float, float]:
+    said = decoded(bench, decision)
+    return said["STEERING_COMMAND"]["ENABLE"], said["ACCEL_COMMAND"]["ENABLE"]
+
+
+def pressed(switch: str) -> dict[str, Any]:
+    return {switch: True}
+
+
+# --------------------------------------------------------------------------------------------------- closed by default
+
+
+def test_nothing_is_sent_until_the_driver_engages(bench: GuardBench) -> None:
+    assert all(decision.frames == [] for decision in bench.run(5.0, steering_rad=0.0))
+    assert (bench.state, bench.cause) == (State.DISABLED, "start")
+
+
+def test_the_drivers_engage_signal_arms_when_every_check_passes(bench: GuardBench) -> None:
+    bench.step(engage=False)
+    assert bench.step(engage=True).frames == []
+    assert bench.state is State.PRE_ENABLED
+    decision = bench.step(engage=True)
+    assert (bench.state, bench.cause) == (State.ENABLED, "armed")
+    assert enabled(bench, decision) == (1, 1)
+    assert all(check.passed for check in bench.guard.checks)
+
+
+def test_an_engage_signal_that_is_on_from_the_start_does_not_arm(bench: GuardBench) -> None:
+    bench.run(1.0, engage=True)
+    assert bench.state is State.DISABLED
+
+
+def test_while_disabled_the_answer_is_where_the_actuators_are(bench: GuardBench) -> None:
+    decision = bench.step(steering_rad=0.2, measured={"steering_rad": 0.0123, "accel_mps2": -0.5})
+    assert decision.values == {"steering_rad": pytest.approx(0.0123, abs=2e-6), "accel_mps2": -0.5}
+    assert not decision.accepted
+
+
+def test_control_starts_from_where_the_actuators_are(bench: GuardBench) -> None:
+    bench.step(measured={"steering_rad": 0.012, "accel_mps2": 0.7}, engage=False)
+    bench.step(engage=True)
+    decision = bench.step(steering_rad=0.012, accel_mps2=0.7)
+    assert (bench.state, decision.accepted, decision.reason) == (State.ENABLED, True, "ok")
+
+
+def test_an_unknown_measurement_leaves_the_safe_value(bench: GuardBench) -> None:
+    decision = bench.step(measured={"steering_rad": math.nan})
+    assert decision.values == {"steering_rad": 0.0, "accel_mps2": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("step", "cause"),
+    [
+        ({"silent": True}, "not-armed:command (no-command)"),
+        ({"envelope_hash": "0" * 16}, "not-armed:command (limits-hash)"),
+        ({"valid": False}, "not-armed:command (invalid)"),
+        ({"accel_mps2": math.nan}, "not-armed:command (not-a-number:accel_mps2)"),
+        ({"speed_mps": math.nan}, "not-armed:command (speed-unknown)"),
+        ({"gas": True}, "not-armed:driver (driver-gas)"),
+        ({"steering": True}, "not-armed:driver (driver-steering)"),
+        (
+            {"measured": {"steering_rad": 0.1, "accel_mps2": 0.0}},
+            "not-armed:steering_rad (measured 0.1000 at 20.0 m/s)",
+        ),
+        (
+            {"measured": {"steering_rad": math.nan, "accel_mps2": 0.0}},
+            "not-armed:steering_rad (measured nan at 20.0 m/s)",
+        ),
+    ],
+)
+def test_each_failed_check_keeps_the_bridge_closed_and_is_named(
+    bench: GuardBench, step: dict[str, Any], cause: str
+) -> None:
+    bench.step(engage=False, **step)
+    assert bench.step(engage=True, **step).frames == []
+    decisions = bench.run(0.6, engage=False, **step)
+    assert all(decision.frames == [] for decision in decisions)
+    assert (bench.state, bench.cause) == (State.DISABLED, cause)
+
+
+def test_all_checks_are_run_and_each_failure_says_what_to_do(bench: GuardBench) -> None:
+    bench.step(engage=False)
+    bench.step(engage=True)
+    bench.step(engage=True, silent=True, gas=True, problems=("silent:MOTION", "counter:DRIVER_INPUTS"))
+    failed = {check.name: check for check in bench.guard.checks if not check.passed}
+    assert set(failed) == {"bus", "driver"}
+    assert failed["bus"].text == "silent:MOTION, counter:DRIVER_INPUTS"
+    assert all(check.hint for check in bench.guard.checks)
+
+
+def test_a_check_that_passes_a_moment_later_still_arms(bench: GuardBench) -> None:
+    bench.step(engage=False)
+    bench.step(engage=True)
+    bench.run(0.3, valid=False)
+    assert (bench.state, bench.cause) == (State.PRE_ENABLED, "driver-engage")
+    bench.step()
+    assert (bench.state, bench.cause) == (State.ENABLED, "armed")
+
+
+def test_the_brake_ends_the_attempt_at_once(bench: GuardBench) -> None:
+    bench.step(engage=False)
+    bench.step(engage=True)
+    bench.step(engage=True, brake=True)
+    assert (bench.state, bench.cause) == (State.DISABLED, "driver-brake")
+
+
+def test_an_engage_signal_on_a_bus_that_cannot_be_believed_is_none(bench: GuardBench) -> None:
+    bench.step(engage=False)
+    bench.step(engage=True, problems=("checksum:DRIVER_INPUTS",))
+    assert bench.state is State.DISABLED
+
+
+def test_a_bridge_that_only_listens_never_arms() -> None:
+    for settings, gate in ((GuardSettings(listen_only=True), True), (GuardSettings(), False)):
+        bench = GuardBench(settings=settings)
+        if not gate:
+            bench.guard = Guard(bench.envelope, None, settings, bench.clock.now_ns())
+        with pytest.raises(NodeError, match="not enabled but pre-enabled"):
+            bench.engage()
+        assert all(decision.frames == [] for decision in bench.run(1.0))
+        assert (bench.state, bench.cause) == (State.DISABLED, "not-armed:listen-only (listen-only)")
+
+
+def test_a_bridge_that_only_listens_judges_from_where_the_actuators_are() -> None:
+    bench = GuardBench()
+    bench.guard = Guard(bench.envelope, None, GuardSettings(listen_only=True), bench.clock.now_ns())
+    decision = bench.step(steering_rad=0.0101, measured={"steering_rad": 0.01, "accel_mps2": 0.0})
+    assert (decision.reason, decision.values["steering_rad"]) == ("disabled", 0.01)
+    assert not bench.guard.owns(288, False)
+
+
+# -------------------------------------------------------------------------------------------------------- the envelope
+
+
+def test_an_allowed_command_reaches_the_bus_in_the_same_period(engaged: GuardBench) -> None:
+    decision = engaged.step(steering_rad=0.0002, accel_mps2=0.05)
+    said = decoded(engaged, decision)
+    assert (decision.accepted, decision.reason) == (True, "ok")
+    assert said["STEERING_COMMAND"]["ROAD_WHEEL_ANGLE"] == pytest.approx(0.0002, abs=1e-9)
+    assert said["ACCEL_COMMAND"]["ACCELERATION"] == pytest.approx(0.05, abs=1e-9)
+
+
+def test_a_command_outside_is_clamped_and_the_controller_is_told_in_the_same_period(engaged: GuardBench) -> None:
+    decision = engaged.step(steering_rad=0.005, accel_mps2=0.05)
+    said = decoded(engaged, decision)
+    assert (decision.accepted, decision.reason) == (False, "lateral-jerk:steering_rad")
+    assert decision.values["steering_rad"] == said["STEERING_COMMAND"]["ROAD_WHEEL_ANGLE"] < 0.00033
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None, "1", True])
+def test_no_number_never_leaves_and_the_last_value_is_held(engaged: GuardBench, value: object) -> None:
+    engaged.step(steering_rad=0.0002, accel_mps2=0.1)
+    decision = engaged.step(steering_rad=value, accel_mps2=0.2)
+    assert decision.reason == "not-a-number:steering_rad"
+    assert decision.values == {"steering_rad": pytest.approx(0.0002), "accel_mps2": pytest.approx(0.1)}
+    assert engaged.state is State.ENABLED
+
+
+def test_a_dropped_command_holds_and_lasting_violation_ends_the_engagement() -> None:
+    limits = {**LIMITS, "accel_mps2": {**LIMITS["accel_mps2"], "on_violation": "drop"}}
+    bench = GuardBench(limits=limits)
+    bench.engage()
+    for _ in range(2):
+        decision = bench.step(accel_mps2=2.0)
+        assert (decision.reason, decision.values["accel_mps2"]) == ("rate:accel_mps2", 0.0)
+    bench.step(accel_mps2=2.0)
+    assert (bench.state, bench.cause) == (State.SOFT_DISABLING, "command:rate:accel_mps2")
+
+
+def test_a_controller_that_goes_on_from_the_answer_is_accepted_in_the_next_period(engaged: GuardBench) -> None:
+    decision = engaged.step(steering_rad=0.1)
+    after = engaged.step(steering_rad=decision.values["steering_rad"])
+    assert after.accepted
+
+
+# ------------------------------------------------------------------------------------------------------ loss of control
+
+
+def test_control_that_dies_is_noticed_within_four_periods(engaged: GuardBench) -> None:
+    engaged.step(accel_mps2=0.1)
+    for _ in range(2):
+        assert engaged.step(silent=True).frames
+        assert engaged.state is State.ENABLED
+    engaged.step(silent=True)
+    assert (engaged.state, engaged.cause) == (State.SOFT_DISABLING, "command:stale")
+
+
+def test_soft_disabling_holds_the_steering_and_ramps_to_a_gentle_deceleration(engaged: GuardBench) -> None:
+    for _ in range(20):
+        engaged.step(steering_rad=0.005, accel_mps2=1.0)
+    steering = engaged.step(steering_rad=0.005, accel_mps2=1.0).values["steering_rad"]
+    decisions = engaged.run(0.9, silent=True)
+    assert engaged.state is State.SOFT_DISABLING
+    accels = [decision.values["accel_mps2"] for decision in decisions]
+    assert {decision.values["steering_rad"] for decision in decisions} == {steering}
+    assert all(0 <= early - late <= 0.1 + 1e-9 for early, late in pairwise(accels))
+    assert accels[-1] == -1.0
+    assert enabled(engaged, decisions[-1]) == (1, 1)
+
+
+def test_control_that_returns_in_time_gets_the_vehicle_back(engaged: GuardBench) -> None:
+    engaged.run(0.5, silent=True)
+    assert engaged.state is State.SOFT_DISABLING
+    engaged.run(0.04)
+    assert engaged.state is State.SOFT_DISABLING
+    engaged.step()
+    assert (engaged.state, engaged.cause) == (State.ENABLED, "recovered")
+
+
+def test_a_command_now_and_then_is_no_return(engaged: GuardBench) -> None:
+    for _ in range(30):
+        engaged.run(0.03, silent=True)
+        engaged.step()
+    engaged.run(0.2, silent=True)
+    assert engaged.state is State.SAFE_STOP
+
+
+def test_control_that_stays_away_leads_to_a_safe_stop_and_then_to_the_driver(engaged: GuardBench) -> None:
+    engaged.run(1.04, silent=True)
+    assert (engaged.state, engaged.cause) == (State.SAFE_STOP, "not-recovered:command:stale")
+    decisions = engaged.run(4.0, silent=True)
+    accels = [decision.values["accel_mps2"] for decision in decisions]
+    assert accels[0] == -1.0
+    assert accels[-1] == -2.5
+    engaged.run(0.5, silent=True, speed_mps=0.05)
+    assert engaged.state is State.SAFE_STOP
+    engaged.run(1.0, silent=True, speed_mps=0.0)
+    assert (engaged.state, engaged.cause) == (State.DISABLED, "standstill")
+
+
+def test_a_safe_stop_keeps_the_lane_as_long_as_control_can_steer(engaged: GuardBench) -> None:
+    engaged.run(1.2, problems=("silent:WHEEL_SPEEDS",))
+    assert engaged.state is State.SAFE_STOP
+    decision = engaged.run(0.1, steering_rad=0.001, accel_mps2=1.0)[-1]
+    assert decision.values["steering_rad"] == pytest.approx(0.001)
+    assert decision.values["accel_mps2"] == -1.0
+    assert not decision.accepted
+
+
+def test_control_that_brakes_harder_than_the_safe_stop_is_followed(engaged: GuardBench) -> None:
+    engaged.run(1.2, problems=("silent:WHEEL_SPEEDS",))
+    assert engaged.run(0.5, accel_mps2=-3.0)[-1].values["accel_mps2"] == -3.0
+
+
+def test_the_safe_stop_never_returns_to_control_by_itself(engaged: GuardBench) -> None:
+    engaged.run(1.2, silent=True)
+    engaged.run(5.0)
+    assert engaged.state is State.SAFE_STOP
+
+
+def test_a_safe_stop_without_a_speed_to_believe_ends_after_the_longest_time(engaged: GuardBench) -> None:
+    engaged.run(1.1, problems=("silent:MOTION",))
+    assert engaged.state is State.SAFE_STOP
+    engaged.run(1.5 * (20.0 + 1.0) - 0.2)
+    assert engaged.state is State.SAFE_STOP
+    engaged.run(0.3)
+    assert (engaged.state, engaged.cause) == (State.DISABLED, "standstill")
+
+
+@pytest.mark.parametrize(
+    ("step", "cause"),
+    [
+        ({"valid": False}, "command:invalid"),
+        ({"envelope_hash": "f" * 16}, "command:limits-hash"),
+        ({"accel_mps2": math.nan}, "command:not-a-number:accel_mps2"),
+    ],
+)
+def test_commands_that_cannot_be_used_age_like_no_commands(
+    engaged: GuardBench, step: dict[str, Any], cause: str
+) -> None:
+    engaged.run(0.02, **step)
+    assert engaged.state is State.ENABLED
+    engaged.step(**step)
+    assert (engaged.state, engaged.cause) == (State.SOFT_DISABLING, cause)
+
+
+def test_a_message_that_cannot_be_believed_disables_softly_in_the_same_period(engaged: GuardBench) -> None:
+    engaged.step(problems=("checksum:MOTION",), speed_mps=3.0)
+    assert (engaged.state, engaged.cause) == (State.SOFT_DISABLING, "bus:checksum:MOTION")
+
+
+def test_the_speed_of_a_message_that_cannot_be_believed_is_not_used(engaged: GuardBench) -> None:
+    slow = engaged.step(steering_rad=0.01, problems=("checksum:MOTION",), speed_mps=1.0)
+    assert slow.values["steering_rad"] < 0.00033  # as at 20 m/s
+
+
+# ---------------------------------------------------------------------------------------------------------- the driver
+
+
+@pytest.mark.parametrize(("switch", "cause"), [("brake", "driver-brake"), ("cancel", "driver-cancel")])
+@pytest.mark.parametrize("seconds_lost", [0.0, 0.5, 1.5])
+def test_the_driver_wins_within_one_period_in_every_active_state(
+    engaged: GuardBench, switch: str, cause: str, seconds_lost: float
+) -> None:
+    engaged.run(seconds_lost, silent=True)
+    decision = engaged.step(**pressed(switch))
+    assert (engaged.state, engaged.cause) == (State.DISABLED, cause)
+    assert enabled(engaged, decision) == (0, 0)
+
+
+def test_after_the_end_the_actuators_are_told_ten_times_to_let_go_and_then_nothing(engaged: GuardBench) -> None:
+    engaged.run(0.1, accel_mps2=0.5)
+    decisions = [engaged.step(brake=True), *engaged.run(0.3)]
+    assert [bool(decision.frames) for decision in decisions] == [True] * 10 + [False] * 21
+    for decision in decisions[:10]:
+        assert enabled(engaged, decision) == (0, 0)
+        assert decoded(engaged, decision)["BRIDGE_STATUS"]["ARMED"] == 0
+
+
+def test_the_accelerator_takes_the_acceleration_and_leaves_the_steering(engaged: GuardBench) -> None:
+    decision = engaged.step(accel_mps2=1.5, gas=True, measured={"steering_rad": 0.0, "accel_mps2": 1.5})
+    assert (engaged.state, engaged.cause) == (State.OVERRIDING, "driver-gas")
+    assert enabled(engaged, decision) == (1, 0)
+    assert decision.values["accel_mps2"] == 1.5
+    assert (decision.accepted, decision.reason) == (False, "overriding")
+
+
+def test_the_steering_wheel_takes_the_steering_and_leaves_the_acceleration(engaged: GuardBench) -> None:
+    decision = engaged.step(steering=True, measured={"steering_rad": 0.004, "accel_mps2": 0.0})
+    assert (engaged.state, engaged.cause) == (State.OVERRIDING, "driver-steering")
+    assert enabled(engaged, decision) == (0, 1)
+    assert decision.values["steering_rad"] == pytest.approx(0.004)
+
+
+def test_both_at_once_take_both(engaged: GuardBench) -> None:
+    assert enabled(engaged, engaged.step(steering=True, gas=True)) == (0, 0)
+
+
+def test_control_gets_back_what_the_driver_let_go_after_five_periods_and_from_where_it_is(engaged: GuardBench) -> None:
+    engaged.run(0.5, gas=True)
+    measured = {"steering_rad": 0.0, "accel_mps2": 1.2}
+    for _ in range(4):
+        assert enabled(engaged, engaged.step(gas=False, measured=measured, accel_mps2=1.2)) == (1, 0)
+        assert engaged.state is State.OVERRIDING
+    decision = engaged.step(accel_mps2=1.25)
+    assert (engaged.state, engaged.cause) == (State.ENABLED, "recovered")
+    assert enabled(engaged, decision) == (1, 1)
+    assert decision.values["accel_mps2"] == pytest.approx(1.25)
+
+
+@pytest.mark.parametrize("switch", ["gas", "steering"])
+@pytest.mark.parametrize("seconds_lost", [0.5, 1.5])
+def test_while_control_is_lost_any_touch_of_the_driver_takes_over(
+    engaged: GuardBench, switch: str, seconds_lost: float
+) -> None:
+    engaged.run(seconds_lost, silent=True)
+    engaged.step(silent=True, **pressed(switch))
+    assert (engaged.state, engaged.cause) == (State.DISABLED, f"driver-{switch}")
+
+
+def test_control_that_dies_while_the_driver_overrides_leaves_the_vehicle_to_the_driver(engaged: GuardBench) -> None:
+    engaged.run(0.2, gas=True)
+    engaged.run(0.05, silent=True)
+    assert (engaged.state, engaged.cause) == (State.DISABLED, "driver-gas")
+
+
+def test_the_driver_can_engage_again_after_everything_but_a_fault(engaged: GuardBench) -> None:
+    engaged.step(brake=True)
+    engaged.step(brake=False)
+    engaged.engage()
+    assert engaged.state is State.ENABLED
+
+
+# -------------------------------------------------------------------------------------------------------------- faults
+
+
+def test_somebody_else_sending_our_message_is_a_fault_in_one_frame(engaged: GuardBench) -> None:
+    assert engaged.guard.owns(0x120, False)
+    assert not engaged.guard.owns(0x120, True)
+    assert not engaged.guard.owns(0xB0, False)
+    engaged.guard.foreign_frame(0x120)
+    assert engaged.step().frames == []
+    assert (engaged.state, engaged.cause) == (State.FAULT_LATCHED, "second-sender:0x120")
+    assert all(decision.frames == [] for decision in engaged.run(1.0))
+
+
+def test_a_listening_bridge_owns_nothing_and_minds_nobody() -> None:
+    bench = GuardBench(settings=GuardSettings(listen_only=True))
+    bench.guard.foreign_frame(0x120)
+    bench.step()
+    assert bench.state is State.DISABLED
+
+
+def test_a_latched_fault_stays_until_a_person_resets_it(engaged: GuardBench) -> None:
+    engaged.guard.foreign_frame(0x121)
+    engaged.step()
+    engaged.step(engage=False)
+    engaged.step(engage=True)
+    assert engaged.state is State.FAULT_LATCHED
+    engaged.guard.reset("field-engineer")
+    engaged.step()
+    assert (engaged.state, engaged.cause) == (State.DISABLED, "reset-by:field-engineer")
+    engaged.engage()
+
+
+def test_a_reset_without_a_fault_changes_nothing(engaged: GuardBench) -> None:
+    engaged.guard.reset("field-engineer")
+    engaged.step()
+    assert (engaged.state, engaged.cause) == (State.ENABLED, "armed")
+    engaged.guard.foreign_frame(0x121)
+    engaged.step()
+    engaged.step()
+    assert (engaged.state, engaged.cause) == (State.FAULT_LATCHED, "second-sender:0x121")
+
+
+def test_a_bus_that_takes_no_frames_for_five_periods_is_a_fault(engaged: GuardBench) -> None:
+    for _ in range(4):
+        engaged.guard.send_result(False)
+        engaged.step()
+    engaged.guard.send_result(True)
+    engaged.step()
+    assert engaged.state is State.ENABLED
+    for _ in range(5):
+        engaged.guard.send_result(False)
+    engaged.step()
+    assert (engaged.state, engaged.cause) == (State.FAULT_LATCHED, "send-failed")
+
+
+class BrokenGate(Gate):
+    """A gate with a defect of memory: after a while it fails its own last check."""
+
+    error: Exception | None = None
+
+    def frames(self, *arguments: Any, **options: Any) -> list[OutFrame]:
+        if self.error is not None:
+            raise self.error
+        return super().frames(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [(GateFault("read-back:steering_rad", "it reads 9"), "read-back:steering_rad"), (CodecError("x"), "encode")],
+)
+def test_a_frame_that_fails_its_last_check_is_not_sent_and_latches(
+    engaged: GuardBench, error: Exception, cause: str
+) -> None:
+    engaged.gate.__class__ = BrokenGate
+    assert isinstance(engaged.gate, BrokenGate)
+    engaged.gate.error = error
+    assert engaged.step().frames == []
+    assert (engaged.state, engaged.cause) == (State.FAULT_LATCHED, cause)
+    engaged.gate.error = None
+    assert engaged.step().frames == []
+
+
+def test_every_disengagement_has_exactly_one_cause(engaged: GuardBench) -> None:
+    engaged.step(brake=True, cancel=True, steering=True, problems=("silent:MOTION",), silent=True)
+    assert [item.cause for item in engaged.guard.engagement.history] == ["driver-engage", "armed", "driver-brake"]
+
+
+def test_one_hour_of_healthy_driving_has_no_safe_stop(engaged: GuardBench) -> None:
+    """Every hundredth command one period late, as on a busy computer; a minute here, the rest repeats it."""
+    for number in range(6000):
+        engaged.step(accel_mps2=0.3 * math.sin(number / 200), silent=number % 100 < 2)
+    assert engaged.state is State.ENABLED
+    assert engaged.guard.engagement.changes == 2
+
+
+def test_other_quantities_go_with_the_pedals_and_the_steering_wheel() -> None:
+    """A signal that is neither steering nor acceleration belongs to the driver with the first touch."""
+    limits = {**LIMITS, "accel_mps2": {**LIMITS["accel_mps2"], "quantity": "other"}}
+    for switch, expected in (("gas", (1, 0)), ("steering", (0, 0))):
+        bench = GuardBench(limits=limits)
+        bench.engage()
+        assert enabled(bench, bench.step(**pressed(switch))) == expected
+
+
+def test_a_bench_says_why_it_could_not_engage() -> None:
+    bench = GuardBench(vehicle=Vehicle(problems=("absent:MOTION",), speed_mps=math.nan, measured={}))
+    with pytest.raises(NodeError, match="not enabled but disabled\n  hint: start"):
+        bench.engage()

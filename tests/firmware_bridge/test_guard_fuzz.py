@@ -1,0 +1,178 @@
+"""Whatever control sends, the bytes on the bus stay inside the envelope: judged by cantools and our own arithmetic.
+
+The judge knows the limits as numbers of its own and the frames as cantools decodes them; it shares no code with the
+guard. CARDAN_FUZZ_COMMANDS sets how many commands are tried (20 000 without it).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import struct
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import cantools.database
+import pytest
+
+from cardan.firmware_bridge.engage import State
+from cardan.firmware_bridge.guard import Decision
+from cardan.firmware_bridge.testing import GuardBench
+from cardan.firmware_bridge.vehicle_map import reference_dbc_path
+
+COMMANDS = int(os.environ.get("CARDAN_FUZZ_COMMANDS", "20000"))
+WHEELBASE_M, PERIOD_S = 2.578, 0.01
+HOSTILE: tuple[object, ...] = (
+    math.nan,
+    math.inf,
+    -math.inf,
+    None,
+    "0.1",
+    b"",
+    True,
+    10**400,
+    5e-324,
+    -0.0,
+    1e308,
+    -1e308,
+    [],
+    {},
+)
+
+
+@dataclass
+class Judge:
+    """Decodes every frame by itself and holds it against the limits."""
+
+    frames: int = 0
+    enabled: int = 0
+    steering: deque[float] = field(default_factory=lambda: deque(maxlen=25))
+    accel: deque[float] = field(default_factory=lambda: deque(maxlen=25))
+    counters: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        database = cantools.database.load_file(reference_dbc_path())
+        assert isinstance(database, cantools.database.can.Database)
+        self.database = database
+
+    def look(self, decision: Decision, speed_mps: float, measured: dict[str, float]) -> None:
+        assert [frame.id for frame in decision.frames] in ([], [288, 289, 290])
+        if not decision.frames:
+            self.steering.clear()
+            self.accel.clear()
+        for frame in decision.frames:
+            self.frames += 1
+            said = self.database.decode_message(frame.id, frame.data, decode_choices=False)
+            assert isinstance(said, dict)
+            counter = int(said["COUNTER"])  # type: ignore[arg-type] # a number: choices are off
+            assert self.counters.get(frame.id, counter) == counter
+            self.counters[frame.id] = (counter + 1) % 256
+            if frame.id == 288:
+                self._steering(float(said["ROAD_WHEEL_ANGLE"]), bool(said["ENABLE"]), speed_mps, measured)  # type: ignore[arg-type]
+            if frame.id == 289:
+                self._accel(float(said["ACCELERATION"]), bool(said["ENABLE"]), measured)  # type: ignore[arg-type]
+
+    def _steering(self, value: float, enabled: bool, speed_mps: float, measured: dict[str, float]) -> None:
+        assert -0.5 - 1e-9 <= value <= 0.5 + 1e-9
+        if not enabled:
+            self.steering.clear()
+            return
+        self.enabled += 1
+        if not self.steering:
+            self.steering.append(min(0.5, max(-0.5, measured["steering_rad"])))
+        last = self.steering[-1]
+        slack = 2.1e-6 if len(self.steering) == 1 else 1e-9  # the measured start is no step of the message
+        assert abs(value - last) <= 0.6 * PERIOD_S + slack
+        assert max(*self.steering, value) - min(*self.steering, value) <= 0.1 + slack
+        jerk = abs(math.tan(value) - math.tan(last)) * speed_mps**2 / WHEELBASE_M / PERIOD_S
+        assert jerk <= 5.0 + slack * speed_mps**2 / WHEELBASE_M / PERIOD_S
+        lateral = abs(math.tan(value)) * speed_mps**2 / WHEELBASE_M
+        inside = lateral <= 3.0 + 1e-6 and abs(value) <= self._largest(speed_mps) + 1e-9
+        assert inside or abs(value) <= abs(last) + slack
+        self.steering.append(value)
+
+    def _accel(self, value: float, enabled: bool, measured: dict[str, float]) -> None:
+        assert -3.5 - 1e-9 <= value <= 2.0 + 1e-9
+        if not enabled:
+            self.accel.clear()
+            return
+        if not self.accel:
+            self.accel.append(min(2.0, max(-3.5, measured["accel_mps2"])))
+        slack = 5.1e-4 if len(self.accel) == 1 else 1e-9
+        assert abs(value - self.accel[-1]) <= 10.0 * PERIOD_S + slack
+        self.accel.append(value)
+
+    @staticmethod
+    def _largest(speed_mps: float) -> float:
+        rows = [(0.0, 0.5), (10.0, 0.08), (20.0, 0.025), (40.0, 0.008)]
+        for (x0, y0), (x1, y1) in pairwise(rows):
+            if speed_mps <= x1:
+                return y0 + (y1 - y0) * (speed_mps - x0) / (x1 - x0)
+        return rows[-1][1]
+
+
+def fuzzed(rng: random.Random, last: float, low: float, high: float) -> object:
+    """One value: around the last one, around a limit, anywhere, with a flipped bit, or hostile."""
+    kind = rng.randrange(8)
+    if kind < 3:
+        return last + rng.gauss(0, 0.003)
+    if kind == 3:
+        return rng.choice((low, high, math.nextafter(high, math.inf), math.nextafter(low, -math.inf)))
+    if kind == 4:
+        return rng.uniform(2 * low, 2 * high)
+    if kind == 5:
+        bits = struct.unpack("<Q", struct.pack("<d", last))[0] ^ 1 << rng.randrange(64)
+        return struct.unpack("<d", struct.pack("<Q", bits))[0]
+    if kind == 6:
+        return rng.choice(HOSTILE)
+    return rng.uniform(low, high)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_no_bytes_outside_the_envelope_ever_leave(seed: int) -> None:
+    rng = random.Random(seed)
+    bench, judge = GuardBench(), Judge()
+    speed_mps, trusted_mps, quiet = 20.0, 20.0, 0
+    last = {"steering_rad": 0.0, "accel_mps2": 0.0}
+    for number in range(COMMANDS // 4):
+        speed_mps = min(45.0, max(0.0, speed_mps + rng.gauss(0, 0.05)))
+        if rng.random() < 0.001:
+            speed_mps = rng.uniform(0.0, 45.0)  # a speed that jumps must not let the steering jump
+        quiet = quiet - 1 if quiet else rng.choice((0, 0, 0, 0, 5, 120)) if rng.random() < 0.02 else 0
+        steering, accel = last["steering_rad"], last["accel_mps2"]
+        measured = {"steering_rad": steering + rng.gauss(0, 0.001), "accel_mps2": accel + rng.gauss(0, 0.1)}
+        decision = bench.step(
+            fuzzed(rng, steering, -0.5, 0.5),
+            fuzzed(rng, accel, -3.5, 2.0),
+            silent=bool(quiet),
+            valid=rng.random() > 0.01,
+            envelope_hash="stale" if rng.random() < 0.01 else None,
+            speed_mps=speed_mps,
+            measured=measured,
+            engage=number % 40 == 5,
+            brake=rng.random() < 0.002,
+            gas=rng.random() < 0.002,
+            steering=rng.random() < 0.002,
+            problems=("silent:MOTION",) if rng.random() < 0.002 else (),
+        )
+        trusted_mps = trusted_mps if bench.vehicle.problems else speed_mps
+        judge.look(decision, trusted_mps, measured)
+        assert bench.state is not State.FAULT_LATCHED, bench.cause
+        last = dict(decision.values)
+    assert judge.enabled > COMMANDS / 4 * 0.3
+
+
+def test_the_judge_would_see_a_frame_outside() -> None:
+    bench, judge = GuardBench(), Judge()
+    bench.engage()
+    judge.look(bench.step(), 20.0, {"steering_rad": 0.0, "accel_mps2": 0.0})
+    for steering, accel in ((0.001, 0.0), (0.0, 0.2)):
+        bounds = {"steering_rad": (-1.0, 1.0), "accel_mps2": (-9.0, 9.0)}
+        both = {"steering_rad": True, "accel_mps2": True}
+        values = {"steering_rad": steering, "accel_mps2": accel}
+        frames = bench.gate.frames(values, bounds, both, state=2, limits_hash=0)
+        with pytest.raises(AssertionError):
+            judge.look(Decision(frames, {}, True, "ok"), 20.0, {})
