@@ -9,6 +9,7 @@ import msgspec
 from cardan.engines.backends.ort_cpu import OrtCpuSession
 from cardan.engines.backends.session import Session, describe
 from cardan.engines.model import read_model
+from cardan.engines.plausible import SEEN, implausible_or_none
 from cardan.engines.preprocess import Crop, Shrinker
 from cardan.engines.validate import Range, violation_or_none
 from cardan.runtime.clock import ns
@@ -16,8 +17,6 @@ from cardan.runtime.errors import ConfigError
 from cardan.runtime.messages import CameraFrame, RoadView
 from cardan.runtime.node import Input, Metric, Node, NodeConfig, Output
 
-SEEN = 0.5
-"""Probability from which the lead's numbers mean something."""
 TENSORS = ("left_y", "right_y", "lane_probability", "lead_probability", "lead_gap", "lead_y")
 RANGES = {
     "left_y": Range(-60.0, 60.0),
@@ -43,7 +42,10 @@ class RoadEngineConfig(NodeConfig, frozen=True):
 
 
 class RoadEngine(Node):
-    """Runs the newest camera frame through the network; what is invalid is sent as a status, never as data."""
+    """Runs the newest camera frame through the network; what is invalid is sent as a status, never as data.
+
+    The lists of a view are empty also while no lane is seen, and a lead that is not seen has gap and side 0.
+    """
 
     config: RoadEngineConfig
     stepped_by = "frame"
@@ -74,8 +76,12 @@ class RoadEngine(Node):
             self._session.run()
         end_ns = self.clock.now_ns()
         self.inference.observe((end_ns - start_ns) / 1e9)
-        problem = violation_or_none(self._session.outputs, RANGES) if intact else "the frame was overwritten"
+        problem = self._problem_or_none() if intact else "the frame was overwritten"
         self._publish(frame.frame_id, start_ns, end_ns, dropped, problem)
+
+    def _problem_or_none(self) -> str | None:
+        outputs = self._session.outputs
+        return violation_or_none(outputs, RANGES) or implausible_or_none(outputs)
 
     def _publish(self, frame_id: int, start_ns: int, end_ns: int, dropped: int, problem: str | None) -> None:
         late = end_ns - self.frame.origin_ns > ns(self.config.deadline_s)
@@ -104,13 +110,14 @@ class RoadEngine(Node):
 
     def _with_data(self, view: RoadView) -> RoadView:
         outputs = self._session.outputs
-        lead = float(outputs["lead_probability"][0, 0])
+        lane, lead = float(outputs["lane_probability"][0, 0]), float(outputs["lead_probability"][0, 0])
+        sees_lane = lane >= SEEN
         return msgspec.structs.replace(
             view,
-            x_m=self._x_m,
-            left_y_m=tuple(outputs["left_y"][0].tolist()),
-            right_y_m=tuple(outputs["right_y"][0].tolist()),
-            lane_probability=float(outputs["lane_probability"][0, 0]),
+            x_m=self._x_m if sees_lane else (),
+            left_y_m=tuple(outputs["left_y"][0].tolist()) if sees_lane else (),
+            right_y_m=tuple(outputs["right_y"][0].tolist()) if sees_lane else (),
+            lane_probability=lane,
             lead_probability=lead,
             lead_gap_m=float(outputs["lead_gap"][0, 0]) if lead >= SEEN else 0.0,
             lead_y_m=float(outputs["lead_y"][0, 0]) if lead >= SEEN else 0.0,

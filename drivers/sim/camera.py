@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from cardan.drivers.sim.camera_model import CameraModel
+from cardan.drivers.sim.render import Renderer
+from cardan.drivers.sim.scene import scene_of
+from cardan.drivers.sim.style import Style
 from cardan.runtime.messages import CameraFrame, SimTruth
 from cardan.runtime.node import Input, Node, NodeConfig, Output
-
-if TYPE_CHECKING:
-    from cardan.drivers.sim.render import Renderer
 
 
 class SimCameraConfig(NodeConfig, frozen=True):
@@ -32,15 +30,10 @@ class SimCamera(Node):
     frame = Output(CameraFrame)
 
     def open(self) -> None:
-        from cardan.drivers.sim.render import Renderer
-        from cardan.drivers.sim.style import Style
-
-        self._renderer: Renderer = Renderer(self.config.model, Style())
+        self._renderer = Renderer(self.config.model, Style())
         self._frame_id = 0
 
     def step(self) -> None:
-        from cardan.drivers.sim.scene import scene_of
-
         if not self.truth.fresh:
             return
         captured_ns = self.clock.now_ns()

@@ -113,4 +113,21 @@ def test_the_shipped_model_keeps_its_contract_and_says_where_it_may_be_used() ->
         bench.send("frame", CameraFrame(frame_id=0, image=np.zeros((360, 640, 3), np.uint8)))
         bench.node.step()
         assert last(bench).status == "ok"
-        assert len(last(bench).x_m) == len(last(bench).left_y_m) >= 5
+        assert last(bench).lane_probability < 0.5
+        assert last(bench).x_m == ()
+
+
+def test_lines_that_cross_are_invalid(tmp_path: Path, make_road_net: MakeNet) -> None:
+    with bench_with(tmp_path, make_road_net({"left_y": [1.75, -2.0]})) as bench:
+        bench.send("frame", picture())
+        bench.node.step()
+        assert (last(bench).status, last(bench).left_y_m) == ("invalid", ())
+
+
+def test_a_lane_that_is_not_seen_has_no_lines(tmp_path: Path, make_road_net: MakeNet) -> None:
+    with bench_with(tmp_path, make_road_net({"lane_probability": [0.3], "left_y": [-9.0, -9.0]})) as bench:
+        bench.send("frame", picture())
+        bench.node.step()
+        view = last(bench)
+        assert (view.status, view.x_m, view.left_y_m, view.right_y_m) == ("ok", (), (), ())
+        assert view.lane_probability == pytest.approx(0.3)
