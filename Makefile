@@ -11,7 +11,7 @@ RUN_EXTRAS := can,ort,record,sim
 DEV_EXTRAS := $(RUN_EXTRAS),dev
 PACKAGES := runtime drivers engines firmware_bridge hw_profiles
 # Each example and the benches are read as their user runs them: from inside their folder.
-SCRIPTS := $(sort $(patsubst %/,%,$(dir $(wildcard examples/*/*.py benches/*.py))))
+SCRIPTS := $(sort $(patsubst %/,%,$(dir $(wildcard examples/*/*.py benches/*.py docs/pictures/*.py))))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -23,7 +23,8 @@ from rows import Row, at_most, exactly, parse_arguments, report
 from cardan.runtime.data import find_data
 from cardan.runtime.errors import CardanError
 from cardan.runtime.plan import Plan, read_plan
-from cardan.runtime.record.recording import counts_by_topic
+from cardan.runtime.record.files import recording_paths
+from cardan.runtime.record.mcap_file import counts_by_topic
 from cardan.runtime.run import RunPaths, current_run
 from cardan.runtime.vitals import NodeVitals, SeriesKind, Vitals, open_vitals
 
@@ -152,7 +153,7 @@ def recorded_minute(quick: bool) -> list[Row]:
     limit = ["--for", "12s"] if quick else []
     with environment() as (folder, env):
         summary = summary_of(env, str(RAV4), *limit)
-        recorded = counts_by_topic(Path(summary["recording"]))
+        recorded = counts_by_topic(*recording_paths(folder / "data", Path(summary["recording"]).stem))
         plan = read_plan(folder / "data" / "last" / "plan.json")
         vitals = open_vitals(folder / "data" / "last" / "vitals", plan)
         missing = sum(
