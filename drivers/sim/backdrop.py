@@ -55,13 +55,29 @@ def _ridge(draw: np.random.Generator, columns: int, height_px: float) -> Plane:
 
 
 def _clouds(draw: np.random.Generator, up: Plane, columns: int) -> Plane:
-    """Cover of flat clouds, 0..1, as products of waves."""
-    bearing = np.arange(columns) * (2.0 * math.pi / columns)
+    """Cover of clouds, 0..1: noise of four sizes, flatter towards the horizon."""
+    rise = np.log2(np.maximum(up[:, 0], 4.0) / 4.0)
     cover = np.zeros((len(up), columns), np.float32)
-    for frequency, tall in ((5, 0.05), (11, 0.11), (23, 0.16), (41, 0.3), (83, 0.5)):
-        phase, rise = draw.uniform(0.0, 2.0 * math.pi, 2)
-        wave = np.sin(frequency * bearing + phase)[None, :] * np.sin(up * tall + rise + bearing[None, :] * 3.0)
-        cover += wave.astype(np.float32) * np.float32(1.0 / frequency**0.35)
-    high = np.clip((up - 18.0) / 60.0, 0.0, 1.0)
-    cover[...] = np.clip((cover - 0.25) * 0.9, 0.0, 0.8) * high
+    for octave in range(4):
+        cover += _smooth_noise(draw, rise * (3.0 * 2**octave), 14 * 2**octave, columns) * np.float32(0.55**octave)
+    high = np.clip((up - 12.0) / 40.0, 0.0, 1.0)
+    cover[...] = np.clip(cover * 0.75 - 0.28, 0.0, 0.85) * high
     return cover
+
+
+def _smooth_noise(draw: np.random.Generator, rows: Plane, cells: int, columns: int) -> Plane:
+    """Random values -1..1 on a grid of `cells` around, smoothly in between; `rows` are places on the grid's height."""
+    grid = draw.uniform(-1.0, 1.0, (math.ceil(float(rows.max())) + 2, cells + 1)).astype(np.float32)
+    grid[:, -1] = grid[:, 0]
+    around = np.arange(columns) * (cells / columns)
+    wide = _between(grid.T, around).T
+    return _between(wide, rows)
+
+
+def _between(grid: Plane, places: Plane) -> Plane:
+    """Rows of `grid` at fractional places, blended by a smooth step."""
+    low = places.astype(np.int64)
+    part = (places - low)[:, None]
+    smooth = (part * part * (3.0 - 2.0 * part)).astype(np.float32)
+    blend: Plane = grid[low] * (1.0 - smooth) + grid[low + 1] * smooth
+    return blend

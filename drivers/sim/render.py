@@ -90,7 +90,8 @@ class Renderer:
         self._mist = np.asarray([self._mist_at(x_m) for x_m in self._row_x_m.tolist()], np.float32)
         self._haze: Colour = _lit(style.sky_low, min(style.light, 1.0))
         draw = np.random.default_rng(style.seed + 2)
-        self._cars = [car_pictures(_lit(colour, style.light)) for colour in CAR_COLOURS]
+        self._cars: dict[int, dict[str, Picture]] = {}
+        self._car_pictures(0)
         self._trees = [tree_picture(draw, _lit(leaf, style.light)) for leaf in _leaves(style)]
         self._post = post_picture()
 
@@ -161,7 +162,7 @@ class Renderer:
         """Slices from the front to the rear, so that its side shows where it is turned or beside us."""
         if car.x_m - self.camera.x_m < NEAREST_M:
             return
-        pictures = self._cars[car.colour % len(self._cars)]
+        pictures = self._car_pictures(car.colour % len(CAR_COLOURS))
         width, height, length = CAR_WIDTH_M * car.size, CAR_HEIGHT_M * car.size, CAR_LENGTH_M * car.size
         self._paint_shadow(image, car, pictures["shadow"])
         near, far = self.camera.scale_at(car.x_m), self.camera.scale_at(car.x_m + length)
@@ -174,6 +175,12 @@ class Renderer:
             y_m = car.y_m + ahead * math.sin(car.heading_rad)
             self._paint_upright(image, Upright(part, x_m, y_m, width, height))
         self._paint_upright(image, Upright(pictures["rear"], car.x_m, car.y_m, width, height))
+
+    def _car_pictures(self, colour: int) -> dict[str, Picture]:
+        """Made when a colour is first seen: most worlds have one car."""
+        if colour not in self._cars:
+            self._cars[colour] = car_pictures(_lit(CAR_COLOURS[colour], self.style.light))
+        return self._cars[colour]
 
     def _paint_shadow(self, image: Image, car: Car, picture: Picture) -> None:
         near_x = max(car.x_m - 0.25, self.camera.x_m + NEAREST_M)
