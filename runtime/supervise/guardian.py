@@ -1,7 +1,7 @@
 """The guardian: waits for the supervisor, and when that has ended, for whatever reason, leaves nothing behind.
 
-It is the supervisor's parent and the heir of every process whose own parent dies, so that even a process that has
-left its node's session comes to it and is ended. It was started before anything was loaded, and stays small.
+A process whose parent dies comes to the supervisor, and after that to the guardian, so that even one that has left its
+node's session is ended with the run. The guardian was started before anything was loaded, and stays small.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ def _be_supervisor(paths: RunPaths, supervise: Callable[[int], int], guardian_pi
         traceback.print_exc()
     finally:
         if os.getppid() != guardian_pid:
+            end_children(GONE_WITHIN_NS)
             clean_up(paths, os.getpid(), exit_code)
         sys.stderr.flush()
         os._exit(exit_code)

@@ -51,6 +51,11 @@ class Member:
         return self._node.name
 
     @property
+    def pid(self) -> int:
+        """Its process; 0 while it has none."""
+        return self._handle.pid if self._handle else 0
+
+    @property
     def standing(self) -> Standing:
         """Where it stands, for the verdict on the run."""
         return Standing(self.child.state, self.child.starts > 1 or self.child.crashes > 0)

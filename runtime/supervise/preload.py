@@ -9,6 +9,7 @@ import gc
 import importlib
 import logging
 import os
+import sys
 
 from cardan.runtime.plan import Plan
 
@@ -22,16 +23,20 @@ def preload(plan: Plan) -> None:
     """Import the libraries of every node and our own node classes, and keep the collector off their pages."""
     for variable in ONE_THREAD:
         os.environ.setdefault(variable, "1")
-    for module in (*LIBRARIES, *_own_modules(plan)):
+    for module in LIBRARIES:
         _import(module)
+    for use in _own_classes(plan):
+        module, _, name = use.partition(":")
+        _import(module)
+        for wish in getattr(getattr(sys.modules.get(module), name, None), "preload", ()):
+            _import(wish)
     gc.collect()
     gc.freeze()
 
 
-def _own_modules(plan: Plan) -> list[str]:
-    """Modules of cardan's own nodes. Those of others are loaded in their own process only: they may do anything."""
-    modules = [node.use.partition(":")[0] for node in plan.nodes if node.process == "fork"]
-    return sorted({module for module in modules if module.startswith(OWN_PACKAGE)})
+def _own_classes(plan: Plan) -> list[str]:
+    """`module:Class` of cardan's own nodes. Those of others are loaded in their own process only: they may do anything."""
+    return sorted({node.use for node in plan.nodes if node.process == "fork" and node.use.startswith(OWN_PACKAGE)})
 
 
 def _import(module: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
+from contextlib import suppress
 
 from cardan.runtime.clock import NS_PER_S, MonotonicClock, ns
 from cardan.runtime.plan import Plan
@@ -54,6 +55,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Returns the exit code: 0 after an orderly end, 1 when the run failed."""
+        kernel.adopt_orphans()
         self._load()
         self._listen()
         for member in self._members.values():
@@ -112,6 +114,14 @@ class Supervisor:
         self._next_look_ns = now_ns + LOOK_NS
         for member in self._members.values():
             member.look(now_ns)
+        self._reap_orphans()
+
+    def _reap_orphans(self) -> None:
+        """Take the exit of what a node has started and left behind; the nodes' own exits stay for their members."""
+        own = {member.pid for member in self._members.values()}
+        with suppress(ChildProcessError):
+            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid not in own:
+                os.waitpid(ended.si_pid, 0)
 
     def _review(self, now_ns: int) -> None:
         """Draw the consequences when a node stands where it did not."""

@@ -73,6 +73,13 @@ def processes_of(paths: RunPaths) -> list[int]:
     return found
 
 
+def describe(pid: int) -> str:
+    try:
+        return f"{pid} {Path(f'/proc/{pid}/stat').read_text()[:60]} {Path(f'/proc/{pid}/cmdline').read_text()}"
+    except OSError:
+        return f"{pid}, gone by now"
+
+
 class LiveRun:
     """One supervised run of a test."""
 
@@ -169,7 +176,7 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Up]:
     for run in starter.runs:
         run.close()
         left = processes_of(run.paths)
-        assert not left, f"left behind: {left}"
+        assert not left, f"left behind: {[describe(pid) for pid in left]}"
         assert run.errors() == ""
     assert sorted(path.name for path in runs_folder.iterdir()) == []
     shutil.rmtree(runs_folder)

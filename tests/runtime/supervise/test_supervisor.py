@@ -186,39 +186,48 @@ def test_a_second_interrupt_ends_everything_at_once(up: Up) -> None:
 
 
 @pytest.mark.parametrize("victim", ["supervisor", "guardian"])
-def test_nothing_is_left_two_seconds_after_the_supervisor_was_killed(up: Up, victim: str) -> None:
+def test_nothing_is_left_two_seconds_after_the_supervisor_or_its_guardian_was_killed(up: Up, victim: str) -> None:
     run = up(counter(up), up.node("Parent"), up.node("Stubborn", stop_timeout_s=30.0))
     run.wait_running()
     run.wait_steps("counter")
     os.kill(run.supervisor_pid if victim == "supervisor" else run.process.pid, signal.SIGKILL)
-    left = {"supervisor": up.processes_of, "guardian": nodes_and_supervisor_of}[victim]
-    up.wait_until(lambda: not left(run.paths) and not run.paths.run_dir.exists(), 2.0)
+    up.wait_until(lambda: not up.processes_of(run.paths) and not run.paths.run_dir.exists(), 2.0)
     assert run.wait_end() == (1 if victim == "supervisor" else -signal.SIGKILL)
     vitals = last_vitals(run)
     if victim == "supervisor":
         assert vitals.run_state is RunState.FAILED
         assert "ended: killed by SIGKILL" in vitals.cause
-    for pid in up.processes_of(run.paths):  # who left its session and lost its guardian has nobody to end it
-        os.kill(pid, signal.SIGKILL)
-
-
-def nodes_and_supervisor_of(paths: Any) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        command = (entry / "cmdline").read_bytes() if entry.name.isdigit() and (entry / "cmdline").exists() else b""
-        if paths.run_id.encode() in command:
-            found.append(int(entry.name))
-    return found
 
 
 def test_what_a_node_started_ends_with_it(up: Up) -> None:
     run = up(up.node("Parent"))
     run.wait_running()
-    assert len(up.processes_of(run.paths)) == 5  # guardian, supervisor, node, its child, its daemon
+    up.wait_until(lambda: len(up.processes_of(run.paths)) == 5)  # guardian, supervisor, node, its child, its daemon
     os.kill(run.pid("parent"), signal.SIGKILL)
     up.wait_until(lambda: run.word("parent", NodeVitals.STARTS) == 2)
-    run.wait_running()
+    run.wait_state("parent", NodeState.RUNNING)
+    up.wait_until(lambda: len(up.processes_of(run.paths)) == 6)  # the first daemon is left, and ends with the run
     assert run.stop() == 0
+
+
+def test_a_daemon_that_a_node_left_behind_leaves_no_zombie(up: Up) -> None:
+    run = up(up.node("Parent"))
+    run.wait_running()
+    up.wait_until(lambda: len(orphans_of(run, up)) == 1)
+    (daemon,) = orphans_of(run, up)
+    os.kill(daemon, signal.SIGKILL)
+    up.wait_until(lambda: not Path(f"/proc/{daemon}").exists(), 1.0)
+    run.wait_steps("parent")
+    assert run.word("parent", NodeVitals.STARTS) == 1
+    assert run.stop() == 0
+
+
+def orphans_of(run: LiveRun, up: Up) -> list[int]:
+    """Processes that became the supervisor's children and are no node."""
+    nodes = {run.pid(name) for name in run.vitals.nodes}
+    stats = {pid: Path(f"/proc/{pid}/stat") for pid in up.processes_of(run.paths) if pid not in nodes}
+    parents = {pid: int(stat.read_text().rpartition(")")[2].split()[1]) for pid, stat in stats.items() if stat.exists()}
+    return [pid for pid, parent in parents.items() if parent == run.supervisor_pid]
 
 
 STARTER = """
