@@ -62,7 +62,7 @@ class Dbc:
             fd=message.is_fd,
             length=message.length,
             period_s=message.cycle_time / 1000 if message.cycle_time else None,
-            signals=_in_order([_signal(signal, message) for signal in message.signals]),
+            signals=in_order([_signal(signal, message) for signal in message.signals]),
             protection=protection,
             checksum_signal=next((name for name in CHECKSUM_NAMES if name in names and protection), ""),
             counter_signal=COUNTER_NAME if COUNTER_NAME in names else "",
@@ -157,7 +157,7 @@ def _whole(value: float) -> float:
     return int(value) if float(value).is_integer() else value
 
 
-def _in_order(signals: list[Signal]) -> list[Signal]:
+def in_order(signals: list[Signal]) -> list[Signal]:
     """Every multiplexer before the signals that depend on it."""
     ordered: list[Signal] = []
     waiting = list(signals)

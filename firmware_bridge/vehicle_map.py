@@ -111,7 +111,7 @@ TOYOTA_RAV4_2017 = VehicleMap(
             Term(signal="STEER_ANGLE_SENSOR.STEER_FRACTION", scale=_DEGREE),
         ],
         "yaw_rate_radps": [Term(signal="KINEMATICS.YAW_RATE", scale=_DEGREE)],
-        "accel_mps2": [Term(signal="KINEMATICS.ACCEL_X")],
+        "accel_mps2": [Term(signal="KINEMATICS.ACCEL_X", scale=-1.0)],  # the recorded IMU shows the sign
         "brake_pressed": [Term(signal="BRAKE_MODULE.BRAKE_PRESSED")],
         "gas_pressed": [Term(signal="GAS_PEDAL.GAS_RELEASED", scale=-1.0, offset=1.0)],
         "steering_override": [Term(signal="STEER_TORQUE_SENSOR.STEER_OVERRIDE")],
@@ -120,7 +120,8 @@ TOYOTA_RAV4_2017 = VehicleMap(
     },
     verify=["SPEED", "PCM_CRUISE_2", "STEERING_LKA", "ACC_CONTROL", "PRE_COLLISION_2"],
 )
-"""The recorded minute: Toyota RAV4 of 2017."""
+"""The recorded minute: Toyota RAV4 of 2017. The driving computer's STEERING_LKA frames stand in the wrong order at four
+places of the recording, and its counter shows that."""
 
 VEHICLES = {"reference": REFERENCE, "toyota_rav4_2017": TOYOTA_RAV4_2017}
 """Maps that a config can name."""

@@ -76,6 +76,8 @@ class Node:
     """Steps a second; for a node that waits for an input or a descriptor, the slowest it is stepped."""
     stepped_by: ClassVar[str | None] = None
     """Name of the input whose messages step this node."""
+    preload: ClassVar[tuple[str, ...]] = ()
+    """Modules that `open` imports and that start no thread: the supervisor imports them once for all forked nodes."""
 
     clock: Clock
     context: NodeContext

@@ -51,6 +51,7 @@ class Recorder(Node):
     """Record every topic of the run."""
 
     config: RecorderConfig
+    preload = ("PIL.Image", "zstandard")
     rate_hz = 10.0
     everything = Input(AnyMessage, queue=20000, many=True)
     messages = Metric("messages")

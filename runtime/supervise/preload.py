@@ -35,7 +35,7 @@ def preload(plan: Plan) -> None:
 
 
 def _own_classes(plan: Plan) -> list[str]:
-    """`module:Class` of cardan's own nodes. Those of others are loaded in their own process only: they may do anything."""
+    """`module:Class` of our own nodes. Those of others are loaded in their own process only: they may do anything."""
     return sorted({node.use for node in plan.nodes if node.process == "fork" and node.use.startswith(OWN_PACKAGE)})
 
 
