@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cantools.database
 import pytest
 
 from cardan.firmware_bridge.additive import AdditiveChecksum
-from cardan.firmware_bridge.codec import MessageCodec
-from cardan.firmware_bridge.dbc import Dbc, load_dbc
+from cardan.firmware_bridge.codec import CodecError, MessageCodec
+from cardan.firmware_bridge.dbc import Dbc, in_order, load_dbc
 from cardan.firmware_bridge.e2e import Profile01, Profile05
 from cardan.firmware_bridge.vehicle_map import reference_dbc_path
 from cardan.runtime.errors import ConfigError
@@ -198,6 +200,19 @@ def test_a_broken_file_is_one_line_with_its_place(name: str, tmp_path: Path) -> 
     assert caught.value.message.startswith(f"{path}:{line}: ")
     assert said in caught.value.message
     assert "\n" not in caught.value.message
+
+
+def test_a_selector_that_is_no_signal_is_refused() -> None:
+    codec = load_dbc(reference_dbc_path()).message("MOTION")
+    lost = replace(codec.signals["SPEED"], multiplexer="NOBODY")
+    with pytest.raises(CodecError, match="signal SPEED depends on NOBODY, which is no signal"):
+        in_order([lost])
+
+
+def test_without_cantools_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cantools", None)
+    with pytest.raises(ConfigError, match="reading DBC files needs cantools"):
+        load_dbc(reference_dbc_path())
 
 
 @pytest.mark.parametrize("text", ["", "hello", 'VERSION "'])
