@@ -35,8 +35,8 @@ class SimVehicleConfig(NodeConfig, frozen=True):
     driver: DriverConfig = DriverConfig()
     engages: bool = True
     """The driver engages the automation."""
-    engage_after_s: Seconds = 1.0
-    """From the start to the first press of the engage button."""
+    engage_after_s: Seconds = 0.3
+    """From the first step to the first press of the engage button."""
     engage_again_s: Seconds = 2.0
     """From a disengagement to the next press."""
     retry_s: Seconds = 0.5
@@ -58,6 +58,8 @@ class SimVehicle(Node):
     """Distance of the vehicle's middle from the lane centre."""
     lead_gap = Metric("m")
     """From our front bumper to the lead, while there is one."""
+    lead_touches = Metric("count")
+    """1 each time that the gap became 0."""
     frames_rejected = Metric("count")
     """Actuator frames with a wrong checksum or counter, in each step that had some."""
     frames_unsent = Metric("count")
@@ -76,8 +78,8 @@ class SimVehicle(Node):
         self._channel = open_channel(self.context.can_channels[channel], self.clock)
         self._last_ns = self.clock.now_ns()
         self._rejected = 0
+        self._touching = False
         self._habit = EngageHabit(
-            self._last_ns,
             first_s=config.engage_after_s if config.engages else 1e9,
             again_s=config.engage_again_s,
             retry_s=config.retry_s,
@@ -125,7 +127,11 @@ class SimVehicle(Node):
     def _score(self, truth: SimTruth) -> None:
         self.lane_error.observe(truth.lane_offset_m)
         if truth.lead_present:
-            self.lead_gap.observe(truth.lead_gap_m)
+            self.lead_gap.observe(max(0.0, truth.lead_gap_m))
+        touches = truth.lead_present and truth.lead_gap_m <= 0.0
+        if touches and not self._touching:
+            self.lead_touches.observe(1)
+        self._touching = touches
         rejected = self._steering.rejected + self._accel.rejected
         if rejected > self._rejected:
             self.frames_rejected.observe(rejected - self._rejected)

@@ -171,8 +171,8 @@ class Reader(Generic[M]):
 
     def _count(self, series: SeriesVitals, header: Header) -> None:
         words = series.words
-        if words[SeriesVitals.LAST_EPOCH] == header.epoch:
-            words[SeriesVitals.LOST] += max(0, header.seq - words[SeriesVitals.LAST_SEQ] - 1)
+        expected = words[SeriesVitals.LAST_SEQ] + 1 if words[SeriesVitals.LAST_EPOCH] == header.epoch else 0
+        words[SeriesVitals.LOST] += max(0, header.seq - expected)
         words[SeriesVitals.LAST_EPOCH], words[SeriesVitals.LAST_SEQ] = header.epoch, header.seq
         now_ns = self._clock.now_ns()
         words[SeriesVitals.LAST_NS] = now_ns

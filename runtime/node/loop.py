@@ -15,6 +15,8 @@ from cardan.runtime.vitals import NodeVitals
 
 IDLE_NS = NS_PER_S // 20
 """A node without a rate looks around at least this often, so that it notices a stop."""
+LOOK_EVERY_NS = 20_000_000
+"""ZeroMQ subscribes again only when its socket is used: a reader uses it at least this often."""
 SPIN_FROM_HZ = 50.0
 """Nodes of this rate and above spin the last 100 us before a deadline."""
 COLLECT_EVERY = 100
@@ -88,14 +90,23 @@ class Loop:
     def _run_by_rate(self) -> None:
         deadline_ns = self._clock.now_ns()
         while not self._ended():
-            self._stop.waiting = True
-            self._clock.sleep_until_ns(deadline_ns, spin=self._spin)
-            self._stop.waiting = False
+            self._sleep_until_ns(deadline_ns)
             start_ns = self._clock.now_ns()
             self._lateness(start_ns - deadline_ns)
             self._drain()
             end_ns = self._step(start_ns)
             deadline_ns = self._next_deadline(deadline_ns, end_ns)
+
+    def _sleep_until_ns(self, deadline_ns: int) -> None:
+        """Sleep; a slow node looks at its bus meanwhile, or it would notice a restarted publisher a period too late."""
+        while True:
+            look_ns = min(deadline_ns, self._clock.now_ns() + LOOK_EVERY_NS)
+            self._stop.waiting = True
+            self._clock.sleep_until_ns(look_ns, spin=self._spin and look_ns == deadline_ns)
+            self._stop.waiting = False
+            if look_ns >= deadline_ns:
+                return
+            self._drain()
 
     def _next_deadline(self, deadline_ns: int, end_ns: int) -> int:
         words = self._vitals.words

@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cardan.runtime.bus.codec import MessageEncoder
+from cardan.runtime.bus.envelope import pack
 from cardan.runtime.errors import BusError, NodeError
 from cardan.runtime.messages import CameraFrame, Message
 from cardan.runtime.node import Input, Metric, Node, Output
@@ -91,6 +93,16 @@ def test_a_gap_in_the_sequence_is_counted_as_lost() -> None:
         assert bench.node.newest.received == 2
 
 
+def test_what_a_restarted_publisher_sent_before_the_reader_heard_it_is_lost() -> None:
+    with Bench(Relay) as bench:
+        bench.send("newest", Count(n=0))
+        encoder = MessageEncoder(Count)
+        for seq in (2, 3):
+            message = pack(seq, 1, 1, encoder.schema, 2, valid=True) + encoder.encode(Count(n=seq))
+            bench.wire.deliver("bench/newest", message)
+        assert bench.node.newest.lost == 2
+
+
 def test_an_output_inherits_validity_and_origin_of_its_inputs() -> None:
     with Bench(Relay) as bench:
         bench.send("newest", Count(n=1), valid=False, origin_ns=42)
@@ -110,9 +122,6 @@ def test_another_type_under_the_same_topic_is_refused() -> None:
     with Bench(Relay) as bench:
         bench.send("newest", Count(n=1))
         node_wire = bench.wire
-        from cardan.runtime.bus.codec import MessageEncoder
-        from cardan.runtime.bus.envelope import pack
-
         encoder = MessageEncoder(Wide)
         message = pack(1, 1, 1, encoder.schema, 1, valid=True) + encoder.encode(Wide(n=1.5))
         with pytest.raises(BusError, match="another message type"):

@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -162,3 +163,13 @@ def test_a_readable_descriptor_steps_the_node() -> None:
 
         loop_of(bench, rate_hz=None, wait=wait).run()
         assert len(bench.node.starts_ns) == 5
+
+
+def test_a_slow_node_looks_at_its_bus_between_steps() -> None:
+    with Bench(Recorder) as bench:
+        looks: list[int] = []
+        loop = loop_of(bench, rate_hz=2.0)
+        loop._drain = lambda: looks.append(bench.clock.now_ns())
+        loop.run()
+        assert max(b - a for a, b in itertools.pairwise(looks)) <= 21_000_000
+        assert periods_ms(bench.node) == [500.0] * 4
