@@ -33,7 +33,9 @@ def arming_checks(
 ) -> list[Check]:
     """Every check with its result. driver: what the driver does now that speaks against arming; "" = nothing."""
     return [
-        Check("listen-only", not listen_only, "listen-only" if listen_only else "may send", "set listen_only = false"),
+        Check(
+            "listen-only", not listen_only, "by configuration" if listen_only else "may send", "set listen_only = false"
+        ),
         Check("command", command_usable, command_reason, "is control running, with the same envelope?"),
         Check("bus", not bus_problems, ", ".join(bus_problems) or "healthy", "look at the bus: `candump`"),
         Check("driver", not driver, driver or "hands and feet off", "release brake, steering wheel and accelerator"),

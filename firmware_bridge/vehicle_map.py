@@ -90,7 +90,6 @@ TOYOTA_RAV4_2017 = VehicleMap(
         "STEER_ANGLE_SENSOR": 0.012,
         "KINEMATICS": 0.012,
         "PCM_CRUISE": 0.032,
-        "GAS_PEDAL": 0.032,
         "BRAKE_MODULE": 0.024,
         "STEER_TORQUE_SENSOR": 0.020,
     },
@@ -113,7 +112,7 @@ TOYOTA_RAV4_2017 = VehicleMap(
         "yaw_rate_radps": [Term(signal="KINEMATICS.YAW_RATE", scale=_DEGREE)],
         "accel_mps2": [Term(signal="KINEMATICS.ACCEL_X", scale=-1.0)],  # the recorded IMU shows the sign
         "brake_pressed": [Term(signal="BRAKE_MODULE.BRAKE_PRESSED")],
-        "gas_pressed": [Term(signal="GAS_PEDAL.GAS_RELEASED", scale=-1.0, offset=1.0)],
+        "gas_pressed": [Term(signal="PCM_CRUISE.GAS_RELEASED", scale=-1.0, offset=1.0)],
         "steering_override": [Term(signal="STEER_TORQUE_SENSOR.STEER_OVERRIDE")],
         "engage_requested": [Term(signal="PCM_CRUISE.CRUISE_ACTIVE")],
         "cancel_requested": [Term(signal="PCM_CRUISE.CANCEL_REQ")],

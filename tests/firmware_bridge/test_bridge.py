@@ -179,7 +179,7 @@ def test_a_bridge_that_only_listens_follows_the_bus_and_sends_nothing(bus: CanCh
     road.vehicle.send(0x120, bytes(8))
     for pedals in [Pedals(), Pedals(engage=True)] + [Pedals()] * 60:
         assert road.step(pedals, steering_rad=0.0001) == []
-    assert road.verdict.cause == "not-armed:listen-only (listen-only)"
+    assert road.verdict.cause == "not-armed:listen-only (by configuration)"
     assert (road.verdict.reason, road.verdict.accepted) == ("disabled", False)
     road.close()
 

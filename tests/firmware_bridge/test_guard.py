@@ -153,7 +153,7 @@ def test_a_bridge_that_only_listens_never_arms() -> None:
         with pytest.raises(NodeError, match="not enabled but pre-enabled"):
             bench.engage()
         assert all(decision.frames == [] for decision in bench.run(1.0))
-        assert (bench.state, bench.cause) == (State.DISABLED, "not-armed:listen-only (listen-only)")
+        assert (bench.state, bench.cause) == (State.DISABLED, "not-armed:listen-only (by configuration)")
 
 
 def test_a_bridge_that_only_listens_judges_from_where_the_actuators_are() -> None:

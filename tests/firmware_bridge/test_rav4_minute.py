@@ -90,16 +90,16 @@ def test_the_only_wrong_counters_are_frames_that_the_recording_has_in_the_wrong_
 
 
 @pytest.mark.slow
-def test_the_driver_engages_once_in_the_recorded_minute(data: Path) -> None:
+def test_the_driver_lifts_the_foot_and_engages_once_in_the_recorded_minute(data: Path) -> None:
     vehicle, dbc = open_map("toyota_rav4_2017", HERE)
     bus = VehicleBus(vehicle, dbc, channel="can0", max_age_s={})
-    edges, before, start_ns = [], False, 0
+    edges, before, start_ns = [], (False, False), 0
     for frame in frames(data):
         start_ns = start_ns or frame.stamp_ns
         bus.receive(frame)
-        now = bus.switch("engage_requested")
+        now = (bus.switch("gas_pressed"), bus.switch("engage_requested"))
         if now != before:
             edges.append((round((frame.stamp_ns - start_ns) / 1e9, 2), now))
             before = now
-    assert edges == [(9.02, True)]
+    assert edges == [(0.0, (True, False)), (8.76, (False, False)), (9.02, (False, True))]
     assert not bus.switch("brake_pressed")

@@ -24,7 +24,7 @@ def presses(
 
 
 def habit() -> EngageHabit:
-    return EngageHabit(0, first_s=1.0, again_s=2.0, retry_s=0.5)
+    return EngageHabit(first_s=1.0, again_s=2.0, retry_s=0.5)
 
 
 def test_the_driver_engages_a_second_after_the_start_and_keeps_hands_off_while_engaged() -> None:

@@ -95,7 +95,7 @@ class Loop:
 
     def __init__(self, bus: CanChannelSettings) -> None:
         channels = {"vehicle": bus}
-        self.vehicle = Bench(SimVehicle, config=SimVehicleConfig(), can_channels=channels)
+        self.vehicle = Bench(SimVehicle, config=SimVehicleConfig(engage_after_s=1.0), can_channels=channels)
         self.bridge = Bench(Bridge, config=BridgeConfig(), envelope=TABLE, envelope_hash=HASH, can_channels=channels)
         self._cycle = 0
 
