@@ -1,4 +1,4 @@
-"""The hardware profile: what the computer is (core groups, scheduling, CAN channels, storage).
+"""The hardware profile: what the computer is (core groups, scheduling, CAN channels, storage, watchdog).
 
 A core group or CAN channel has the same name in every profile of a fleet, so that one manifest fits all its computers.
 """
@@ -54,6 +54,15 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     quota_bytes: Positive = 4_000_000_000
 
 
+class WatchdogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The hardware watchdog, which resets the computer when the run no longer feeds it."""
+
+    device: Annotated[str, msgspec.Meta(pattern="^(/dev/.+)?$")] = ""
+    """Such as `/dev/watchdog0`; empty: none. Not one that systemd itself holds (RuntimeWatchdogSec)."""
+    timeout_s: Annotated[int, msgspec.Meta(ge=2, le=3600)] = 10
+    """The hardware may round it. Longer than a restart of the whole run, which nobody feeds it through."""
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One computer."""
 
@@ -65,3 +74,4 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     realtime: RealtimeSettings = RealtimeSettings()
     accelerator: AcceleratorSettings = AcceleratorSettings()
     storage: StorageSettings = StorageSettings()
+    watchdog: WatchdogSettings = WatchdogSettings()

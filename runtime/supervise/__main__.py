@@ -1,16 +1,21 @@
-"""`python -m cardan.runtime.supervise RUN_DIR DATA_DIR [--with-parent PID]`: supervise the plan in RUN_DIR.
+"""`python -m cardan.runtime.supervise RUN_DIR DATA_DIR [--with-parent PID | --service]`: supervise the plan in RUN_DIR.
 
+--with-parent: stop in order when that process dies. --service: this is the main process of a systemd service, and
+every event goes to the journal too.
 Exit code 0 after an orderly end, 1 when the run failed. SIGTERM and SIGINT stop it in order, a second SIGINT at once.
 """
 
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from cardan.runtime.errors import CardanError
 from cardan.runtime.run import RunPaths
 from cardan.runtime.supervise.guardian import guard
+
+SERVICE = "--service"
 
 
 def main(arguments: list[str]) -> int:
@@ -18,17 +23,18 @@ def main(arguments: list[str]) -> int:
     paths = RunPaths(Path(run_dir), Path(data_dir))
     parent_pid = int(rest[1]) if rest[:1] == ["--with-parent"] else None
     try:
-        return guard(paths, lambda guardian_pid: supervise(paths, guardian_pid), parent_pid)
+        return guard(paths, lambda guardian_pid: supervise(paths, guardian_pid, rest == [SERVICE]), parent_pid)
     except CardanError as error:
         sys.stderr.write(f"{error}\n")
         return 1
 
 
-def supervise(paths: RunPaths, guardian_pid: int) -> int:
+def supervise(paths: RunPaths, guardian_pid: int, is_service: bool) -> int:
     """The supervisor's process. Its imports stand here so that the guardian stays small."""
     from cardan.runtime.clock import MonotonicClock
     from cardan.runtime.plan import read_plan
     from cardan.runtime.run import point_current
+    from cardan.runtime.supervise.journal import Journal
     from cardan.runtime.supervise.supervisor import Supervisor
     from cardan.runtime.vitals import create_vitals
 
@@ -36,7 +42,10 @@ def supervise(paths: RunPaths, guardian_pid: int) -> int:
     plan = read_plan(paths.plan)
     vitals = create_vitals(paths.vitals, plan, now_ns=clock.now_ns(), wall_ns=clock.wall_ns())
     point_current(paths)
-    return Supervisor(plan, paths, vitals, guardian_pid).run()
+    if not is_service:
+        return Supervisor(plan, paths, vitals, guardian_pid).run()
+    with closing(Journal()) as journal:
+        return Supervisor(plan, paths, vitals, guardian_pid, journal.write).run()
 
 
 if __name__ == "__main__":

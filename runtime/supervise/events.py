@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ class Code(Enum):
     RUN_STOPPING = ("run-stopping", "info", "stopping: {reason}")
     RUN_ENDED = ("run-ended", "info", "the run ended with exit code {exit_code} after {after_s:.1f} s")
     RUN_GUARDIAN_LOST = ("run-guardian-lost", "warning", "the guardian of this run is dead; the supervisor sweeps")
+    RUN_VERDICT = ("run-verdict", "info", "verdict: {verdict}")
+    WATCHDOG_ARMED = ("watchdog-armed", "info", "{device} resets the computer after {timeout_s} s (wished: {wished_s})")
+    WATCHDOG_MISSING = ("watchdog-missing", "error", "{error}")
     NODE_START = ("node-start", "info", "start {starts}, process {pid}, by {process}")
     NODE_START_FAILED = ("node-start-failed", "error", "could not make a process: {error}")
     NODE_READY = ("node-ready", "info", "ready after {after_ms:.1f} ms")
@@ -52,29 +56,36 @@ class Code(Enum):
 
 
 class EventLog:
-    """Appends events to a file. A full disk loses lines and stops nothing: `lost` counts them."""
+    """Appends events to a file. A full disk loses lines and stops nothing: `lost` counts them.
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    echo: gets the level and the text of each event as well.
+    """
+
+    def __init__(self, path: Path, clock: Clock, echo: Callable[[str, str], None] | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._clock = clock
+        self._echo = echo
         self.lost = 0
 
     def write(self, code: Code, node: str = "", **fields: Any) -> None:
         """One event, of the whole run or of a node."""
+        text = code.text.format(**fields)
         line = {
             "t_ns": self._clock.now_ns(),
             "wall_s": round(self._clock.wall_ns() / NS_PER_S, 6),
             "level": code.level,
             "code": code.code,
             "node": node,
-            "text": code.text.format(**fields),
+            "text": text,
             **fields,
         }
         try:
             os.write(self._descriptor, json.dumps(line).encode() + b"\n")
         except OSError:
             self.lost += 1
+        if self._echo is not None:
+            self._echo(code.level, f"{node}: {text}" if node else text)
 
     def close(self) -> None:
         os.close(self._descriptor)

@@ -13,15 +13,20 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 
-from cardan.runtime.clock import MonotonicClock, ns
+from cardan.runtime.clock import NS_PER_S, MonotonicClock, ns
 from cardan.runtime.errors import CardanError, RunError
 from cardan.runtime.run import RunPaths, hold_lock, keep_last, sweep
 from cardan.runtime.supervise import kernel
 
 PASSED_ON = (signal.SIGTERM, signal.SIGINT)
-BLOCKED = (signal.SIGCHLD, signal.SIGUSR1, *PASSED_ON)
+GIVEN_UP = signal.SIGABRT
+"""What systemd sends when its watchdog was not fed (WatchdogSignal= of systemd.service(5))."""
+BLOCKED = (signal.SIGCHLD, signal.SIGUSR1, GIVEN_UP, *PASSED_ON)
 """The supervisor unblocks what it handles once it has its handlers."""
 GONE_WITHIN_NS = ns(1.5)
+LAST_CHANCE_NS = ns(2.0)
+"""A supervisor that the service manager has given up has this long to stop the run in order."""
+UNFED = "the service's watchdog was not fed: a critical node stayed away too long, or the supervisor hung"
 
 
 def guard(paths: RunPaths, supervise: Callable[[int], int], parent_pid: int | None = None) -> int:
@@ -39,10 +44,10 @@ def guard(paths: RunPaths, supervise: Callable[[int], int], parent_pid: int | No
     kernel.show_as("cardan-guardian", f"cardan-guardian {paths.run_id}")
     if parent_pid and not kernel.signal_on_parent_death(parent_pid, signal.SIGTERM):
         os.kill(supervisor_pid, signal.SIGTERM)
-    exit_code = _wait_for(supervisor_pid)
+    exit_code, was_given_up = _wait_for(supervisor_pid)
     end_children(GONE_WITHIN_NS)
-    clean_up(paths, supervisor_pid, exit_code)
-    return exit_code if exit_code >= 0 else 1
+    clean_up(paths, supervisor_pid, exit_code, UNFED if was_given_up else "")
+    return 1 if was_given_up or exit_code < 0 else exit_code
 
 
 def _lock(paths: RunPaths) -> None:
@@ -53,10 +58,10 @@ def _lock(paths: RunPaths) -> None:
         raise RunError(f"cannot supervise {paths.run_dir}: {error.strerror}", hint="has it a supervisor?") from error
 
 
-def clean_up(paths: RunPaths, supervisor_pid: int, exit_code: int) -> None:
-    """Keep plan and vitals of the run that has ended, and sweep the rest."""
-    if exit_code != 0:
-        _report_death(paths, supervisor_pid, exit_code)
+def clean_up(paths: RunPaths, supervisor_pid: int, exit_code: int, why: str = "") -> None:
+    """Keep plan and vitals of the run that has ended, and sweep the rest. why: what ended it, where that is known."""
+    if exit_code != 0 or why:
+        _report_death(paths, why or _how_supervisor_ended(paths, supervisor_pid, exit_code))
     with suppress(OSError):  # a full disk must not keep shared memory occupied
         keep_last(paths)
     sweep(paths)
@@ -93,16 +98,31 @@ def _be_supervisor(paths: RunPaths, supervise: Callable[[int], int], guardian_pi
         os._exit(exit_code)
 
 
-def _wait_for(supervisor_pid: int) -> int:
-    """Pass signals on until the supervisor has ended; its exit code, negative for a signal."""
+def _wait_for(supervisor_pid: int) -> tuple[int, bool]:
+    """Pass signals on until the supervisor has ended; its exit code (negative for a signal), and whether given up."""
+    clock = MonotonicClock()
+    kill_at_ns: int | None = None
     while True:
-        number = signal.sigwait([signal.SIGCHLD, *PASSED_ON])
-        if number in PASSED_ON:
+        number = _next_signal(None if kill_at_ns is None else kill_at_ns - clock.now_ns())
+        if number == GIVEN_UP:
+            kill_at_ns = kill_at_ns or clock.now_ns() + LAST_CHANCE_NS
+            os.kill(supervisor_pid, signal.SIGTERM)
+        elif number in PASSED_ON:
             os.kill(supervisor_pid, number)
-            continue
+        elif number == 0:
+            os.kill(supervisor_pid, signal.SIGKILL)
         for pid, status in _reaped():
             if pid == supervisor_pid:
-                return os.waitstatus_to_exitcode(status)
+                return os.waitstatus_to_exitcode(status), kill_at_ns is not None
+
+
+def _next_signal(within_ns: int | None) -> int:
+    """The next signal meant for the guardian; 0 when none comes in time."""
+    wanted = (signal.SIGCHLD, GIVEN_UP, *PASSED_ON)
+    if within_ns is None:
+        return signal.sigwait(wanted)
+    information = signal.sigtimedwait(wanted, max(0.01, within_ns / NS_PER_S))
+    return 0 if information is None else information.si_signo
 
 
 def _reaped() -> list[tuple[int, int]]:
@@ -124,18 +144,23 @@ def _reap_all() -> bool:
     return True
 
 
-def _report_death(paths: RunPaths, supervisor_pid: int, exit_code: int) -> None:
-    """If the supervisor did not come to its own end, leave the cause in the vitals for whoever asks."""
-    from cardan.runtime.plan import read_plan
+def _how_supervisor_ended(paths: RunPaths, supervisor_pid: int, exit_code: int) -> str:
     from cardan.runtime.supervise.child import how_it_ended
+
+    said = "the journal of the service" if os.environ.get("JOURNAL_STREAM") else f"{paths.logs}/supervisor.err"
+    hint = f"see {said}" if exit_code > 0 else "was memory short? try `dmesg | tail`"
+    how = how_it_ended(exit_code)
+    return f"the supervisor (process {supervisor_pid}) ended: {how}; all nodes were ended; hint: {hint}"
+
+
+def _report_death(paths: RunPaths, why: str) -> None:
+    """If the run did not come to its own end, leave the cause in the vitals for whoever asks."""
+    from cardan.runtime.plan import read_plan
     from cardan.runtime.vitals import RunState, Vitals, open_vitals
 
-    hint = f"see {paths.logs}/supervisor.err" if exit_code > 0 else "was memory short? try `dmesg | tail`"
-    how = how_it_ended(exit_code)
-    text = f"the supervisor (process {supervisor_pid}) ended: {how}; all nodes were ended; hint: {hint}"
     with suppress(CardanError, OSError):
         vitals = open_vitals(paths.vitals, read_plan(paths.plan), writable=True)
-        if vitals.run_state not in (RunState.STOPPED, RunState.FAILED):
-            vitals.report_cause(MonotonicClock().now_ns(), text)
+        if vitals.run_state not in (RunState.STOPPED, RunState.FAILED) or why == UNFED:
+            vitals.report_cause(MonotonicClock().now_ns(), why)
             vitals.words[Vitals.RUN_STATE] = RunState.FAILED
         vitals.close()

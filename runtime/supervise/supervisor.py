@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 
 from cardan.runtime.clock import NS_PER_S, MonotonicClock, ns
@@ -14,7 +15,10 @@ from cardan.runtime.supervise import kernel
 from cardan.runtime.supervise.child import Happening
 from cardan.runtime.supervise.events import Code, EventLog
 from cardan.runtime.supervise.hang import LOOK_NS
+from cardan.runtime.supervise.lifeline import Lifeline
 from cardan.runtime.supervise.member import Member
+from cardan.runtime.supervise.notify import take_wishes
+from cardan.runtime.supervise.one_line import verdict
 from cardan.runtime.supervise.order import Wave, stop_waves
 from cardan.runtime.supervise.preload import preload
 from cardan.runtime.supervise.sources import Sources
@@ -29,14 +33,25 @@ ORPHAN_LIMIT_NS = ns(1.0)
 
 
 class Supervisor:
-    """Runs one plan from the first start to the last exit. `run()` is called once, in the main thread."""
+    """Runs one plan from the first start to the last exit. `run()` is called once, in the main thread.
 
-    def __init__(self, plan: Plan, paths: RunPaths, vitals: Vitals, guardian_pid: int) -> None:
+    echo: gets the level and the text of each event.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        paths: RunPaths,
+        vitals: Vitals,
+        guardian_pid: int,
+        echo: Callable[[str, str], None] | None = None,
+    ) -> None:
         self._plan = plan
         self._vitals = vitals
         self._guardian_pid = guardian_pid
         self._clock = MonotonicClock()
-        self._log = EventLog(paths.logs / "supervisor.log", self._clock)
+        self._log = EventLog(paths.logs / "supervisor.log", self._clock, echo)
+        self._lifeline = Lifeline(plan, vitals, take_wishes(os.environ), self._log.write)
         self._sources = Sources()
         self._members = {
             node.name: Member(plan, node, paths, vitals.nodes[node.name], self._clock, self._log, self._sources)
@@ -114,6 +129,7 @@ class Supervisor:
         self._next_look_ns = now_ns + LOOK_NS
         for member in self._members.values():
             member.look(now_ns)
+        self._lifeline.look(now_ns)
         self._reap_orphans()
 
     def _reap_orphans(self) -> None:
@@ -164,6 +180,7 @@ class Supervisor:
         self._stopping = True
         self._log.write(Code.RUN_STOPPING, reason=reason)
         self._set_state(RunState.STOPPING)
+        self._lifeline.look(self._clock.now_ns())
         self._waves.extend(stop_waves(self._plan))
         for member in self._members.values():
             member.happen(Happening.RETIRE)
@@ -199,6 +216,8 @@ class Supervisor:
     def _end(self) -> int:
         exit_code = 1 if self._failed else 0
         self._set_state(RunState.FAILED if self._failed else RunState.STOPPED)
+        self._lifeline.close()
+        self._log.write(Code.RUN_VERDICT, verdict=verdict(self._vitals))
         self._log.write(
             Code.RUN_ENDED, exit_code=exit_code, after_s=(self._clock.now_ns() - self._started_ns) / NS_PER_S
         )

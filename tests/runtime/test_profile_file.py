@@ -56,7 +56,9 @@ def test_an_unknown_profile_lists_near_names(tmp_path: Path) -> None:
         ("[realtime]\npriority = 0", "4: realtime.priority: 0 does not fit, expected a whole number of at least 1"),
         ('[accelerator]\nkind = "gpu"', '4: accelerator.kind: "gpu" is not allowed, did you mean "cpu"?'),
         ("[storage]\nquota_bytes = 1.5", "4: storage.quota_bytes: 1.5 does not fit, expected a whole number"),
-        ("[watchdog]", '3: watchdog: unknown key "watchdog", known: '),
+        ("[wachtdog]", '3: wachtdog: unknown key "wachtdog", did you mean "watchdog"?'),
+        ('[watchdog]\ndevice = "watchdog0"', "4: watchdog.device: "),
+        ("[watchdog]\ntimeout_s = 1", "4: watchdog.timeout_s: 1 does not fit, expected a whole number of at least 2"),
     ],
 )
 def test_a_mistake_is_found_on_its_line(tmp_path: Path, line: str, expected: str) -> None:
