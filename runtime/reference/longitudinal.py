@@ -18,14 +18,14 @@ class LongitudinalConfig(NodeConfig, frozen=True):
     time_gap_s: float = 1.8
     standstill_gap_m: float = 4.0
     comfort_accel_mps2: float = 1.4
-    comfort_brake_mps2: float = 1.8
+    comfort_brake_mps2: float = 1.5
     accel_max_mps2: float = 2.0
     accel_min_mps2: float = -3.5
-    jerk_mps3: float = 4.0
+    jerk_mps3: float = 8.0
     """Fastest change of the acceleration; inside the envelope."""
-    alpha: float = 0.35
+    alpha: float = 0.4
     beta: float = 0.06
-    """Gains of the gap filter, per measurement."""
+    """Gains of the gap filter, per measurement, once it has settled."""
     hold_s: float = 0.5
     """A lead that is not seen any more is kept this long."""
 
@@ -38,6 +38,7 @@ class LeadTracker:
         self._seen_ns = 0
         self._updated_ns = 0
         self._hits = 0
+        self._sightings = 0
         self.gap_m = 0.0
         self.rate_mps = 0.0
         """Change of the gap: negative while closing in."""
@@ -50,17 +51,25 @@ class LeadTracker:
                 self._hits = 0
             return
         if self._hits == 0:
-            self.gap_m, self.rate_mps = gap_m, 0.0
+            self.gap_m, self.rate_mps, self._sightings = gap_m, 0.0, 0
         else:
             self._correct((stamp_ns - self._updated_ns) / 1e9, gap_m)
         self._hits = min(10, self._hits + 1)
         self._seen_ns = self._updated_ns = stamp_ns
 
     def _correct(self, elapsed_s: float, gap_m: float) -> None:
+        """One step of the filter; it starts as a least-squares line through all sightings, so it learns a new lead fast.
+
+        Gains of the growing memory: E. Brookner, "Tracking and Kalman Filtering Made Easy", 1998, section 1.2.10.
+        """
+        self._sightings += 1
+        n = self._sightings
+        alpha = max(self._config.alpha, 2.0 * (2 * n + 1) / ((n + 1) * (n + 2)))
+        beta = max(self._config.beta, 6.0 / ((n + 1) * (n + 2)))
         predicted = self.gap_m + self.rate_mps * elapsed_s
         error = gap_m - predicted
-        self.gap_m = predicted + self._config.alpha * error
-        self.rate_mps += self._config.beta * error / max(elapsed_s, 0.01)
+        self.gap_m = predicted + alpha * error
+        self.rate_mps += beta * error / max(elapsed_s, 0.01)
 
     def gap_now_m(self, now_ns: int) -> float | None:
         """The gap at `now_ns`, or None while there is no lead (two sightings make one)."""

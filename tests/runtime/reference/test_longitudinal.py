@@ -75,3 +75,10 @@ def test_behind_a_braking_lead_the_vehicle_never_touches_it() -> None:
         smallest = min(smallest, gap)
     assert own < 0.05
     assert 2.0 < smallest < 6.0
+
+
+def test_the_closing_speed_of_a_new_lead_is_known_after_a_third_of_a_second() -> None:
+    noise = random.Random(3)
+    tracker = LeadTracker(CONFIG)
+    feed(tracker, [70.0 - 12.0 * 0.05 * n + noise.gauss(0, 0.3) for n in range(8)])
+    assert tracker.rate_mps == pytest.approx(-12.0, abs=3.0)
