@@ -58,7 +58,7 @@ class LeadTracker:
         self._seen_ns = self._updated_ns = stamp_ns
 
     def _correct(self, elapsed_s: float, gap_m: float) -> None:
-        """One step of the filter; it starts as a least-squares line through all sightings, so it learns a new lead fast.
+        """One step of the filter. It starts as a straight line through all sightings, so it learns a new lead fast.
 
         Gains of the growing memory: E. Brookner, "Tracking and Kalman Filtering Made Easy", 1998, section 1.2.10.
         """
