@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from cardan.runtime.admission import Placement
 from cardan.runtime.errors import ManifestError, ProfileError, near_names
 from cardan.runtime.findings import Finding, report
+from cardan.runtime.graph_admission import check_admission, place
 from cardan.runtime.graph_parts import Graph, Part, load_parts
 from cardan.runtime.graph_safety import channel_places, channels_of, check_safety
 from cardan.runtime.graph_timing import check_timing
 from cardan.runtime.graph_wiring import wire
 from cardan.runtime.limits import envelope_hash
-from cardan.runtime.manifest import Manifest, find_manifest, read_manifest
+from cardan.runtime.manifest import Manifest, NodeEntry, find_manifest, read_manifest
 from cardan.runtime.messages import type_name
 from cardan.runtime.plan import InputPlan, MetricPlan, NodePlan, OutputPlan, Plan
 from cardan.runtime.profile import Profile
@@ -43,6 +45,7 @@ def check(given: str | None = None, profile: str | None = None) -> Checked:
     graph = load_parts(manifest, used)
     wire(graph)
     check_timing(graph)
+    check_admission(graph)
     check_safety(graph)
     if used is not None:
         _check_profile(graph, used)
@@ -109,7 +112,7 @@ def start_order(graph: Graph) -> list[Part]:
 
 
 def _plan(graph: Graph, profile: Profile) -> Plan:
-    manifest = graph.manifest
+    manifest, placements = graph.manifest, place(graph, profile)
     return Plan(
         name=manifest.name,
         manifest=str(manifest.path.resolve()),
@@ -117,14 +120,18 @@ def _plan(graph: Graph, profile: Profile) -> Plan:
         profile=profile,
         envelope=manifest.envelope,
         envelope_hash=envelope_hash(manifest.envelope),
-        nodes=[_node_plan(graph, part, index, profile) for index, part in enumerate(start_order(graph))],
+        nodes=[
+            _node_plan(graph, part, index, profile, placements.get(part.name))
+            for index, part in enumerate(start_order(graph))
+        ],
         stop_when=manifest.stop_when,
     )
 
 
-def _node_plan(graph: Graph, part: Part, index: int, profile: Profile) -> NodePlan:
+def _node_plan(graph: Graph, part: Part, index: int, profile: Profile, placement: Placement | None) -> NodePlan:
     entry = part.entry
     cores = profile.cores.get(entry.core, "all") if entry.core is not None else "all"
+    own = [placement.core] if placement is not None and placement.core is not None else []
     return NodePlan(
         name=part.name,
         index=index,
@@ -138,7 +145,7 @@ def _node_plan(graph: Graph, part: Part, index: int, profile: Profile) -> NodePl
         channels=channels_of(part),
         step_budget_s=None if entry.step_budget_ms is None else entry.step_budget_ms / 1000,
         core_group=entry.core,
-        cores=[] if isinstance(cores, str) else cores,
+        cores=own if own else [] if isinstance(cores, str) else cores,
         config=entry.config,
         critical=entry.critical,
         restart=entry.restart,
@@ -148,7 +155,14 @@ def _node_plan(graph: Graph, part: Part, index: int, profile: Profile) -> NodePl
         stop_timeout_s=entry.stop_timeout_s,
         process=entry.process,
         realtime=entry.realtime,
+        priority=_priority(entry, profile, placement),
     )
+
+
+def _priority(entry: NodeEntry, profile: Profile, placement: Placement | None) -> int:
+    if not entry.realtime:
+        return 0
+    return entry.priority or (placement.priority if placement is not None else profile.realtime.priority)
 
 
 def _input_plan(graph: Graph, part: Part, port: str) -> InputPlan:

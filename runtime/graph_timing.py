@@ -15,7 +15,6 @@ def check_timing(graph: Graph) -> None:
     for part in graph.parts.values():
         _check_ages(graph, part)
         _check_budget(graph, part)
-    _check_groups(graph)
 
 
 def rate_of(graph: Graph, part: Part) -> float | None:
@@ -101,25 +100,3 @@ def _check_budget(graph: Graph, part: Part) -> None:
     if rate is not None and budget_ms is not None and budget_ms * rate > 1000 * (1 + ROUNDING):
         what = f"{budget_ms:g} ms do not fit into the period of {1000 / rate:g} ms"
         graph.findings.add((*part.path, "step_budget_ms"), what, f"write at most {1000 / rate:g}, or lower the rate")
-
-
-def _check_groups(graph: Graph) -> None:
-    """The declared budgets of a core group must fit on its cores."""
-    groups = graph.profile.cores if graph.profile is not None else {}
-    for group, cores in groups.items():
-        parts = [part for part in graph.parts.values() if part.entry.core == group]
-        if cores == "all" or any(graph.findings.touches((*part.path, "step_budget_ms")) for part in parts):
-            continue
-        wanted = sum(share_of(graph, part) or 0.0 for part in parts)
-        if wanted > len(cores) * (1 + ROUNDING):
-            last = next(part for part in reversed(parts) if part.entry.step_budget_ms is not None)
-            what = f'with this node the core group "{group}" needs {wanted:.2f} of its {len(cores)} cores'
-            graph.findings.add(
-                (*last.path, "step_budget_ms"), what, "lower budgets or rates, or use another core group"
-            )
-
-
-def share_of(graph: Graph, part: Part) -> float | None:
-    """The share of one core that the declared step budget takes; None when none is declared."""
-    rate, budget_ms = rate_of(graph, part), part.entry.step_budget_ms
-    return None if rate is None or budget_ms is None else budget_ms * rate / 1000

@@ -28,6 +28,7 @@ NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 RateHz = Annotated[float, msgspec.Meta(gt=0, le=10_000)]
+Priority = Annotated[int, msgspec.Meta(ge=1, le=99)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -46,6 +47,8 @@ class NodeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Core group of the profile; None: any core."""
     process: Literal["fork", "exec"] = "fork"
     realtime: bool = False
+    priority: Priority | None = None
+    """Of a real-time node, higher runs first; None: by rate, the fastest gets the profile's."""
     step_budget_ms: Positive | None = None
     """Longest step; None: the whole period."""
     max_restarts: Count = 10

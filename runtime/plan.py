@@ -75,9 +75,11 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
     process: str = "fork"
     """fork (from the preloaded supervisor) or exec (a fresh interpreter)."""
     realtime: bool = False
+    priority: int = 0
+    """Under SCHED_FIFO; 0 for a node that is not real-time."""
     core_group: str | None = None
     cores: list[int] = []
-    """CPU numbers; empty means all."""
+    """CPU numbers; empty means all. A real-time node of a group with numbers stays on one of them."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

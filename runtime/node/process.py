@@ -84,7 +84,7 @@ class NodeProcess:
         settings.name_process(f"cardan-{plan.name}")
         differences = [settings.apply_cores(plan.cores)]
         if plan.realtime and realtime.scheduler != "other":
-            differences.append(settings.apply_fifo(realtime.priority))
+            differences.append(settings.apply_fifo(plan.priority or realtime.priority))
             differences.append(settings.lock_memory() if realtime.memory_lock else None)
         for difference in filter(None, differences):
             self._log.warning("setting not as wished: %s", difference)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from cardan.runtime.graph_report import describe, step_rate_hz
@@ -65,3 +66,11 @@ def test_the_declared_budgets_of_a_core_group_are_added_up(plan: Plan) -> None:
 def test_the_envelope_is_shown_with_its_hash(plan: Plan) -> None:
     assert describe(plan).splitlines()[-1] == "envelope 0123456789abcdef: accel_mps2"
     assert describe(plan).splitlines()[0] == "car: 4 nodes, 4 topics on the profile bench"
+
+
+def test_the_response_time_of_a_real_time_node_is_shown_beside_its_budget(plan: Plan) -> None:
+    nodes = [*plan.nodes, node("bridge", 4, rate_hz=100.0, realtime=True, step_budget_s=0.004, cores=[3], priority=50)]
+    text = describe(msgspec.structs.replace(plan, nodes=nodes))
+    row = next(line for line in text.splitlines() if line.split()[:2] == ["bridge", "3"])
+    assert row.split() == ["bridge", "3", "50", "10", "ms", "4", "ms", "40", "%", "4.3", "ms", "5.7", "ms"]
+    assert "Joseph and Pandya 1986" in text
