@@ -55,6 +55,7 @@ def report(bench: str, rows: list[Row], *, as_json: bool) -> int:
         width = max(len(row.name) for row in rows)
         for row in rows:
             value = row.unit if row.value is None else f"{row.value:.4g} {row.unit}"
-            peer = f" ({row.peer} {row.peer_value:.4g}, ratio {row.ratio:.3g})" if row.peer_value is not None else ""
+            ratio = "" if row.ratio is None else f", ratio {row.ratio:.3g}"
+            peer = "" if row.peer_value is None else f" ({row.peer} {row.peer_value:.4g}{ratio})"
             print(f"{'ok  ' if row.ok else 'FAIL'} {row.name:<{width}}  {value:<16} bar {row.bar}{peer}")
     return 0 if all(row.ok for row in rows) else 1
