@@ -54,5 +54,6 @@ class Viewer(Node):
     brightness = 0
 
     def step(self) -> None:
-        if self.frame.received:
-            self.brightness = int(self.frame.value.image[0, 0, 0])
+        picture = self.frame.value_or_none
+        if picture is not None:
+            self.brightness = int(picture.image[0, 0, 0])
