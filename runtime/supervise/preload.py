@@ -19,10 +19,15 @@ ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """A BLAS starts helper threads when numpy is imported; they would not survive the fork, nor suit a real-time node."""
 
 
-def preload(plan: Plan) -> None:
-    """Import the libraries of every node and our own node classes, and keep the collector off their pages."""
+def use_one_thread() -> None:
+    """Keep BLAS libraries from starting threads, here and in every process that is started from here."""
     for variable in ONE_THREAD:
         os.environ.setdefault(variable, "1")
+
+
+def preload(plan: Plan) -> None:
+    """Import the libraries of every node and our own node classes, and keep the collector off their pages."""
+    use_one_thread()
     for module in LIBRARIES:
         _import(module)
     for use in _own_classes(plan):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from cardan.runtime.clock import NS_PER_S, MonotonicClock, ns
-from cardan.runtime.plan import Plan
+from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.run import RunPaths
 from cardan.runtime.supervise import kernel
 from cardan.runtime.supervise.child import Happening
@@ -20,7 +20,7 @@ from cardan.runtime.supervise.member import Member
 from cardan.runtime.supervise.notify import take_wishes
 from cardan.runtime.supervise.one_line import verdict
 from cardan.runtime.supervise.order import Wave, stop_waves
-from cardan.runtime.supervise.preload import preload
+from cardan.runtime.supervise.preload import preload, use_one_thread
 from cardan.runtime.supervise.sources import Sources
 from cardan.runtime.supervise.spawn import SIGNALS_OF_SUPERVISOR
 from cardan.runtime.supervise.verdict import Standing, judge, may_begin
@@ -71,14 +71,19 @@ class Supervisor:
     def run(self) -> int:
         """Returns the exit code: 0 after an orderly end, 1 when the run failed."""
         kernel.adopt_orphans()
+        use_one_thread()
+        self._start(lambda node: node.process == "exec")  # these need nothing of ours: they load while we do
         self._load()
         self._listen()
-        for member in self._members.values():
-            member.happen(Happening.START)
+        self._start(lambda node: node.process != "exec")
         while not (self._stopping and not any(member.child.live for member in self._members.values())):
             self._sources.wait((self._wake_up_ns() - self._clock.now_ns()) / NS_PER_S)
             self._cycle(self._clock.now_ns())
         return self._end()
+
+    def _start(self, wanted: Callable[[NodePlan], bool]) -> None:
+        for node in filter(wanted, self._plan.nodes):
+            self._members[node.name].happen(Happening.START)
 
     def _load(self) -> None:
         preload(self._plan)

@@ -313,3 +313,11 @@ def test_a_plan_that_cannot_be_read_is_said_in_one_line_and_leaves_nothing(
     assert "cannot read the plan" in said
     assert "Traceback" not in said
     assert not paths.run_dir.exists()
+
+
+def test_a_node_in_its_own_interpreter_starts_while_the_supervisor_still_loads(up: Up) -> None:
+    run = up(up.node("Idle"), up.node("Idle", "apart", process="exec"))
+    run.wait_running()
+    (loaded,) = run.events("run-starting")
+    (apart,), (idle,) = run.events("node-start", "apart"), run.events("node-start", "idle")
+    assert apart["t_ns"] < loaded["t_ns"] < idle["t_ns"]
