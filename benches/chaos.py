@@ -25,6 +25,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from light import LightRun, folders, node, plan_of
 from rows import Row, at_most, exactly, report
@@ -45,8 +46,8 @@ SEVERAL = 0.2
 
 def chaos_plan() -> Plan:
     """Two publishers, real-time and ordinary readers, and two nodes that may restart twice only."""
-    settings = {"max_restarts": 100_000, "start_timeout_s": 2.0}
-    few = {"max_restarts": 2, "window_s": 600.0, "start_timeout_s": 2.0}
+    settings: dict[str, Any] = {"max_restarts": 100_000, "start_timeout_s": 2.0}
+    few: dict[str, Any] = {"max_restarts": 2, "window_s": 600.0, "start_timeout_s": 2.0}
     readers = [node(f"sink{n}", "Sink", reads="source/tick", realtime=n < 3, **settings) for n in range(6)]
     return plan_of(
         [
