@@ -27,25 +27,26 @@ SHOULDER_M = 1.6
 
 
 class GroundTexture:
-    """All levels in one flat array of packed colours, uint32 0x00BBGGRR."""
+    """The wanted pairs of levels (along, across) in one flat array of packed colours, uint32 0x00BBGGRR."""
 
-    def __init__(self, style: Style) -> None:
+    def __init__(self, style: Style, wanted: set[tuple[int, int]]) -> None:
         self._starts: dict[tuple[int, int], int] = {}
         levels: list[NDArray[np.uint32]] = []
         start = 0
         wide = paint_ground(style)
-        for along in range(ALONG_LEVELS):
+        for along in range(max(pair[0] for pair in wanted) + 1):
             fine = wide
-            for across in range(ACROSS_LEVELS):
-                self._starts[along, across] = start
-                levels.append(_packed(fine))
-                start += levels[-1].size
-                fine = (fine[:, 0::2] + fine[:, 1::2]) * np.float32(0.5)
+            for across in range(max((pair[1] for pair in wanted if pair[0] == along), default=-1) + 1):
+                fine = (fine[:, 0::2] + fine[:, 1::2]) * np.float32(0.5) if across else fine
+                if (along, across) in wanted:
+                    self._starts[along, across] = start
+                    levels.append(_packed(fine))
+                    start += levels[-1].size
             wide = (wide[0::2] + wide[1::2]) * np.float32(0.5)
         self.cells = np.concatenate(levels)
 
     def row_of(self, along_level: int, across_level: int, s_m: float) -> int:
-        """Index into `cells` of the first cell (the far right) of the row at distance `s_m`."""
+        """Index into `cells` of the first cell (the far right) of the row at distance `s_m`; of a wanted pair only."""
         rows = ALONG_CELLS >> along_level
         row = int(s_m / (ALONG_CELL_M * (1 << along_level))) % rows
         return self._starts[along_level, across_level] + row * (ACROSS_CELLS >> across_level)

@@ -72,18 +72,18 @@ class Upright(NamedTuple):
 
 
 class Renderer:
-    """Renders scenes of one style through one camera; building it takes some 0.3 s and 35 MB."""
+    """Renders scenes of one style through one camera; building it takes some 0.2 s."""
 
     def __init__(self, camera: CameraModel, style: Style) -> None:
         self.camera = camera
         self.style = style
-        self._ground = GroundTexture(style)
         self._backdrop = Backdrop(camera, style)
         self._first_row = self._backdrop.rows
         self._row_x_m, self._row_pixel_m = camera.ground_rows(self._first_row)
         along_m, across_m = (-np.gradient(self._row_x_m)).tolist(), self._row_pixel_m.tolist()
         self._along_level = [level_for(size, ALONG_CELL_M, ALONG_LEVELS) for size in along_m]
         self._across_level = [level_for(size, ACROSS_CELL_M, ACROSS_LEVELS) for size in across_m]
+        self._ground = GroundTexture(style, set(zip(self._along_level, self._across_level, strict=True)))
         self._row_cell_m = ACROSS_CELL_M * np.exp2(self._across_level)
         self._row_cells = ACROSS_CELLS / np.exp2(self._across_level)
         self._columns = np.arange(camera.width, dtype=np.float32) + np.float32(0.5 - camera.width / 2.0)

@@ -25,6 +25,8 @@ TREE_HEIGHT_M = 8.0
 TREE_WIDTH_M = 5.0
 POST_HEIGHT_M = 1.0
 POST_WIDTH_M = 0.14
+BLUR_M = 0.15
+"""Over which the rim of a clump of leaves fades."""
 
 
 def paint(image: Image, picture: Picture, box: tuple[float, float, float, float], haze: Colour, mist: float) -> None:
@@ -76,10 +78,18 @@ def tree_picture(draw: np.random.Generator, leaf: Colour) -> Picture:
         angle, reach = draw.uniform(0.0, 2.0 * math.pi), math.sqrt(draw.uniform(0.0, 1.0))
         y_m, z_m = 1.7 * reach * math.cos(angle), 5.0 + 2.2 * reach * math.sin(angle)
         radius = draw.uniform(0.35, 0.75)
-        blob = np.clip((radius - np.hypot(across - y_m, up - z_m)) / 0.15 + 0.5, 0.0, 1.0)
         sun = 0.72 + 0.1 * (z_m - 5.0) - 0.07 * y_m + draw.uniform(-0.12, 0.12)
-        _layer(tree, np.asarray(blob, np.float32), _scaled(leaf, sun))
+        near = _around(across, up, y_m, z_m, radius + BLUR_M)
+        blob = np.clip((radius - np.hypot(across[near] - y_m, up[near] - z_m)) / BLUR_M + 0.5, 0.0, 1.0)
+        _layer(tree[near], np.asarray(blob, np.float32), _scaled(leaf, sun))
     return _halved(tree)
+
+
+def _around(across: Plane, up: Plane, y_m: float, z_m: float, reach_m: float) -> tuple[slice, slice]:
+    """Rows and columns of a grid that lie within a square around a place; beyond it nothing is painted."""
+    rows = np.flatnonzero(np.abs(up[:, 0] - z_m) <= reach_m)
+    columns = np.flatnonzero(np.abs(across[0] - y_m) <= reach_m)
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def post_picture() -> Picture:
