@@ -224,7 +224,7 @@ def test_a_killed_supervisor_is_the_verdict_and_nothing_is_left(tmp_path: Path) 
         os.kill(_children(guardian)[0], signal.SIGKILL)
         assert drive.end() == 1
         summary = json.loads(drive.written.rpartition(LEAVE)[2])
-        assert "was killed by SIGKILL" in summary["verdict"]
+        assert "killed by SIGKILL" in summary["verdict"]
         assert list(drive.runs.iterdir()) == []
 
 
