@@ -116,6 +116,14 @@ def descriptors(pid: int) -> int:
     return 0
 
 
+def opened(pid: int) -> list[str]:
+    """What the descriptors of a process stand for, without the numbers of sockets and pipes."""
+    names = []
+    with suppress(OSError):
+        names = [os.readlink(f"/proc/{pid}/fd/{number}").partition(":[")[0] for number in os.listdir(f"/proc/{pid}/fd")]
+    return sorted(names)
+
+
 class Havoc:
     """One run of the vehicle under fire."""
 
@@ -131,7 +139,7 @@ class Havoc:
         self._pids: set[int] = set()
         tally.runs += 1
         self._run.wait_for_inputs()
-        self._before = Holdings.of(self._run)
+        self._before, self._open_before = Holdings.of(self._run), self._open()
 
     def fire(self, kills: int) -> None:
         """So many kills of nodes."""
@@ -223,8 +231,13 @@ class Havoc:
             names = Holdings.__dataclass_fields__
             return Counter({name: max(0, getattr(now, name) - getattr(self._before, name)) for name in names})
 
-        holds(lambda: not +grown(), 1.0)
+        if not holds(lambda: not +grown(), 3.0):
+            print(f"grown: {dict(+grown())}, descriptors {self._open()}, at first {self._open_before}", file=sys.stderr)
         self._tally.growth += grown()
+
+    def _open(self) -> dict[str, list[str]]:
+        """What each node has open."""
+        return {name: opened(self._run.pid(name)) for name in self._names}
 
     def end(self) -> None:
         """End the run in a random way; nothing of it may be left."""

@@ -1,0 +1,99 @@
+"""Run every benchmark, keep what each printed as docs/benchmarks/NAME.json, and make docs/benchmarks/README.md of them.
+
+python benches/report.py                 # all, one after the other: about an hour on a quiet machine
+python benches/report.py --quick         # all, each within a minute or so
+python benches/report.py loop chaos      # these only; the table takes the others as they are
+python benches/report.py --table         # the table only
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+FOLDER = HERE.parent / "docs" / "benchmarks"
+MARK = "from rows import"
+"""A benchmark is a script here that reports rows."""
+
+
+def benches() -> list[str]:
+    """The names of all benchmarks."""
+    own = Path(__file__).stem
+    return sorted(path.stem for path in HERE.glob("*.py") if path.stem != own and _reports_rows(path))
+
+
+def _reports_rows(path: Path) -> bool:
+    text = path.read_text()
+    return MARK in text and "__main__" in text
+
+
+def measure(name: str, quick: bool) -> bool:
+    """Run one and keep its document; True when every row is ok. A bench that prints no document leaves the old one."""
+    load, options = os.getloadavg()[0], ["--quick"] if quick else []
+    print(f"{name} ... (load {load:.1f} before it)", file=sys.stderr, flush=True)
+    done = subprocess.run(
+        [sys.executable, str(HERE / f"{name}.py"), "--json", *options], stdout=subprocess.PIPE, text=True, check=False
+    )
+    try:
+        document = json.loads(done.stdout)
+    except ValueError:
+        print(f"{name}: no document, exit code {done.returncode}", file=sys.stderr)
+        return False
+    document["machine"] |= {"load_before": round(load, 2), "quick": quick}
+    (FOLDER / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+    return done.returncode == 0
+
+
+def table(documents: list[dict[str, Any]]) -> str:
+    """All documents as one page of tables."""
+    parts = [
+        "# Benchmarks\n",
+        "Made by `make bench` from the documents beside this page; do not edit it. A peer is measured in the same run,",
+        "by turns. Read ratios: a figure in milliseconds belongs to the machine named under its table.\n",
+    ]
+    for document in documents:
+        parts += [f"## {document['bench']}\n", "| what | value | bar | met | peer |", "|---|---|---|---|---|"]
+        parts += [_line(row) for row in document["rows"]]
+        parts += ["", _machine(document["machine"]), ""]
+    return "\n".join(parts)
+
+
+def _line(row: dict[str, Any]) -> str:
+    value = row["unit"] if row["value"] is None else f"{row['value']:.4g} {row['unit']}"
+    ratio = "" if row["ratio"] is None else f" (ratio {row['ratio']:.3g})"
+    peer = "" if row["peer_value"] is None else f"{row['peer']} {row['peer_value']:.4g}{ratio}"
+    met = ("yes" if row["ok"] else "**no**") if row["bar"] != "shown" else ""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in (row["name"], value, row["bar"], met, peer)) + " |"
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    size = "short run, " if machine.get("quick") else ""
+    load = f", load {machine['load_before']} before it" if "load_before" in machine else ""
+    what = f"{machine['cpus']} x {machine['machine']}, Linux {machine['kernel']}, Python {machine['python']}"
+    return f"Measured: {size}{what}{load}."
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="benchmarks; all when none is named")
+    parser.add_argument("--quick", action="store_true", help="short runs")
+    parser.add_argument("--table", action="store_true", help="measure nothing")
+    arguments = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    names = [] if arguments.table else arguments.names or benches()
+    missed = [name for name in names if not measure(name, arguments.quick)]
+    documents = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
+    (FOLDER / "README.md").write_text(table(documents))
+    if missed:
+        print(f"not every bar is met: {', '.join(missed)}", file=sys.stderr)
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
