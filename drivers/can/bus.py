@@ -1,4 +1,4 @@
-"""Open a CAN channel of the profile: the bench bus on our own sockets, every other interface through python-can."""
+"""Open a CAN channel of the profile: bench bus and SocketCAN on our own sockets, the others through python-can."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cardan.drivers.can.channel import CanChannel, ChannelCounters, ReceptionClock, check_frame
 from cardan.drivers.can.loopback import LoopbackChannel
+from cardan.drivers.can.socketcan import SocketCanChannel
 from cardan.runtime.clock import Clock, MonotonicClock, ns
 from cardan.runtime.errors import ConfigError, DeviceError, near_names
 from cardan.runtime.messages import CanFrame
@@ -14,10 +15,6 @@ from cardan.runtime.profile import CanChannelSettings
 
 if TYPE_CHECKING:
     import can
-
-SOCKETCAN_HINT = (
-    "`ip -details link show {0}` tells its state; bring it up with `ip link set {0} up type can bitrate 500000`"
-)
 
 
 def open_channel(settings: CanChannelSettings, clock: Clock | None = None, *, listen: bool = True) -> CanChannel:
@@ -28,11 +25,13 @@ def open_channel(settings: CanChannelSettings, clock: Clock | None = None, *, li
     """
     if settings.interface == "udp_multicast":
         return LoopbackChannel(settings, clock, listen=listen)
+    if settings.interface == "socketcan":
+        return SocketCanChannel(settings, clock, listen=listen)
     return PythonCanChannel(settings, clock)
 
 
 class PythonCanChannel:
-    """A channel on any interface of python-can: socketcan, virtual, slcan, pcan, kvaser, ..."""
+    """A channel on any interface of python-can: virtual, slcan, pcan, kvaser, ..."""
 
     def __init__(self, settings: CanChannelSettings, clock: Clock | None = None) -> None:
         self.name = settings.name
@@ -140,21 +139,17 @@ def _open_bus(can_library: Any, settings: CanChannelSettings) -> can.BusABC:
             hint=near_names(settings.interface, sorted(can_library.VALID_INTERFACES)),
         )
     options: dict[str, Any] = {"fd": True} if settings.fd else {}
-    if settings.interface != "socketcan":  # there the system sets it: `ip link set can0 type can bitrate 500000`
-        options["bitrate"] = settings.bitrate
     try:
         bus: can.BusABC = can_library.Bus(
             channel=settings.channel,
             interface=settings.interface,
             ignore_config=True,  # a ~/.canrc must not change what the profile says
+            bitrate=settings.bitrate,
             **options,
         )
     except (can_library.CanError, OSError, ValueError, ImportError) as error:
-        socketcan = settings.interface == "socketcan"
         raise DeviceError(
             f"cannot open channel {settings.name} ({settings.interface} {settings.channel}): {error}",
-            hint=SOCKETCAN_HINT.format(settings.channel)
-            if socketcan
-            else "is the adapter plugged in, its driver there?",
+            hint="is the adapter plugged in, its driver there?",
         ) from error
     return bus

@@ -16,20 +16,22 @@ FD_LENGTHS = frozenset((*range(9), 12, 16, 20, 24, 32, 48, 64))
 
 @dataclass(slots=True)
 class ChannelCounters:
-    """What happened on a channel since it was opened. Every frame that was lost is in one of the last five."""
+    """What happened on a channel since it was opened. Every frame that was lost is counted here."""
 
     sent: int = 0
     received: int = 0
     send_failures: int = 0
     """Frames that the interface refused."""
     send_dropped: int = 0
-    """Frames that found the transmit queue full: `send` never waits for room."""
+    """Frames that found no room in the transmit queue: `send` never waits for room."""
     receive_dropped: int = 0
-    """Frames that the kernel threw away because the receive buffer was full; only `udp_multicast` can tell."""
+    """Frames that the kernel threw away because the receive buffer was full; not told by python-can."""
     ignored: int = 0
     """Remote frames, and FD frames on a channel without FD: nothing of ours can carry them."""
     malformed: int = 0
     """Datagrams that are no CAN frame."""
+    confirmed: int = 0
+    """Our own frames that were on the bus; only `socketcan` can tell."""
 
 
 class CanChannel(Protocol):
@@ -47,7 +49,8 @@ class CanChannel(Protocol):
         """Send one frame now and return its monotonic stamp in ns.
 
         DeviceError when it cannot be sent: impossible frame, full transmit queue (`counters.send_dropped`), refusal
-        by the interface (`counters.send_failures`). `error` simulates an error frame where the interface can.
+        by the interface (`counters.send_failures`). A channel with a queue of its own (`socketcan`) lets the oldest
+        frame in it give way instead, and counts it. `error` simulates an error frame where the interface can.
         """
 
     def receive_batch(self, limit: int = 256) -> list[CanFrame]:
@@ -90,17 +93,20 @@ class ReceptionClock:
     def __init__(self, now_ns: int) -> None:
         self._earliest_ns = now_ns
         self._now_ns = now_ns
-        self._wall_ns = 0
+        self._offset_ns = 0
 
     def begin(self, now_ns: int, wall_ns: int) -> None:
         """Start a batch: both clocks, read at the same moment before the first frame of the batch is read."""
         self._now_ns = now_ns
-        self._wall_ns = wall_ns
+        self._offset_ns = now_ns - wall_ns
 
     def stamp_ns(self, arrival_wall_ns: int) -> int:
         """Monotonic stamp of a frame of this batch that arrived at `arrival_wall_ns`; never before the previous one."""
-        moved_ns = self._now_ns - (self._wall_ns - arrival_wall_ns)
-        self._earliest_ns = max(self._earliest_ns, min(moved_ns, self._now_ns))
+        moved_ns = arrival_wall_ns + self._offset_ns
+        if moved_ns > self._now_ns:
+            moved_ns = self._now_ns
+        if moved_ns > self._earliest_ns:
+            self._earliest_ns = moved_ns
         return self._earliest_ns
 
     def drained(self) -> None:

@@ -9,7 +9,6 @@ both directions, tells own frames by their source address, holds about 10 000 fr
 
 from __future__ import annotations
 
-import logging
 import socket
 import struct
 from typing import Annotated, Any
@@ -17,20 +16,18 @@ from typing import Annotated, Any
 import msgspec
 
 from cardan.drivers.can.channel import STANDARD_ID_MAX, ChannelCounters, ReceptionClock, check_frame
+from cardan.drivers.can.receive_buffer import raise_receive_buffer
 from cardan.runtime.clock import NS_PER_S, Clock, MonotonicClock
 from cardan.runtime.errors import ConfigError, DeviceError
 from cardan.runtime.messages import CanFrame
 from cardan.runtime.profile import CanChannelSettings
 
 LOOPBACK = "127.0.0.1"
-RECEIVE_BUFFER_BYTES = 4 << 20
-"""Asked of the kernel, which doubles it. It accounts about 830 bytes for each frame, so this holds 10 000 of them."""
 DATAGRAM_MAX_BYTES = 512
 """A CAN FD frame with 64 bytes is 220 bytes long in this format."""
 
 # Linux socket options that Python's socket module does not name (asm-generic/socket.h, linux/in.h).
 IP_MULTICAST_ALL = 49
-SO_RCVBUFFORCE = 33
 SO_TIMESTAMPNS = 35
 SO_MEMINFO = 55
 MEMINFO_WORDS = 9
@@ -214,7 +211,7 @@ def _open_receiver(address: tuple[str, int]) -> socket.socket:
         receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         receiver.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         receiver.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_ALL, 0)
-        _raise_receive_buffer(receiver)
+        raise_receive_buffer(receiver)
         receiver.bind(address)
         membership = socket.inet_aton(address[0]) + socket.inet_aton(LOOPBACK)
         receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
@@ -222,20 +219,6 @@ def _open_receiver(address: tuple[str, int]) -> socket.socket:
         receiver.close()
         raise
     return receiver
-
-
-def _raise_receive_buffer(receiver: socket.socket) -> None:
-    try:
-        receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
-    except PermissionError:
-        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-    granted = receiver.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-    if granted < RECEIVE_BUFFER_BYTES:
-        logging.getLogger(__name__).warning(
-            "the CAN receive buffer has %d bytes, wanted %d: raise sysctl net.core.rmem_max",
-            granted,
-            RECEIVE_BUFFER_BYTES,
-        )
 
 
 def _kernel_drops(receiver: socket.socket) -> int:

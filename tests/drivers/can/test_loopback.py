@@ -15,7 +15,7 @@ from can.interfaces.udp_multicast.utils import pack_message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cardan.drivers.can import loopback
+from cardan.drivers.can import receive_buffer
 from cardan.drivers.can.loopback import LoopbackChannel
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.errors import ConfigError, DeviceError
@@ -108,7 +108,7 @@ def test_a_burst_of_5000_frames_waits_for_a_slow_reader(open_bench: Open) -> Non
 
 
 def test_frames_that_the_kernel_drops_are_counted(open_bench: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loopback, "RECEIVE_BUFFER_BYTES", 16_000)
+    monkeypatch.setattr(receive_buffer, "RECEIVE_BUFFER_BYTES", 16_000)
     sender, reader = open_bench(listen=False), open_bench()
     for _ in range(200):
         sender.send(1, bytes(8))
@@ -198,13 +198,13 @@ def test_a_channel_for_sending_only_has_nothing_to_wait_for(open_bench: Open) ->
 
 def test_the_receive_buffer_was_raised_and_read_back(open_bench: Open) -> None:
     limit = int(Path("/proc/sys/net/core/rmem_max").read_text())
-    assert open_bench().receive_buffer_bytes >= min(2 * limit, loopback.RECEIVE_BUFFER_BYTES)
+    assert open_bench().receive_buffer_bytes >= min(2 * limit, receive_buffer.RECEIVE_BUFFER_BYTES)
 
 
 def test_a_small_receive_buffer_is_a_warning_that_names_the_system_setting(
     open_bench: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(loopback, "RECEIVE_BUFFER_BYTES", 2**31 - 1)
+    monkeypatch.setattr(receive_buffer, "RECEIVE_BUFFER_BYTES", 2**31 - 1)
     open_bench()
     assert "net.core.rmem_max" in caplog.text
 

@@ -1,0 +1,210 @@
+"""A CAN channel on the kernel's own sockets (SocketCAN): the one that a control loop uses.
+
+One socket both sends and receives, because the kernel tells only the socket that sent a frame that its echo is its own
+(MSG_CONFIRM): so a frame of ours is never taken for traffic of others, and "it was on the bus" is a fact. The kernel
+keeps a separate buffer for each direction. A channel that only sends receives nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+
+from cardan.drivers.can.channel import EXTENDED_ID_MAX, STANDARD_ID_MAX, ChannelCounters, ReceptionClock, check_frame
+from cardan.drivers.can.frame_batch import BATCH_FRAMES, FrameBatch
+from cardan.drivers.can.socketcan_open import gone_error, open_can_socket
+from cardan.runtime.clock import NS_PER_S, Clock, MonotonicClock
+from cardan.runtime.errors import DeviceError
+from cardan.runtime.messages import CanFrame
+from cardan.runtime.profile import CanChannelSettings
+
+TRANSMIT_QUEUE_FRAMES = 64
+TRANSMIT_AGE_MAX_NS = 3 * NS_PER_S // 100
+"""Three periods of a 100 Hz control loop: a command that waited longer is not sent any more (the envelope's age limit).
+The kernel's own queue in front of the controller (txqueuelen) cannot be recalled."""
+CONFIRMED_FRAMES = 1024
+"""Echoes kept for `take_confirmed`; the oldest gives way."""
+
+# linux/can.h
+EXTENDED_FLAG = 0x8000_0000
+REMOTE_FLAG = 0x4000_0000
+ERROR_FLAG = 0x2000_0000
+CLASSIC = struct.Struct("=IB3x8s")
+FD = struct.Struct("=IBB2x64s")
+CLASSIC_BYTES = 8
+FD_BIT_RATE_SWITCH, FD_FORMAT = 0x01, 0x04
+MSG_CONFIRM = 0x800
+
+
+def pack_frame(frame_id: int, data: bytes, *, extended: bool = False, fd: bool = False, error: bool = False) -> bytes:
+    """struct can_frame, or struct canfd_frame with bit-rate switch, for the kernel. The frame is a valid one."""
+    flagged = frame_id | (EXTENDED_FLAG if extended else 0) | (ERROR_FLAG if error else 0)
+    if fd:
+        return FD.pack(flagged, len(data), FD_BIT_RATE_SWITCH | FD_FORMAT, data)
+    return CLASSIC.pack(flagged, len(data), data)
+
+
+class SocketCanChannel:
+    """A channel on an interface of the kernel: `can0`, `vcan0`, ... It was brought up by the system, with its bit rate.
+
+    A frame that the kernel has no room for waits here, at most TRANSMIT_QUEUE_FRAMES of them and TRANSMIT_AGE_MAX_NS
+    long, and goes out with the next `send`, `receive_batch` or `flush`. What is too old or too much gives way, oldest
+    first, and is counted in `counters.send_dropped`.
+    """
+
+    def __init__(
+        self,
+        settings: CanChannelSettings,
+        clock: Clock | None = None,
+        *,
+        listen: bool = True,
+        open_socket: Callable[[CanChannelSettings, bool], socket.socket] = open_can_socket,
+    ) -> None:
+        self.name = settings.name
+        self.counters = ChannelCounters()
+        self._settings = settings
+        self._listens = listen
+        self._clock = clock or MonotonicClock()
+        self._reception = ReceptionClock(self._clock.now_ns())
+        self._batch = FrameBatch()
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._confirmed: deque[CanFrame] = deque(maxlen=CONFIRMED_FRAMES)
+        self._socket: socket.socket | None = open_socket(settings, listen)
+
+    @property
+    def waiting(self) -> int:
+        """Frames that wait for room in the kernel's transmit queue."""
+        return len(self._waiting)
+
+    def send(self, frame_id: int, data: bytes, *, extended: bool = False, fd: bool = False, error: bool = False) -> int:
+        """See `CanChannel.send`. Only virtual interfaces carry error frames: hardware would send data."""
+        if extended or fd or error or not 0 <= frame_id <= STANDARD_ID_MAX or len(data) > CLASSIC_BYTES:
+            packet = self._checked_packet(frame_id, data, extended=extended, fd=fd, error=error)
+        else:
+            packet = CLASSIC.pack(frame_id, len(data), data)
+        stamp_ns = self._clock.now_ns()
+        if self._waiting:
+            self.flush()
+        if self._waiting or not self._handed_over(packet):
+            self._waiting.append((stamp_ns, packet))
+            self._drop_oldest_above(TRANSMIT_QUEUE_FRAMES)
+        return stamp_ns
+
+    def _checked_packet(self, frame_id: int, data: bytes, *, extended: bool, fd: bool, error: bool) -> bytes:
+        """Of a frame that is not the usual one: 11 bits, at most 8 bytes."""
+        check_frame(self.name, frame_id, data, extended=extended or error, fd=fd, fd_channel=self._settings.fd)
+        if error and not self._settings.channel.startswith(("vcan", "vxcan")):
+            raise DeviceError(
+                f"channel {self.name}: {self._settings.channel} cannot simulate an error frame",
+                hint="only the virtual interfaces vcan and vxcan can",
+            )
+        return pack_frame(frame_id, data, extended=extended, fd=fd, error=error)
+
+    def flush(self) -> int:
+        """Hand waiting frames to the kernel, drop those that are too old; how many still wait."""
+        self._drop_older_than(self._clock.now_ns() - TRANSMIT_AGE_MAX_NS)
+        while self._waiting and self._handed_over(self._waiting[0][1]):
+            self._waiting.popleft()
+        return len(self._waiting)
+
+    def _handed_over(self, packet: bytes) -> bool:
+        """False when the kernel has no room now."""
+        try:
+            (self._socket or self._require()).send(packet)
+        except BlockingIOError:
+            return False
+        except OSError as failure:
+            if failure.errno == errno.ENOBUFS:
+                return False
+            self.counters.send_failures += 1
+            raise gone_error(self._settings, failure, "cannot send") from failure
+        self.counters.sent += 1
+        return True
+
+    def _drop_older_than(self, oldest_ns: int) -> None:
+        while self._waiting and self._waiting[0][0] < oldest_ns:
+            self._waiting.popleft()
+            self.counters.send_dropped += 1
+
+    def _drop_oldest_above(self, limit: int) -> None:
+        while len(self._waiting) > limit:
+            self._waiting.popleft()
+            self.counters.send_dropped += 1
+
+    def receive_batch(self, limit: int = 256) -> list[CanFrame]:
+        """See `CanChannel.receive_batch`. Error frames of the controller are among them (`decode_error_frame`)."""
+        descriptor = self._require_listening().fileno()
+        if self._waiting:
+            self.flush()
+        self._reception.begin(self._clock.now_ns(), self._clock.wall_ns())
+        frames: list[CanFrame] = []
+        while len(frames) < limit:
+            asked = min(limit - len(frames), BATCH_FRAMES)
+            if self._receive_some(descriptor, asked, frames) < asked:
+                self._reception.drained()
+                break
+        self.counters.received += len(frames)
+        return frames
+
+    def _receive_some(self, descriptor: int, limit: int, frames: list[CanFrame]) -> int:
+        """One system call; how many messages it brought."""
+        try:
+            count = self._batch.read(descriptor, limit)
+        except OSError as failure:
+            raise gone_error(self._settings, failure, "is gone") from failure
+        name, stamp_of, counters = self.name, self._reception.stamp_ns, self.counters
+        for index in range(count):
+            length, flags, stamp_ns, drops, frame_id, data = self._batch.take(index)
+            if drops:
+                counters.receive_dropped = drops
+            if frame_id & REMOTE_FLAG:
+                counters.ignored += 1
+                continue
+            frame = CanFrame(
+                name,
+                frame_id & EXTENDED_ID_MAX,
+                data,
+                stamp_of(stamp_ns or self._clock.wall_ns()),
+                frame_id >= EXTENDED_FLAG,
+                length == FD.size,
+                frame_id & ERROR_FLAG != 0,
+            )
+            if flags & MSG_CONFIRM:
+                counters.confirmed += 1
+                self._confirmed.append(frame)
+            else:
+                frames.append(frame)
+        return count
+
+    def take_confirmed(self) -> list[CanFrame]:
+        """Our own frames that were on the bus, as seen by `receive_batch`, oldest first, stamped when they were sent.
+
+        On hardware the controller's driver echoes a frame after a receiver acknowledged it; `vcan` does at once.
+        """
+        confirmed = list(self._confirmed)
+        self._confirmed.clear()
+        return confirmed
+
+    def _require(self) -> socket.socket:
+        if self._socket is None:
+            raise DeviceError(f"channel {self.name} is closed")
+        return self._socket
+
+    def _require_listening(self) -> socket.socket:
+        if not self._listens:
+            raise DeviceError(f"channel {self.name} was opened for sending only")
+        return self._require()
+
+    def fileno(self) -> int:
+        """See `CanChannel.fileno`."""
+        return self._socket.fileno() if self._socket is not None and self._listens else -1
+
+    def close(self) -> None:
+        """See `CanChannel.close`. Frames that still wait are dropped and counted."""
+        self._drop_oldest_above(0)
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None

@@ -1,0 +1,133 @@
+"""The driver on the kernel's own CAN: vcan, and two emulated Kvaser cards on one bus, in a guest with a real kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cardan.drivers.can.link_state import parse_link_states
+
+pytestmark = [pytest.mark.can_vm, pytest.mark.slow, pytest.mark.timeout(240)]
+
+Guest = dict[str, dict[str, Any]]
+PAYLOAD = "0001020304050607"
+
+
+def test_classic_frames_arrive_as_they_were_sent(guest: Guest) -> None:
+    assert guest["classic"]["frames"] == [
+        [0x123, "0102", False, False, False],
+        [0x18DB33F1, "", True, False, False],
+        [0x7FF, PAYLOAD, False, False, False],
+    ]
+
+
+def test_stamps_are_the_kernels_on_the_monotonic_clock(guest: Guest) -> None:
+    assert guest["classic"]["stamps_between"]
+
+
+def test_own_frames_are_confirmed_and_never_received(guest: Guest) -> None:
+    seen = guest["classic"]
+    assert seen["own"] == []
+    assert seen["confirmed"] == seen["frames"]
+    assert (seen["counters"][0]["confirmed"], seen["counters"][1]["confirmed"]) == (3, 0)
+
+
+def test_can_fd_carries_every_length(guest: Guest) -> None:
+    seen = guest["fd_frames"]
+    expected = [[0x100 + size, bytes(range(size)).hex(), False, True, False] for size in seen["lengths"]]
+    assert seen["frames"] == [*expected, [0x10, "01", False, False, False]]
+
+
+def test_a_channel_without_fd_hears_the_classic_frames_only(guest: Guest) -> None:
+    assert guest["fd_frames"]["without_fd"] == [[0x10, "01", False, False, False]]
+
+
+def test_python_can_and_this_driver_understand_each_other(guest: Guest) -> None:
+    seen = guest["python_can_agrees"]
+    assert seen["theirs"] == [
+        [0x123, "0102", False, False, False],
+        [0x1ABCDEF0, PAYLOAD, True, False, False],
+        [0x55, bytes(range(64)).hex(), False, True, True],
+    ]
+    assert seen["ours"] == [[0x321, "09", False, False, False], [0x77, bytes(48).hex(), True, True, False]]
+    assert seen["ignored"] == 1
+
+
+def test_a_channel_for_sending_only_receives_nothing(guest: Guest) -> None:
+    seen = guest["send_only"]
+    assert (seen["received"], seen["descriptor"]) == (500, -1)
+    assert "sending only" in seen["refused"][0]
+
+
+def test_error_frames_arrive_with_their_meaning(guest: Guest) -> None:
+    seen = guest["error_frames"]
+    assert seen["error"] == [True] * 5
+    bus_off, passive, arbitration, timeout, restarted = seen["reports"]
+    assert (bus_off["bus_off"], bus_off["transmit_errors"]) == (True, 248)
+    assert (passive["error_passive"], passive["transmit_errors"], passive["receive_errors"]) == (True, 128, 1)
+    assert arbitration["arbitration_bit"] == 11
+    assert (timeout["tx_timeout"], restarted["restarted"]) == (True, True)
+
+
+def test_a_simulated_error_frame_is_never_given_to_hardware(guest: Guest) -> None:
+    assert "can0 cannot simulate an error frame" in guest["error_frames"]["on_hardware"][0]
+
+
+def test_what_the_kernel_drops_is_counted_to_the_frame(guest: Guest) -> None:
+    seen = guest["overflow"]
+    assert seen["last"] == 1
+    assert seen["dropped"] > 0
+    assert seen["held"] + seen["dropped"] == 1000
+
+
+def test_a_full_queue_of_the_kernel_is_waited_for_and_what_is_too_old_is_dropped(guest: Guest) -> None:
+    seen = guest["full_transmit_queue"]
+    counters = seen["counters"]
+    assert seen["waited"] > 0
+    assert seen["most_waiting"] == 64
+    assert seen["left"] == 0
+    assert seen["in_order"]
+    assert counters["send_dropped"] > 0
+    assert counters["sent"] + counters["send_dropped"] == 220
+    assert seen["arrived"] == counters["sent"]
+
+
+def test_every_frame_between_two_cards_arrives_in_order_and_is_confirmed(guest: Guest) -> None:
+    seen = guest["kvaser_pair"]
+    assert (seen["arrived"], seen["in_order"], seen["errors"]) == (2000, True, 0)
+    assert (seen["sent"]["sent"], seen["sent"]["confirmed"], seen["sent"]["send_dropped"]) == (2000, 2000, 0)
+
+
+def test_an_interface_that_goes_down_is_noticed_and_the_command_brings_it_back(guest: Guest) -> None:
+    seen = guest["interface_down"]
+    command = "`ip link set can1 up type can bitrate 500000`"
+    for what in ("receiving", "sending", "opening"):
+        message, hint = seen[what]
+        assert "down" in message, what
+        assert command in hint, what
+    assert seen["back"] == [[0x42, "", False, False, False]]
+
+
+def test_what_cannot_be_opened_says_why(guest: Guest) -> None:
+    seen = guest["refusals"]
+    for what in ("absent", "not_can", "nameless"):
+        assert "no such CAN interface" in seen[what][0], what
+    assert "carries no CAN FD" in seen["no_fd"][0]
+
+
+def test_the_link_states_are_those_of_the_kernel(guest: Guest) -> None:
+    import json
+
+    import msgspec
+
+    seen = guest["links"]
+    parsed = parse_link_states(json.dumps(seen["ip"]))
+    assert {name: msgspec.to_builtins(state) for name, state in parsed.items()} == seen["states"]
+    assert sorted(parsed) == ["can0", "can1", "vcan0"]
+    card = parsed["can0"]
+    assert (card.kind, card.up, card.bus_state, card.bitrate) == ("can", True, "ERROR-ACTIVE", 500_000)
+    assert (card.transmit_queue_frames, card.restart_ms, card.carries_fd) == (128, 100, False)
+    assert (card.transmit_errors, card.receive_errors, card.bus_offs) == (0, 0, 0)
+    assert card.frames_sent >= 2000
+    assert (parsed["vcan0"].kind, parsed["vcan0"].carries_fd, parsed["vcan0"].bus_state) == ("vcan", True, None)
