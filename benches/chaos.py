@@ -116,6 +116,16 @@ def descriptors(pid: int) -> int:
     return 0
 
 
+def settled_holdings(run: LightRun) -> Holdings:
+    """What a run holds once it is the same twice, 0.1 s apart: after the start connections still come in."""
+    last = Holdings.of(run)
+    while True:
+        time.sleep(0.1)
+        last, before = Holdings.of(run), last
+        if last == before:
+            return last
+
+
 def opened(pid: int) -> list[str]:
     """What the descriptors of a process stand for, without the numbers of sockets and pipes."""
     names = []
@@ -139,7 +149,7 @@ class Havoc:
         self._pids: set[int] = set()
         tally.runs += 1
         self._run.wait_for_inputs()
-        self._before, self._open_before = Holdings.of(self._run), self._open()
+        self._before, self._open_before = settled_holdings(self._run), self._open()
 
     def fire(self, kills: int) -> None:
         """So many kills of nodes."""
@@ -232,7 +242,11 @@ class Havoc:
             return Counter({name: max(0, getattr(now, name) - getattr(self._before, name)) for name in names})
 
         if not holds(lambda: not +grown(), 3.0):
-            print(f"grown: {dict(+grown())}, descriptors {self._open()}, at first {self._open_before}", file=sys.stderr)
+            names = [name for name, now in self._open().items() if len(now) > len(self._open_before[name])]
+            print(
+                f"grown: {dict(+grown())}: {[(n, self._open()[n], self._open_before[n]) for n in names]}",
+                file=sys.stderr,
+            )
         self._tally.growth += grown()
 
     def _open(self) -> dict[str, list[str]]:
