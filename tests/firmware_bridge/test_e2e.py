@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -107,6 +108,40 @@ def test_what_was_protected_matches_and_gives_its_counter_back(ours: Protection)
         assert ours.counter(bytes(data)) == counter
 
 
+HEADERS = {1: (15, 2), 2: (16, 2), 4: (2**16, 12), 5: (2**8, 3), 7: (2**32, 20), 11: (15, 2)}
+
+
+@pytest.mark.parametrize("profile", list(PROFILES))
+def test_counter_and_header_are_as_long_as_the_standard_says(profile: int) -> None:
+    modulus, length = HEADERS[profile]
+    ours = protection(profile, 0x0ABC)
+    assert (ours.modulus, ours.minimum_length) == (modulus, length)
+    if not isinstance(ours, Profile02):
+        assert replace(ours, offset=3).minimum_length == length + 3  # type: ignore[type-var] # each is a dataclass
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: Profile01(0xFFFF), lambda: Profile01(0xFFF, "nibble"), lambda: Profile04(2**32 - 1)]
+)
+def test_the_greatest_data_id_is_one(make: Callable[[], Protection]) -> None:
+    assert make()
+    assert protection(5, 0xFFFF) == Profile05(0xFFFF)
+    assert protection(7, 2**32 - 1) == Profile07(2**32 - 1)
+    assert protection(2, 0xFFFF)
+
+
+def test_a_protection_is_shown_by_its_parameters_alone() -> None:
+    assert repr(Profile01(7)) == "Profile01(data_id=7, mode='both', offset=0)"
+
+
+@pytest.mark.parametrize("ours", ALL, ids=IDS)
+def test_what_does_not_match_is_false(ours: Protection) -> None:
+    data = bytearray(ours.minimum_length + 4)
+    ours.protect(data, 1)
+    data[-1] ^= 1
+    assert ours.matches(bytes(data)) is False
+
+
 @pytest.mark.parametrize("ours", ALL, ids=IDS)
 def test_every_single_flipped_bit_is_found(ours: Protection) -> None:
     data = bytearray(range(ours.minimum_length + 4))
@@ -139,6 +174,12 @@ def test_profile_1_keeps_the_upper_half_of_the_counter_byte_for_signals() -> Non
     assert data[1] == 0xA2
 
 
+def test_profile_2_keeps_the_upper_half_of_the_counter_byte_for_signals() -> None:
+    data = bytearray(b"\x5a\xa5\x00\x00")
+    Profile02(bytes(16)).protect(data, 2)
+    assert data[1] == 0xA2
+
+
 def test_profile_1_refuses_the_reserved_counter() -> None:
     ours = Profile01(0x123)
     data = bytearray(8)
@@ -167,15 +208,19 @@ def test_profile_4_and_7_find_a_message_that_was_cut() -> None:
         (lambda: Profile01(0x1000, "nibble"), "data_id is 4096, expected 0 to 4095"),
         (lambda: Profile01(1, "sideways"), 'data id mode is "sideways", expected one of both, alternating'),
         (lambda: Profile01(1, "both", -1), "offset is -1"),
-        (lambda: Profile02(b"short"), "16 data ids of one byte, got 5"),
+        (lambda: Profile02(b"short"), "profile 2 needs 16 data ids of one byte, got 5"),
         (lambda: Profile04(2**32), "data_id is 4294967296"),
         (lambda: Profile05(2**16), "data_id is 65536"),
         (lambda: Profile07(-1), "data_id is -1"),
+        (lambda: Profile04(1, -1), "offset is -1, expected 0 or more"),
+        (lambda: Profile05(1, -1), "offset is -1, expected 0 or more"),
+        (lambda: Profile07(1, -1), "offset is -1, expected 0 or more"),
         (lambda: profile_11(1, "low"), 'data id mode is "low", expected one of both, nibble'),
         (lambda: protection(3, 1), "E2E profile 3 is unknown, expected one of 1, 2, 4, 5, 7, 11"),
         (lambda: protection(2, 2**16), "data_id is 65536"),
     ],
 )
 def test_parameters_that_cannot_be_are_refused(make: Callable[[], object], text: str) -> None:
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(ValueError) as caught:
         make()
+    assert str(caught.value).startswith(text)

@@ -102,11 +102,16 @@ def test_at_most_one_change_a_period_each_recorded(periods: list[set[Event]]) ->
         assert early.after is late.before
 
 
+@pytest.mark.parametrize("kind", [State, Event])
+def test_states_and_events_are_called_on_the_bus_as_in_the_code(kind: type[State] | type[Event]) -> None:
+    assert [item.value for item in kind] == [item.name.lower().replace("_", "-") for item in kind]
+
+
 def test_the_history_is_bounded() -> None:
     machine = Engagement(0)
     for number in range(1000):
         machine.step(number, {Event.ENGAGE: "on", Event.TIMED_OUT: "off"})
-    assert (len(machine.history), machine.changes) == (Engagement.HISTORY, 1000)
+    assert (len(machine.history), machine.changes) == (256, 1000)
 
 
 def test_active_is_true_exactly_while_the_bridge_sends() -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cardan.firmware_bridge.envelope import (
+    ACCEL_MAXIMUM_MPS2,
+    ACCEL_MINIMUM_MPS2,
+    STEERING_MAXIMUM_RAD,
     Accepted,
     Envelope,
     State,
@@ -19,6 +23,7 @@ from cardan.firmware_bridge.envelope import (
     envelope_hash,
     is_number,
     limit,
+    place_limits,
     refuse,
     start,
 )
@@ -86,6 +91,19 @@ def test_each_limit_has_its_code_and_its_nearest_value(
     assert verdict.values["steering_rad"] == pytest.approx(sent, abs=1e-12)
 
 
+def test_the_ends_of_every_limit_are_inside() -> None:
+    for end in (0.5, -0.5):
+        assert judge(envelope_of(), end, at=end).accepted
+
+
+def test_no_signal_but_a_steering_angle_has_lateral_limits() -> None:
+    assert judge(envelope_of(), 0.0, 0.05, speed_mps=20.0).accepted
+
+
+def test_the_widest_limits_are_those_of_the_standards() -> None:
+    assert (ACCEL_MINIMUM_MPS2, ACCEL_MAXIMUM_MPS2, STEERING_MAXIMUM_RAD) == (-3.5, 2.0, 1.2)
+
+
 def test_the_first_signal_that_is_outside_gives_the_reason() -> None:
     assert judge(envelope_of(), 0.0, 0.2).reason == "rate:accel_mps2"
     assert judge(envelope_of(), 0.2, 0.2).reason == "rate:steering_rad"
@@ -98,6 +116,19 @@ def test_the_speed_table_is_linear_between_its_rows_and_constant_outside() -> No
         lateral = math.atan(WHEELBASE_M * 5.0 * PERIOD_S / speed_mps**2) if speed_mps else math.inf
         assert high == pytest.approx(min(largest, lateral), abs=1e-12)
         assert low == -high
+
+
+@pytest.mark.parametrize(
+    ("speed_mps", "largest"),
+    [(0.0, 0.4), (4.0, 0.4), (5.0, 0.4), (7.5, 0.3), (10.0, 0.2), (15.0, 0.15), (20.0, 0.1), (30.0, 0.1)],
+)
+def test_the_speed_table_alone(speed_mps: float, largest: float) -> None:
+    table = {**ACCEL, "maximum_by_speed": [[5.0, 0.4], [10.0, 0.2], [20.0, 0.1]]}
+    (limits,) = read_envelope({"accel_mps2": table}, period_s=PERIOD_S).signals
+    (code, low, high) = place_limits(limits, speed_mps)[1]
+    assert code == "speed"
+    assert high == pytest.approx(largest)
+    assert low == -high
 
 
 def test_lateral_acceleration_never_exceeds_three_metres_per_second_squared() -> None:
@@ -122,6 +153,9 @@ def test_the_smallest_and_the_greatest_speed_are_speeds(speed_mps: float) -> Non
 
 def test_backwards_counts_as_fast_as_forwards() -> None:
     assert judge(envelope_of(), 0.009, speed_mps=-20.0) == judge(envelope_of(), 0.009, speed_mps=20.0)
+    assert judge(envelope_of(), 0.3, at=0.3, speed_mps=-10.0) == judge(envelope_of(), 0.3, at=0.3, speed_mps=10.0)
+    state = state_at(envelope_of(), 0.3)
+    assert refuse(envelope_of(), "x", -10.0, state) == refuse(envelope_of(), "x", 10.0, state)
 
 
 def test_the_change_in_any_quarter_second_is_limited_beyond_the_rate() -> None:
@@ -140,6 +174,9 @@ def test_the_window_has_its_own_code() -> None:
     state = {**state_at(envelope), "steering_rad": Accepted(0.199, (0.0, 0.199))}
     verdict = check(envelope, {"steering_rad": 0.205, "accel_mps2": 0.0}, age_s=0.0, speed_mps=0.0, state=state)
     assert (verdict.reason, verdict.values["steering_rad"]) == ("window:steering_rad", 0.2)
+    state = {**state_at(envelope), "steering_rad": Accepted(-0.199, (0.0, -0.199))}
+    verdict = check(envelope, {"steering_rad": -0.205, "accel_mps2": 0.0}, age_s=0.0, speed_mps=0.0, state=state)
+    assert (verdict.reason, verdict.values["steering_rad"]) == ("window:steering_rad", -0.2)
 
 
 def test_the_window_forgets_after_a_quarter_second() -> None:
@@ -155,6 +192,7 @@ def test_one_period_that_fills_the_window_keeps_only_the_last_value() -> None:
     envelope = read_envelope({"accel_mps2": ACCEL}, period_s=0.25)
     state = advance(envelope, start(envelope, {"accel_mps2": 0.0}), {"accel_mps2": 1.0})
     assert state["accel_mps2"] == Accepted(1.0, (1.0,))
+    assert replace(envelope, period_s=1.0).window_periods == 1
 
 
 @pytest.mark.parametrize("age_s", [0.0, 0.03])
@@ -179,7 +217,9 @@ def test_what_is_no_number_is_refused_and_the_last_value_is_held(value: object) 
 def test_whole_numbers_and_subnormal_numbers_are_numbers() -> None:
     assert judge(envelope_of(), 0, -0).accepted
     assert judge(envelope_of(), 5e-324, -5e-324).accepted
-    assert not is_number(2**53 + 1)
+    for sign in (1, -1):
+        assert is_number(sign * 2**53)
+        assert not is_number(sign * (2**53 + 1))
 
 
 def test_a_command_that_lacks_a_signal_is_refused() -> None:
@@ -192,6 +232,7 @@ def test_a_violation_of_a_drop_signal_refuses_the_whole_command() -> None:
     verdict = judge(envelope_of(on_violation="drop"), 0.2, 0.05, at=0.002)
     assert (verdict.accepted, verdict.usable, verdict.reason) == (False, False, "rate:steering_rad")
     assert verdict.values == {"steering_rad": 0.002, "accel_mps2": 0.0}
+    assert not judge(envelope_of(on_violation="drop"), 0.2, 0.5).usable  # whatever else would be clamped
 
 
 def test_the_guards_own_values_are_clamped_even_where_commands_are_dropped() -> None:
@@ -256,11 +297,17 @@ def test_the_hash_does_not_depend_on_order_or_on_how_a_number_is_written() -> No
 
 def test_the_hash_of_a_known_table_never_changes() -> None:
     assert envelope_hash({"accel_mps2": ACCEL}) == "2caf58bd722c2248"
+    assert envelope_hash({"größe": {"minimum": 1}}) == "146806d0a4faa547"
 
 
 def test_every_change_of_a_limit_changes_the_hash() -> None:
     hashes = {envelope_hash({"s": {**STEERING, "maximum": 0.5 - step / 1e9}}) for step in range(50)}
     assert len(hashes) == 50
+
+
+def test_a_row_of_a_table_and_the_kind_of_a_value_count_for_the_hash() -> None:
+    assert envelope_hash({"a": {"rows": [[0.0, 1.0]]}}) != envelope_hash({"a": {"rows": [[0.0, 2.0]]}})
+    assert envelope_hash({"a": {"on": True}}) != envelope_hash({"a": {"on": 1}})
 
 
 def test_an_infinite_limit_has_no_hash() -> None:

@@ -11,7 +11,7 @@ import pytest
 from cardan.firmware_bridge.codec import CodecError
 from cardan.firmware_bridge.engage import State
 from cardan.firmware_bridge.gate import Gate, GateFault, OutFrame
-from cardan.firmware_bridge.guard import Decision, Guard, GuardSettings, Vehicle
+from cardan.firmware_bridge.guard import Command, Decision, Guard, GuardSettings, Vehicle
 from cardan.firmware_bridge.testing import LIMITS, GuardBench
 from cardan.runtime.errors import NodeError
 
@@ -123,6 +123,18 @@ def test_all_checks_are_run_and_each_failure_says_what_to_do(bench: GuardBench) 
     assert all(check.hint for check in bench.guard.checks)
 
 
+def test_the_checks_may_take_exactly_as_long_as_is_said() -> None:
+    for periods, settings in ((50, GuardSettings()), (200, GuardSettings(pre_enable_s=2.0))):
+        bench = GuardBench(settings=settings)
+        bench.step(engage=False, valid=False)
+        bench.step(engage=True, valid=False)
+        for _ in range(periods - 1):
+            bench.step(valid=False)
+            assert bench.state is State.PRE_ENABLED
+        bench.step(valid=False)
+        assert bench.state is State.DISABLED
+
+
 def test_a_check_that_passes_a_moment_later_still_arms(bench: GuardBench) -> None:
     bench.step(engage=False)
     bench.step(engage=True)
@@ -161,7 +173,25 @@ def test_a_bridge_that_only_listens_judges_from_where_the_actuators_are() -> Non
     bench.guard = Guard(bench.envelope, None, GuardSettings(listen_only=True), bench.clock.now_ns())
     decision = bench.step(steering_rad=0.0101, measured={"steering_rad": 0.01, "accel_mps2": 0.0})
     assert (decision.reason, decision.values["steering_rad"]) == ("disabled", 0.01)
+    decision = bench.step(measured={"steering_rad": 0.7, "accel_mps2": -9.0})
+    assert decision.values == {"steering_rad": 0.5, "accel_mps2": -3.5}
     assert not bench.guard.owns(288, False)
+
+
+def test_what_is_not_said_is_as_documented_and_no_switch_is_on() -> None:
+    said = GuardSettings(pre_enable_s=0.5, soft_disable_s=1.0, soft_accel_mps2=-1.0, recover_periods=5)
+    assert GuardSettings(listen_only=False, release_periods=10, send_failures=5, safe_stop=said.safe_stop) == said
+    vehicle = Vehicle(problems=(), speed_mps=0.0, measured={})
+    assert (vehicle.brake, vehicle.cancel, vehicle.gas, vehicle.steering, vehicle.engage) == (False,) * 5
+
+
+def test_the_brake_is_named_among_the_arming_checks(bench: GuardBench) -> None:
+    bench.step(engage=False)
+    bench.step(engage=True)
+    bench.step(brake=True)
+    assert [(check.passed, check.text) for check in bench.guard.checks if check.name == "driver"] == [
+        (False, "driver-brake")
+    ]
 
 
 # -------------------------------------------------------------------------------------------------------- the envelope
@@ -208,7 +238,27 @@ def test_a_controller_that_goes_on_from_the_answer_is_accepted_in_the_next_perio
     assert after.accepted
 
 
+def test_the_status_carries_the_first_32_bits_of_the_limits_hash(engaged: GuardBench) -> None:
+    status = decoded(engaged, engaged.step())["BRIDGE_STATUS"]
+    assert status["LIMITS_HASH"] == int(engaged.envelope.hash[:8], 16)
+
+
+def test_a_speed_that_is_no_number_for_a_moment_leaves_the_last_one(engaged: GuardBench) -> None:
+    assert engaged.step(speed_mps=math.nan).accepted
+
+
 # ------------------------------------------------------------------------------------------------------ loss of control
+
+
+def test_a_command_of_exactly_three_periods_is_fresh_and_a_nanosecond_later_it_is_lost(engaged: GuardBench) -> None:
+    engaged.clock.advance_s(0.01)
+    now_ns = engaged.clock.now_ns()
+    values = {"steering_rad": 0.0, "accel_mps2": 0.0}
+    command = Command(99, values, engaged.envelope.hash, now_ns - 30_000_000, True)
+    assert engaged.guard.step(now_ns, command, engaged.vehicle).reason == "ok"
+    assert engaged.state is State.ENABLED
+    engaged.guard.step(now_ns + 1, command, engaged.vehicle)
+    assert (engaged.state, engaged.cause) == (State.SOFT_DISABLING, "command:stale")
 
 
 def test_control_that_dies_is_noticed_within_four_periods(engaged: GuardBench) -> None:
@@ -231,6 +281,30 @@ def test_soft_disabling_holds_the_steering_and_ramps_to_a_gentle_deceleration(en
     assert all(0 <= early - late <= 0.1 + 1e-9 for early, late in pairwise(accels))
     assert accels[-1] == -1.0
     assert enabled(engaged, decisions[-1]) == (1, 1)
+
+
+def test_the_guards_own_deceleration_ramps_also_where_commands_are_dropped() -> None:
+    bench = GuardBench(limits={**LIMITS, "accel_mps2": {**LIMITS["accel_mps2"], "on_violation": "drop"}})
+    bench.engage()
+    assert bench.run(0.5, silent=True)[-1].values["accel_mps2"] == -1.0
+
+
+def test_soft_disabling_lasts_exactly_as_long_as_is_said(engaged: GuardBench) -> None:
+    engaged.step(silent=True, problems=("silent:MOTION",))
+    for _ in range(99):
+        engaged.step(silent=True)
+        assert engaged.state is State.SOFT_DISABLING
+    engaged.step(silent=True)
+    assert engaged.state is State.SAFE_STOP
+
+
+def test_five_good_periods_at_once_are_a_return(engaged: GuardBench) -> None:
+    engaged.step(problems=("silent:MOTION",))
+    for _ in range(4):
+        engaged.step(problems=())
+        assert engaged.state is State.SOFT_DISABLING
+    engaged.step()
+    assert engaged.state is State.ENABLED
 
 
 def test_control_that_returns_in_time_gets_the_vehicle_back(engaged: GuardBench) -> None:
@@ -314,6 +388,11 @@ def test_a_message_that_cannot_be_believed_disables_softly_in_the_same_period(en
     assert (engaged.state, engaged.cause) == (State.SOFT_DISABLING, "bus:checksum:MOTION")
 
 
+def test_of_several_messages_that_cannot_be_believed_the_first_is_the_cause(engaged: GuardBench) -> None:
+    engaged.step(problems=("silent:MOTION", "checksum:DRIVER_INPUTS"))
+    assert engaged.cause == "bus:silent:MOTION"
+
+
 def test_the_speed_of_a_message_that_cannot_be_believed_is_not_used(engaged: GuardBench) -> None:
     slow = engaged.step(steering_rad=0.01, problems=("checksum:MOTION",), speed_mps=1.0)
     assert slow.values["steering_rad"] < 0.00033  # as at 20 m/s
@@ -355,10 +434,24 @@ def test_the_steering_wheel_takes_the_steering_and_leaves_the_acceleration(engag
     assert (engaged.state, engaged.cause) == (State.OVERRIDING, "driver-steering")
     assert enabled(engaged, decision) == (0, 1)
     assert decision.values["steering_rad"] == pytest.approx(0.004)
+    decision = engaged.step(measured={"steering_rad": 0.00412345678, "accel_mps2": 0.0})
+    assert (engaged.state, bool(decision.frames)) == (State.OVERRIDING, True)  # between two steps of the message
 
 
 def test_both_at_once_take_both(engaged: GuardBench) -> None:
     assert enabled(engaged, engaged.step(steering=True, gas=True)) == (0, 0)
+
+
+@pytest.mark.parametrize("switch", ["gas", "steering"])
+def test_the_driver_keeps_what_the_driver_uses(engaged: GuardBench, switch: str) -> None:
+    engaged.run(0.5, **pressed(switch))
+    assert engaged.state is State.OVERRIDING
+
+
+def test_what_the_driver_uses_is_released_also_when_the_bus_is_lost_in_the_same_period(engaged: GuardBench) -> None:
+    decision = engaged.step(gas=True, problems=("silent:MOTION",))
+    assert engaged.state is State.SOFT_DISABLING
+    assert enabled(engaged, decision) == (1, 0)
 
 
 def test_control_gets_back_what_the_driver_let_go_after_five_periods_and_from_where_it_is(engaged: GuardBench) -> None:
@@ -387,6 +480,14 @@ def test_control_that_dies_while_the_driver_overrides_leaves_the_vehicle_to_the_
     engaged.run(0.2, gas=True)
     engaged.run(0.05, silent=True)
     assert (engaged.state, engaged.cause) == (State.DISABLED, "driver-gas")
+
+
+def test_after_a_safe_stop_that_the_driver_ended_control_is_followed_again(engaged: GuardBench) -> None:
+    engaged.run(1.2, silent=True)
+    engaged.step(brake=True, measured={"steering_rad": 0.0, "accel_mps2": 0.0})
+    engaged.step(brake=False)
+    engaged.engage()
+    assert engaged.step(accel_mps2=0.05).accepted
 
 
 def test_the_driver_can_engage_again_after_everything_but_a_fault(engaged: GuardBench) -> None:
@@ -423,7 +524,7 @@ def test_a_latched_fault_stays_until_a_person_resets_it(engaged: GuardBench) -> 
     engaged.step(engage=True)
     assert engaged.state is State.FAULT_LATCHED
     engaged.guard.reset("field-engineer")
-    engaged.step()
+    assert engaged.step().frames == []
     assert (engaged.state, engaged.cause) == (State.DISABLED, "reset-by:field-engineer")
     engaged.engage()
 
@@ -451,6 +552,22 @@ def test_a_bus_that_takes_no_frames_for_five_periods_is_a_fault(engaged: GuardBe
     assert (engaged.state, engaged.cause) == (State.FAULT_LATCHED, "send-failed")
 
 
+def test_four_periods_that_could_not_be_sent_are_none_after_one_that_could(engaged: GuardBench) -> None:
+    for sent in (True, False, False, False, False):
+        engaged.guard.send_result(sent)
+    engaged.step()
+    assert engaged.state is State.ENABLED
+
+
+def test_of_two_faults_the_first_is_the_cause(engaged: GuardBench) -> None:
+    engaged.guard.foreign_frame(0x120)
+    engaged.guard.foreign_frame(0x121)
+    for _ in range(5):
+        engaged.guard.send_result(False)
+    engaged.step()
+    assert engaged.cause == "second-sender:0x120"
+
+
 class BrokenGate(Gate):
     """A gate with a defect of memory: after a while it fails its own last check."""
 
@@ -476,6 +593,24 @@ def test_a_frame_that_fails_its_last_check_is_not_sent_and_latches(
     assert (engaged.state, engaged.cause) == (State.FAULT_LATCHED, cause)
     engaged.gate.error = None
     assert engaged.step().frames == []
+
+
+def test_a_fault_ends_the_frames_that_tell_the_actuators_to_let_go(engaged: GuardBench) -> None:
+    engaged.step(brake=True)
+    engaged.guard.foreign_frame(0x120)
+    assert engaged.step().frames == []
+    assert engaged.state is State.FAULT_LATCHED
+
+
+def test_a_frame_that_fails_while_the_actuators_are_told_to_let_go_is_the_last(engaged: GuardBench) -> None:
+    engaged.step(brake=True)
+    engaged.gate.__class__ = BrokenGate
+    assert isinstance(engaged.gate, BrokenGate)
+    engaged.gate.error = CodecError("x")
+    assert engaged.step().frames == []
+    engaged.gate.error = None
+    assert engaged.step().frames == []
+    assert engaged.state is State.FAULT_LATCHED
 
 
 def test_every_disengagement_has_exactly_one_cause(engaged: GuardBench) -> None:

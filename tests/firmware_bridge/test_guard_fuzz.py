@@ -11,6 +11,7 @@ import os
 import random
 import struct
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -130,14 +131,15 @@ def fuzzed(rng: random.Random, last: float, low: float, high: float) -> object:
     return rng.uniform(low, high)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
-def test_no_bytes_outside_the_envelope_ever_leave(seed: int) -> None:
-    rng = random.Random(seed)
-    bench, judge = GuardBench(), Judge()
+def drive(rng: random.Random, commands: int) -> Iterator[tuple[GuardBench, Decision, float, dict[str, float]]]:
+    """Hostile commands to one guard, on a bus and with a driver that change at random.
+
+    Yields the bench, its decision, the speed that the guard may believe, and where the actuators were measured.
+    """
+    bench = GuardBench()
     speed_mps, trusted_mps, quiet = 20.0, 20.0, 0
     last = {"steering_rad": 0.0, "accel_mps2": 0.0}
-    for number in range(COMMANDS // 4):
+    for number in range(commands):
         speed_mps = min(45.0, max(0.0, speed_mps + rng.gauss(0, 0.05)))
         if rng.random() < 0.001:
             speed_mps = rng.uniform(0.0, 45.0)  # a speed that jumps must not let the steering jump
@@ -159,9 +161,17 @@ def test_no_bytes_outside_the_envelope_ever_leave(seed: int) -> None:
             problems=("silent:MOTION",) if rng.random() < 0.002 else (),
         )
         trusted_mps = trusted_mps if bench.vehicle.problems else speed_mps
-        judge.look(decision, trusted_mps, measured)
-        assert bench.state is not State.FAULT_LATCHED, bench.cause
+        yield bench, decision, trusted_mps, measured
         last = dict(decision.values)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_no_bytes_outside_the_envelope_ever_leave(seed: int) -> None:
+    judge = Judge()
+    for bench, decision, speed_mps, measured in drive(random.Random(seed), COMMANDS // 4):
+        judge.look(decision, speed_mps, measured)
+        assert bench.state is not State.FAULT_LATCHED, bench.cause
     assert judge.enabled > COMMANDS / 4 * 0.3
 
 
