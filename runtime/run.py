@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,11 @@ class RunPaths:
         return self.data_dir / "last"
 
 
+SERVICE_RUNS = Path("/run/cardan")
+SERVICE_DATA = Path("/var/lib/cardan")
+"""What the unit of the service gives it as CARDAN_RUN_DIR and CARDAN_DATA_DIR."""
+
+
 def runs_folder() -> Path:
     """The folder of all runs of this user: $CARDAN_RUN_DIR, or in shared memory (/dev/shm)."""
     configured = os.environ.get("CARDAN_RUN_DIR")
@@ -101,9 +107,9 @@ def point_current(paths: RunPaths) -> None:
     staged.replace(link)
 
 
-def current_run(data_dir: Path) -> RunPaths | None:
-    """The newest run of this user that is alive, or None."""
-    link = runs_folder() / "current"
+def current_run(data_dir: Path, runs: Path | None = None) -> RunPaths | None:
+    """The newest run of this user that is alive, or None. runs: the folder of somebody else's runs."""
+    link = (runs or runs_folder()) / "current"
     paths = RunPaths(link.resolve(), data_dir)
     return paths if paths.lock.exists() and is_alive(paths) else None
 
@@ -149,16 +155,25 @@ def sweep(paths: RunPaths) -> None:
 
 
 def sweep_dead_runs(data_dir: Path) -> list[str]:
-    """Remove what runs left whose supervisor is gone; their ids."""
+    """Remove what runs left whose supervisor is gone, the evidence of the newest kept; their ids."""
     swept = []
     folder = runs_folder()
     for run_dir in sorted(folder.iterdir()) if folder.is_dir() else []:
         paths = RunPaths(run_dir, data_dir)
         if run_dir.is_dir() and not run_dir.is_symlink() and paths.lock.exists() and not is_alive(paths):
+            with suppress(OSError):
+                _keep_if_newer(paths)
             sweep(paths)
             swept.append(paths.run_id)
     _prune_logs(data_dir)
     return swept
+
+
+def _keep_if_newer(paths: RunPaths) -> None:
+    """Nobody was left to keep plan and vitals of this run; do it unless a later run has ended since it began."""
+    last = paths.last / "plan.json"
+    if not last.exists() or last.stat().st_mtime_ns < paths.plan.stat().st_mtime_ns:
+        keep_last(paths)
 
 
 def _prune_logs(data_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""How a command ends: the exit codes, and the two errors that only a command line has."""
+"""How a command ends: the exit codes, and the errors that only a command line has."""
 
 from __future__ import annotations
 
@@ -26,8 +26,14 @@ class NoDataError(CardanError):
     """There is nothing to show: no run, or nothing arrived."""
 
 
+class RefusedError(CardanError):
+    """The command was understood, and is not carried out as things are."""
+
+
 def exit_of(error: CardanError) -> Exit:
     """The exit code that tells a script what kind of error this was."""
     if isinstance(error, UsageError):
         return Exit.USAGE
+    if isinstance(error, RefusedError):
+        return Exit.REFUSED
     return Exit.UNREACHABLE if isinstance(error, (NoDataError, RunError)) else Exit.FINDING

@@ -16,6 +16,7 @@ MODULES = {
     "topic list": "cardan.runtime.cli.topic_list",
     "topic hz": "cardan.runtime.cli.topic_hz",
     "topic echo": "cardan.runtime.cli.topic_echo",
+    "install-service": "cardan.runtime.cli.install_service",
     "version": "cardan.runtime.cli.version",
 }
 """Each module has `run(arguments) -> int` and is imported only for its command."""

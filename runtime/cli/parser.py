@@ -8,7 +8,7 @@ from typing import NoReturn
 from cardan.runtime.cli.exits import UsageError
 from cardan.runtime.errors import near_names
 
-COMMANDS = ("up", "check", "status", "topic", "version")
+COMMANDS = ("up", "check", "status", "topic", "install-service", "version")
 TOPIC_COMMANDS = ("list", "hz", "echo")
 EXIT_CODES = "exit codes: 0 healthy, 1 finding, 2 usage, 3 cannot reach or no data, 4 refused, 5 interrupted"
 DATA_DIR_HELP = "folder of recordings and logs (default: $CARDAN_DATA_DIR, the profile's, ~/.local/share/cardan)"
@@ -75,7 +75,7 @@ def _unknown_word(parser: Parser, word: str) -> UsageError:
 
 def overview() -> Parser:
     """`cardan --help`."""
-    rows = "\n".join(f"  {prog:<12} {text}" for prog, text in SHORT.items())
+    rows = "\n".join(f"  {prog:<16} {text}" for prog, text in SHORT.items())
     parser = Parser(
         "cardan",
         description=f"The runtime that is flashed onto a vehicle computer.\n\ncommands:\n{rows}",
@@ -101,6 +101,7 @@ SHORT = {
     "topic list": "every topic with its type, rate and losses",
     "topic hz": "measure how often topics are published",
     "topic echo": "print the messages of a topic",
+    "install-service": "let systemd run a vehicle from boot on",
     "version": "show the versions that a bug report needs",
 }
 
@@ -125,6 +126,7 @@ def _add_up(parser: Parser) -> None:
     _add_manifest(parser)
     parser.add_argument("--for", dest="duration", metavar="TIME", help="end after 500ms, 30s, 2m, 1.5h")
     parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+    parser.add_argument("--service", action="store_true", help="be the main process of a systemd service")
     _add_json(parser, "the summary as one JSON document")
 
 
@@ -136,6 +138,14 @@ def _add_check(parser: Parser) -> None:
 def _add_status(parser: Parser) -> None:
     parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
     _add_json(parser, "one JSON document")
+
+
+def _add_install_service(parser: Parser) -> None:
+    parser.add_argument("--manifest", metavar="FILE|DIR", help="what to run (default: the reference vehicle)")
+    parser.add_argument("--profile", metavar="NAME|FILE", help="hardware profile (default: the one the manifest names)")
+    parser.add_argument("--user", metavar="NAME", default="cardan", help="user of the service (default: cardan)")
+    parser.add_argument("--root", metavar="DIR", default="/", help="write below DIR, such as an image (default: /)")
+    parser.add_argument("--print", action="store_true", help="print the files and write nothing")
 
 
 def _add_topic_list(parser: Parser) -> None:
@@ -171,6 +181,7 @@ ADD = {
     "topic list": _add_topic_list,
     "topic hz": _add_topic_hz,
     "topic echo": _add_topic_echo,
+    "install-service": _add_install_service,
     "version": _add_version,
 }
 
@@ -192,6 +203,16 @@ Check a manifest against a hardware profile: print every finding as `file:line: 
 The verdict and one screen of the run that is active, else of the last one.
 
 Reads shared memory only: works while the run hangs, and after it has ended.""",
+    "install-service": """\
+Write the files with which systemd runs a vehicle from boot on: unit, user, folders, device rules.
+
+Nothing is started; the next commands are printed. Running it again changes only what differs. Your own settings belong
+into a drop-in (`systemctl edit cardan`), which is left alone.
+
+examples:
+  sudo cardan install-service --manifest /etc/cardan/vehicle.toml
+  cardan install-service --manifest /etc/cardan/vehicle.toml --root ./image
+  cardan install-service --print""",
     "topic list": """\
 Every topic with its type, rate, age and losses, read from shared memory: the publishers do not notice.""",
     "topic hz": """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,7 +12,7 @@ from cardan.runtime.cli.snapshot import Snapshot, take_snapshot
 from cardan.runtime.clock import Clock
 from cardan.runtime.errors import RunError
 from cardan.runtime.plan import Plan, read_plan
-from cardan.runtime.run import RunPaths, current_run, data_folder
+from cardan.runtime.run import SERVICE_DATA, SERVICE_RUNS, RunPaths, current_run, data_folder
 from cardan.runtime.vitals import Vitals, open_vitals
 
 DATA_LINK = "data"
@@ -49,14 +50,36 @@ class FoundRun:
 
 
 def find_run(data_dir: str | None, *, must_live: bool = False) -> FoundRun:
-    """The active run, else (unless it must live) the last one; NoDataError when there is none."""
+    """The active run, else (unless it must live) the last one; NoDataError when there is none.
+
+    Somebody who names no folder and has no run of their own means the run of the service.
+    """
     folder = data_folder() if data_dir is None else Path(data_dir)
+    service = data_dir is None and not {"CARDAN_RUN_DIR", "CARDAN_DATA_DIR"} & set(os.environ)
     active = current_run(folder)
+    if active is None and service and _may_read(SERVICE_RUNS):
+        active = current_run(SERVICE_DATA, SERVICE_RUNS)
     if active is not None:
         return _live(active)
     if must_live:
-        raise NoDataError("no run is active", hint="start one with `cardan up`")
-    return _last(folder)
+        raise NoDataError("no run is active", hint=_start_hint())
+    return _last(SERVICE_DATA if service and not _has_last(folder) and _may_read(SERVICE_DATA) else folder)
+
+
+def _may_read(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.X_OK)
+
+
+def _start_hint() -> str:
+    """Why somebody may see nothing."""
+    if SERVICE_RUNS.is_dir() and not _may_read(SERVICE_RUNS):
+        return "start one with `cardan up`; the run of the service is shown to root (sudo)"
+    return "start one with `cardan up`"
+
+
+def _has_last(folder: Path) -> bool:
+    last = RunPaths(Path(), folder).last
+    return (last / "plan.json").exists() and (last / "vitals").exists()
 
 
 def link_data(paths: RunPaths) -> None:
@@ -73,7 +96,7 @@ def _live(paths: RunPaths) -> FoundRun:
 
 def _last(folder: Path) -> FoundRun:
     last = RunPaths(Path(), folder).last
-    if not (last / "plan.json").exists() or not (last / "vitals").exists():
+    if not _has_last(folder):
         raise NoDataError(
             f"no run is active, and {folder} holds no earlier one",
             hint="start one with `cardan up`; if it kept its data elsewhere, name that with --data-dir",

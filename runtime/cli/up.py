@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
 from cardan.runtime.cli.durations import parse_duration_s
-from cardan.runtime.cli.exits import Exit
+from cardan.runtime.cli.exits import Exit, RefusedError, UsageError
 from cardan.runtime.cli.kept import recording_of, synced_of
 from cardan.runtime.cli.lines import write_lines
 from cardan.runtime.cli.report import report
@@ -20,6 +21,7 @@ from cardan.runtime.cli.runs import link_data, run_label
 from cardan.runtime.cli.summary import OK, Summary, summarise
 from cardan.runtime.cli.watch import Outcome, Watch
 from cardan.runtime.clock import NS_PER_S, Clock, MonotonicClock
+from cardan.runtime.errors import ManifestError, ProfileError
 from cardan.runtime.plan import Plan, write_plan
 from cardan.runtime.profile import Profile
 from cardan.runtime.run import RunPaths, data_folder, new_run, pick_free_port, sweep, sweep_dead_runs
@@ -36,6 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     from cardan.runtime.graph import load_plan
 
     require_manifest(arguments.manifest)
+    if arguments.service:
+        _serve(arguments, clock)
     plan = with_free_ports(load_plan(arguments.manifest, arguments.profile))
     paths, supervisor = _start(plan, _data_dir(arguments.data_dir, plan.profile), clock)
     outcome = Watch(
@@ -54,6 +58,23 @@ def run(arguments: argparse.Namespace) -> int:
     if outcome.stop_wishes > 1:
         return int(Exit.INTERRUPTED)
     return int(Exit.HEALTHY if summary.verdict == OK else Exit.FINDING)
+
+
+def _serve(arguments: argparse.Namespace, clock: Clock) -> NoReturn:
+    """Be the main process of a service from here on: nothing is shown, and every event goes to the journal.
+
+    RefusedError when the manifest has findings: starting again would find them again.
+    """
+    from cardan.runtime.graph import load_plan
+    from cardan.runtime.supervise.start import become_supervisor
+
+    if arguments.duration or arguments.json:
+        raise UsageError("--service neither ends by itself nor prints: leave out --for and --json")
+    try:
+        plan = with_free_ports(load_plan(arguments.manifest, arguments.profile))
+    except (ManifestError, ProfileError) as error:
+        raise RefusedError(error.message, hint=error.hint) from error
+    become_supervisor(_prepare(plan, _data_dir(arguments.data_dir, plan.profile), clock))
 
 
 def with_free_ports(plan: Plan) -> Plan:
@@ -79,15 +100,25 @@ def _start(plan: Plan, data_dir: Path, clock: Clock) -> tuple[RunPaths, subproce
     """A run of its own for the plan, and its supervisor; from here on the supervisor sweeps."""
     from cardan.runtime.supervise.start import start_supervisor
 
+    paths = _prepare(plan, data_dir, clock)
+    try:
+        return paths, start_supervisor(paths)
+    except BaseException:
+        sweep(paths)
+        raise
+
+
+def _prepare(plan: Plan, data_dir: Path, clock: Clock) -> RunPaths:
+    """The folder of a new run with its plan; what dead runs have left is gone."""
     sweep_dead_runs(data_dir)
     paths = new_run(data_dir, run_label(clock.wall_ns()))
     try:
         write_plan(plan, paths.plan)
         link_data(paths)
-        return paths, start_supervisor(paths)
     except BaseException:
         sweep(paths)
         raise
+    return paths
 
 
 def _summary(plan: Plan, paths: RunPaths, outcome: Outcome, up_started_ns: int) -> Summary:

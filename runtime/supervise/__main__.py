@@ -8,12 +8,14 @@ Exit code 0 after an orderly end, 1 when the run failed. SIGTERM and SIGINT stop
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from cardan.runtime.errors import CardanError
 from cardan.runtime.run import RunPaths
 from cardan.runtime.supervise.guardian import guard
+from cardan.runtime.supervise.journal import Journal
 
 SERVICE = "--service"
 
@@ -22,30 +24,30 @@ def main(arguments: list[str]) -> int:
     run_dir, data_dir, *rest = arguments
     paths = RunPaths(Path(run_dir), Path(data_dir))
     parent_pid = int(rest[1]) if rest[:1] == ["--with-parent"] else None
-    try:
-        return guard(paths, lambda guardian_pid: supervise(paths, guardian_pid, rest == [SERVICE]), parent_pid)
-    except CardanError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    with closing(Journal()) as journal:
+        echo = journal.write if rest == [SERVICE] else None
+        try:
+            return guard(paths, lambda guardian_pid: supervise(paths, guardian_pid, echo), parent_pid, echo)
+        except CardanError as error:
+            sys.stderr.write(f"{error}\n")
+            return 1
 
 
-def supervise(paths: RunPaths, guardian_pid: int, is_service: bool) -> int:
+def supervise(paths: RunPaths, guardian_pid: int, echo: Callable[[str, str], None] | None) -> int:
     """The supervisor's process. Its imports stand here so that the guardian stays small."""
     from cardan.runtime.clock import MonotonicClock
     from cardan.runtime.plan import read_plan
     from cardan.runtime.run import point_current
-    from cardan.runtime.supervise.journal import Journal
+    from cardan.runtime.supervise import kernel
     from cardan.runtime.supervise.supervisor import Supervisor
     from cardan.runtime.vitals import create_vitals
 
+    kernel.show_as("cardan-supervi", f"cardan-supervisor {paths.run_id}")
     clock = MonotonicClock()
     plan = read_plan(paths.plan)
     vitals = create_vitals(paths.vitals, plan, now_ns=clock.now_ns(), wall_ns=clock.wall_ns())
     point_current(paths)
-    if not is_service:
-        return Supervisor(plan, paths, vitals, guardian_pid).run()
-    with closing(Journal()) as journal:
-        return Supervisor(plan, paths, vitals, guardian_pid, journal.write).run()
+    return Supervisor(plan, paths, vitals, guardian_pid, echo).run()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from cardan.runtime.clock import NS_PER_S, MonotonicClock, ns
 from cardan.runtime.errors import CardanError, RunError
@@ -29,10 +29,15 @@ LAST_CHANCE_NS = ns(2.0)
 UNFED = "the service's watchdog was not fed: a critical node stayed away too long, or the supervisor hung"
 
 
-def guard(paths: RunPaths, supervise: Callable[[int], int], parent_pid: int | None = None) -> int:
+def guard(
+    paths: RunPaths,
+    supervise: Callable[[int], int],
+    parent_pid: int | None = None,
+    echo: Callable[[str, str], None] | None = None,
+) -> int:
     """Run `supervise(guardian pid)` in a child and clean up after it; returns its exit code, or 1 if it was killed.
 
-    parent_pid: stop in order when this process, our parent, dies.
+    parent_pid: stop in order when this process, our parent, dies. echo: gets level and text of what only we can tell.
     """
     _lock(paths)
     kernel.adopt_orphans()
@@ -46,7 +51,9 @@ def guard(paths: RunPaths, supervise: Callable[[int], int], parent_pid: int | No
         os.kill(supervisor_pid, signal.SIGTERM)
     exit_code, was_given_up = _wait_for(supervisor_pid)
     end_children(GONE_WITHIN_NS)
-    clean_up(paths, supervisor_pid, exit_code, UNFED if was_given_up else "")
+    cause = clean_up(paths, supervisor_pid, exit_code, UNFED if was_given_up else "")
+    if echo is not None and cause:
+        echo("error", f"verdict: {cause}")
     return 1 if was_given_up or exit_code < 0 else exit_code
 
 
@@ -58,13 +65,18 @@ def _lock(paths: RunPaths) -> None:
         raise RunError(f"cannot supervise {paths.run_dir}: {error.strerror}", hint="has it a supervisor?") from error
 
 
-def clean_up(paths: RunPaths, supervisor_pid: int, exit_code: int, why: str = "") -> None:
-    """Keep plan and vitals of the run that has ended, and sweep the rest. why: what ended it, where that is known."""
+def clean_up(paths: RunPaths, supervisor_pid: int, exit_code: int, why: str = "") -> str:
+    """Keep plan and vitals of the run that has ended, and sweep the rest.
+
+    why: what ended it, where that is known. Returns the first cause if the supervisor could not tell it itself.
+    """
+    cause = ""
     if exit_code != 0 or why:
-        _report_death(paths, why or _how_supervisor_ended(paths, supervisor_pid, exit_code))
+        cause = _report_death(paths, why or _how_supervisor_ended(paths, supervisor_pid, exit_code))
     with suppress(OSError):  # a full disk must not keep shared memory occupied
         keep_last(paths)
     sweep(paths)
+    return cause
 
 
 def end_children(within_ns: int) -> None:
@@ -153,14 +165,16 @@ def _how_supervisor_ended(paths: RunPaths, supervisor_pid: int, exit_code: int) 
     return f"the supervisor (process {supervisor_pid}) ended: {how}; all nodes were ended; hint: {hint}"
 
 
-def _report_death(paths: RunPaths, why: str) -> None:
-    """If the run did not come to its own end, leave the cause in the vitals for whoever asks."""
+def _report_death(paths: RunPaths, why: str) -> str:
+    """If the run did not come to its own end, leave the cause in the vitals for whoever asks; the first cause then."""
     from cardan.runtime.plan import read_plan
     from cardan.runtime.vitals import RunState, Vitals, open_vitals
 
     with suppress(CardanError, OSError):
-        vitals = open_vitals(paths.vitals, read_plan(paths.plan), writable=True)
-        if vitals.run_state not in (RunState.STOPPED, RunState.FAILED) or why == UNFED:
+        with closing(open_vitals(paths.vitals, read_plan(paths.plan), writable=True)) as vitals:
+            if vitals.run_state in (RunState.STOPPED, RunState.FAILED) and why != UNFED:
+                return ""
             vitals.report_cause(MonotonicClock().now_ns(), why)
             vitals.words[Vitals.RUN_STATE] = RunState.FAILED
-        vitals.close()
+            return vitals.cause
+    return why

@@ -61,6 +61,23 @@ def test_the_last_plan_and_vitals_are_kept(data_dir: Path) -> None:
     assert (paths.last / "vitals").read_text() == "vitals"
 
 
+def test_the_evidence_of_a_run_that_nobody_cleaned_up_is_kept_unless_a_later_one_has_ended(data_dir: Path) -> None:
+    for number, text in enumerate(("old", "dead")):
+        paths = run.new_run(data_dir, text)
+        paths.plan.write_text(text)
+        os.utime(paths.plan, ns=(number, number))
+        paths.vitals.write_text(text)
+        os.close(run.hold_lock(paths))
+    run.sweep_dead_runs(data_dir)
+    assert (paths.last / "plan.json").read_text() == "dead"
+    late = run.new_run(data_dir, "late")
+    late.plan.write_text("late")
+    os.utime(late.plan, ns=(1, 1))
+    os.close(run.hold_lock(late))
+    run.sweep_dead_runs(data_dir)
+    assert (paths.last / "plan.json").read_text() == "dead"
+
+
 def test_only_the_newest_logs_are_kept(data_dir: Path) -> None:
     for number in range(run.KEPT_LOGS + 3):
         (data_dir / "logs" / f"{number:03}").mkdir(parents=True)

@@ -36,7 +36,7 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     ("words", "said", "hint"),
     [
         (["sttus"], 'no command "sttus"', 'did you mean "status"?'),
-        (["quux"], 'no command "quux"', "known: check, status, topic, up, version"),
+        (["quux"], 'no command "quux"', "known: check, install-service, status, topic, up, version"),
         (["--frob"], 'no option "--frob"', "known:"),
         (["topic", "lst"], 'no command "lst"', 'did you mean "list"?'),
         (["up", "--fro", "3s"], 'no option "--fro"', 'did you mean "--for"'),

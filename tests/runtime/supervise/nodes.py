@@ -134,6 +134,17 @@ class SlowCloser(Node):
         self.clock.sleep_until_ns(self.clock.now_ns() + 700_000_000)
 
 
+class Environment(Node):
+    """Writes down what the service manager's variables are."""
+
+    def open(self) -> None:
+        found = [name for name in os.environ if name.startswith(("NOTIFY_", "WATCHDOG_"))]
+        (self.context.data_dir / "environment").write_text(" ".join(found))
+
+    def step(self) -> None:
+        return
+
+
 class Sink(Node):
     """Writes down how many messages of each topic it got."""
 
