@@ -28,10 +28,15 @@ def arming_checks(
     command_usable: bool,
     bus_problems: Sequence[str],
     driver: str,
+    stop_asked: str,
     speed_mps: float,
     measured: Mapping[str, float],
 ) -> list[Check]:
-    """Every check with its result. driver: what the driver does now that speaks against arming; "" = nothing."""
+    """Every check with its result.
+
+    driver: what the driver does now that speaks against arming; "" = nothing. stop_asked: why the supervisor asks for
+    a safe stop; "" = it does not.
+    """
     return [
         Check(
             "listen-only", not listen_only, "by configuration" if listen_only else "may send", "set listen_only = false"
@@ -39,6 +44,7 @@ def arming_checks(
         Check("command", command_usable, command_reason, "is control running, with the same envelope?"),
         Check("bus", not bus_problems, ", ".join(bus_problems) or "healthy", "look at the bus: `candump`"),
         Check("driver", not driver, driver or "hands and feet off", "release brake, steering wheel and accelerator"),
+        Check("supervisor", not stop_asked, stop_asked or "asks for no stop", "what is lost? `cardan status`"),
         *(_in_place(envelope, name, measured, speed_mps) for name in _steering(envelope)),
     ]
 

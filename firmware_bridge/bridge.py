@@ -127,6 +127,7 @@ class Bridge(Node):
     def step(self) -> None:
         now_ns = self.clock.now_ns()
         self._receive()
+        self._guard.stop_asked(self.context.stop_wanted())
         decision = self._guard.step(now_ns, self._command(), self._vehicle(now_ns))
         if self._send(decision.frames):
             self._measure_photon_to_can(decision)

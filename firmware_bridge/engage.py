@@ -46,6 +46,8 @@ class Event(Enum):
     """A vehicle message that control needs may not be believed."""
     COMMAND_LOST = "command-lost"
     """No usable command for more than three periods."""
+    STOP_ASKED = "stop-asked"
+    """The supervisor asks for a safe stop: something that the manifest calls critical is lost."""
     ENGAGE = "engage"
     """The driver's engage signal went from off to on."""
     CHECKS_PASSED = "checks-passed"
@@ -61,6 +63,7 @@ class Event(Enum):
 _FAULT = (Event.FAULT, State.FAULT_LATCHED)
 _DRIVER = (Event.DRIVER_TAKES_OVER, State.DISABLED)
 _ANY_DRIVER = (_DRIVER, (Event.DRIVER_OVERRIDES, State.DISABLED))
+_STOP = (Event.STOP_ASKED, State.SAFE_STOP)
 _LOST = ((Event.BUS_LOST, State.SOFT_DISABLING), (Event.COMMAND_LOST, State.SOFT_DISABLING))
 
 TRANSITIONS: Mapping[State, tuple[tuple[Event, State], ...]] = {
@@ -71,11 +74,12 @@ TRANSITIONS: Mapping[State, tuple[tuple[Event, State], ...]] = {
         (Event.CHECKS_PASSED, State.ENABLED),
         (Event.TIMED_OUT, State.DISABLED),
     ),
-    State.ENABLED: (_FAULT, _DRIVER, *_LOST, (Event.DRIVER_OVERRIDES, State.OVERRIDING)),
-    State.OVERRIDING: (_FAULT, _DRIVER, *_LOST, (Event.RECOVERED, State.ENABLED)),
+    State.ENABLED: (_FAULT, _DRIVER, _STOP, *_LOST, (Event.DRIVER_OVERRIDES, State.OVERRIDING)),
+    State.OVERRIDING: (_FAULT, _DRIVER, _STOP, *_LOST, (Event.RECOVERED, State.ENABLED)),
     State.SOFT_DISABLING: (
         _FAULT,
         *_ANY_DRIVER,
+        _STOP,
         (Event.RECOVERED, State.ENABLED),
         (Event.TIMED_OUT, State.SAFE_STOP),
     ),

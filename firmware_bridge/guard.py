@@ -107,6 +107,7 @@ class Guard:
         self._overridden: frozenset[str] = frozenset()
         self._fault = ""
         self._reset = ""
+        self._stop_asked = ""
         self._send_failures = 0
         self._release_left = 0
         self._stop: SafeStop | None = None
@@ -123,6 +124,10 @@ class Guard:
         self._send_failures = 0 if sent else self._send_failures + 1
         if self._send_failures >= self._settings.send_failures:
             self._fault = self._fault or "send-failed"
+
+    def stop_asked(self, why: str) -> None:
+        """Whether the supervisor asks for a safe stop, until it is told otherwise. why: "" = it does not."""
+        self._stop_asked = why
 
     def reset(self, who: str) -> None:
         """A person clears a latched fault."""
@@ -207,6 +212,8 @@ class Guard:
             found[Event.DRIVER_TAKES_OVER] = "driver-brake" if vehicle.brake else "driver-cancel"
         if vehicle.steering or vehicle.gas:
             found[Event.DRIVER_OVERRIDES] = "driver-steering" if vehicle.steering else "driver-gas"
+        if self._stop_asked:
+            found[Event.STOP_ASKED] = f"supervisor:{self._stop_asked}"
         if vehicle.problems:
             found[Event.BUS_LOST] = f"bus:{vehicle.problems[0]}"
         if now_ns - self._usable_ns > self._max_age_ns:
@@ -237,6 +244,7 @@ class Guard:
             command_reason=verdict.reason,
             bus_problems=vehicle.problems,
             driver=driver,
+            stop_asked=self._stop_asked,
             speed_mps=self._speed_mps,
             measured={name: vehicle.measured.get(name, math.nan) for name in self._quantity},
         )

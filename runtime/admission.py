@@ -19,7 +19,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-SPIN_FROM_HZ = 50.0
+from cardan.runtime.clock import SPIN_FROM_HZ
+
 OVERHEAD_S = 0.0002
 """Added to C of a real-time node of 50 Hz and above: 100 us of spinning before its deadline, and collecting young
 garbage after the step (measured below 100 us)."""

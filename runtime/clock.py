@@ -13,6 +13,8 @@ NS_PER_S = 1_000_000_000
 SPIN_NS = 100_000
 """How long before a deadline sleeping ends and spinning begins: CPython's sleep wakes up 20-70 us
 late, so the last 100 us are spun (1 % of a core at 100 Hz)."""
+SPIN_FROM_HZ = 50.0
+"""Nodes of this rate and above spin before their deadlines."""
 
 
 def ns(seconds: float) -> int:

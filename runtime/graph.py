@@ -14,6 +14,7 @@ from cardan.runtime.errors import ManifestError, ProfileError, near_names
 from cardan.runtime.findings import Finding, report
 from cardan.runtime.graph_admission import check_admission, place
 from cardan.runtime.graph_parts import Graph, Part, load_parts
+from cardan.runtime.graph_reactions import check_reactions
 from cardan.runtime.graph_safety import channel_places, channels_of, check_safety
 from cardan.runtime.graph_timing import check_timing
 from cardan.runtime.graph_wiring import wire
@@ -47,6 +48,7 @@ def check(given: str | None = None, profile: str | None = None) -> Checked:
     check_timing(graph)
     check_admission(graph)
     check_safety(graph)
+    check_reactions(graph)
     if used is not None:
         _check_profile(graph, used)
     _check_stop(manifest)
@@ -129,7 +131,7 @@ def _plan(graph: Graph, profile: Profile) -> Plan:
 
 
 def _node_plan(graph: Graph, part: Part, index: int, profile: Profile, placement: Placement | None) -> NodePlan:
-    entry = part.entry
+    entry, reactions = part.entry, graph.manifest.reactions.get(part.name)
     cores = profile.cores.get(entry.core, "all") if entry.core is not None else "all"
     own = [placement.core] if placement is not None and placement.core is not None else []
     return NodePlan(
@@ -148,6 +150,8 @@ def _node_plan(graph: Graph, part: Part, index: int, profile: Profile, placement
         cores=own if own else [] if isinstance(cores, str) else cores,
         config=entry.config,
         critical=entry.critical,
+        reactions=reactions.declared() if reactions is not None else {},
+        reaction_text=reactions.text if reactions is not None else "",
         restart=entry.restart,
         max_restarts=entry.max_restarts,
         window_s=entry.window_s,

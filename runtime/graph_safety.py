@@ -22,7 +22,7 @@ def check_safety(graph: Graph) -> None:
         _check_restart(graph, part)
 
 
-def _is_bridge(part: Part) -> bool:
+def is_bridge(part: Part) -> bool:
     """A node that takes actuator commands."""
     return any(spec.type in ACTUATOR_SIGNALS for spec in part.ports.inputs.values())
 
@@ -48,7 +48,7 @@ def _check_envelope(graph: Graph, topic: Topic, unknown_signals: list[str]) -> N
 
 def _check_bridge(graph: Graph, topic: Topic) -> None:
     """An actuator command goes to a bridge, and nowhere else does it have a meaning."""
-    bridges = [part for part in graph.parts.values() if _is_bridge(part)]
+    bridges = [part for part in graph.parts.values() if is_bridge(part)]
     wired = any(topic.name in graph.wires.get((p.name, port), []) for p in bridges for port in p.ports.inputs)
     uncertain = graph.unknown or any(graph.findings.touches((*part.path, "inputs")) for part in bridges)
     if wired or uncertain:
@@ -63,7 +63,7 @@ def _check_bridge(graph: Graph, topic: Topic) -> None:
 def _check_one_bridge_a_channel(graph: Graph) -> None:
     first: dict[str, Part] = {}
     for part in graph.parts.values():
-        for channel in channels_of(part) if _is_bridge(part) else []:
+        for channel in channels_of(part) if is_bridge(part) else []:
             if channel in first:
                 what = f'a second publisher of actuator frames on CAN channel "{channel}", beside {first[channel].name}'
                 graph.findings.add((*part.path, "channels"), what, "keep one bridge on a channel")

@@ -60,6 +60,30 @@ class NodeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     config: dict[str, Any] = {}
 
 
+class Reactions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[reactions.NODE]` table: what follows from what happens to a node.
+
+    Each value is `safe-stop`, `degraded:NAME` or `ignore`. What is not said follows from `critical`: the loss of a
+    critical node is a safe stop; everything else degrades the vehicle, named after the node; a fault has no effect.
+    """
+
+    lost: Text | None = None
+    """It has failed too often and is not started again."""
+    restarting: Text | None = None
+    """It has ended and is being started again."""
+    hung: Text | None = None
+    """It gives no sign of life and is being killed."""
+    fault: Text | None = None
+    """It has reported a fault in this run."""
+    text: str = ""
+    """What a person is told then."""
+
+    def declared(self) -> dict[str, str]:
+        """Happening -> mode, of those that the manifest names."""
+        values = {name: getattr(self, name) for name in ("lost", "restarting", "hung", "fault")}
+        return {name: mode for name, mode in values.items() if mode is not None}
+
+
 class _Header(msgspec.Struct, frozen=True, kw_only=True):
     """The keys of the whole file."""
 
@@ -68,6 +92,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     stop_when: str | None = None
     nodes: dict[str, NodeEntry] = {}
     envelope: dict[str, EnvelopeSignal] = {}
+    reactions: dict[str, Reactions] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +110,7 @@ class Manifest:
     """Nodes with findings of their own: nothing is concluded from them."""
     envelope: dict[str, dict[str, Any]]
     """Limits as they stand in the file, for the bridge."""
+    reactions: dict[str, Reactions]
     findings: Findings = field(repr=False)
 
     @property
@@ -141,6 +167,7 @@ def _make(
         nodes={name: entry for name, entry in nodes.items() if entry is not None and name not in broken},
         broken_nodes=frozenset(broken),
         envelope={name: document.data["envelope"][name] for name in envelope},
+        reactions={name: item for name, item in (values.get("reactions") or {}).items() if item is not None},
         findings=findings,
     )
 

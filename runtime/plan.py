@@ -65,6 +65,10 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
     channels: list[str] = []
     """CAN channels of the profile that this node opens."""
     critical: bool = False
+    reactions: dict[str, str] = {}
+    """What has happened to it (lost, restarting, hung, fault) -> the mode that follows, where the manifest says so."""
+    reaction_text: str = ""
+    """What a person is told then."""
     restart: str = "on-failure"
     """always, on-failure or never."""
     max_restarts: int = 10

@@ -60,7 +60,7 @@ class Bench(Generic[N]):
             folder / "vitals", self.plan, now_ns=self.clock.now_ns(), wall_ns=self.clock.wall_ns()
         )
         self._sent: dict[str, list[Sample[Any]]] = {}
-        self._sequences: dict[str, int] = {}
+        self._sequences: dict[tuple[str, int], int] = {}
         self.context = NodeContext(
             name="node",
             run_id="bench",
@@ -72,6 +72,7 @@ class Bench(Generic[N]):
             envelope_hash=envelope_hash,
             can_channels=can_channels or dict(self.plan.profile.can),
             rate_hz=NS_PER_S / self._period_ns,
+            stop_wanted=lambda: self.vitals.stop_wanted,
             plan_json=msgspec.json.encode(self.plan),
         )
         self.context.data_dir.mkdir(parents=True, exist_ok=True)
@@ -138,9 +139,19 @@ class Bench(Generic[N]):
         )
 
     def send(
-        self, port: str, message: Message, *, topic: str | None = None, valid: bool = True, origin_ns: int | None = None
+        self,
+        port: str,
+        message: Message,
+        *,
+        topic: str | None = None,
+        valid: bool = True,
+        origin_ns: int | None = None,
+        epoch: int = 1,
     ) -> None:
-        """Publish `message` to an input, as sent at this moment. topic: for `many` inputs."""
+        """Publish `message` to an input, as sent at this moment. topic: for `many` inputs.
+
+        epoch: which start of the publisher this is; a higher one is a publisher that was restarted.
+        """
         spec = type(self.node).ports().inputs.get(port)
         if spec is None:
             raise NodeError(f'{type(self.node).__name__} has no input "{port}"')
@@ -148,9 +159,9 @@ class Bench(Generic[N]):
         expected = self._types.get(name, AnyMessage) if spec.many else spec.type
         encoder = MessageEncoder(type(message) if expected is AnyMessage else expected)
         now_ns = self.clock.now_ns()
-        seq = self._sequences.get(name, 0)
-        self._sequences[name] = seq + 1
-        header = pack(seq, now_ns, now_ns if origin_ns is None else origin_ns, encoder.schema, 1, valid=valid)
+        seq = self._sequences.get((name, epoch), 0)
+        self._sequences[name, epoch] = seq + 1
+        header = pack(seq, now_ns, now_ns if origin_ns is None else origin_ns, encoder.schema, epoch, valid=valid)
         self.wire.deliver(name, header + encoder.encode(message))
 
     def step(self, count: int = 1) -> None:

@@ -3,7 +3,8 @@
 Layout (all numbers 64-bit little-endian, one writer for each field, so that a reader needs no lock):
 
     page      header (4096 bytes), then one block per node in plan order
-    node      the supervisor's fields, the node's own fields, two histograms, then its series
+    node      the supervisor's fields, the node's own fields, its settings as the kernel has them, two histograms,
+              then its series
     series    one per input topic, output and metric: counters and a histogram
 
 Counters only grow while a run lasts: a restarted node goes on counting where its predecessor was killed.
@@ -135,6 +136,9 @@ class SeriesVitals:
     """Counters and histogram of one input topic, output, or metric; its node is the only writer."""
 
     COUNT, LOST, OVERTAKEN, DROPPED, LAST_NS, MAX, SUM, BYTES, LAST_SEQ, LAST_EPOCH = range(10)
+    RESTARTS, WORST_AGE_NS = 10, 11
+    """Of an input: how often its publisher was replaced by a new one; how old its newest message was at worst when a
+    step began."""
     NAME, TOPIC, UNIT = 16, 24, 40
 
     def __init__(self, page: memoryview, offset: int) -> None:
@@ -166,6 +170,12 @@ class NodeVitals:
     )
     NAME, FAULT_CODE, FAULT_TEXT = 32, 40, 48
     FAULT_TEXT_BYTES = 512
+    # the node writes, once for each start, what the kernel says about its process; READ_BACK_NS last
+    READ_BACK_NS, POLICY, PRIORITY, CORES, STRAY_CORES, LOCKED_KIB, TIMER_SLACK_NS, COLLECTS, THREADS, HELPERS = range(
+        112, 122
+    )
+    """POLICY: SCHED_* number. CORES: CPUs it may run on; STRAY_CORES: how many of them the plan does not name.
+    COLLECTS: 1 while the garbage collector may run inside a step. HELPERS: threads beside its own and ZeroMQ's."""
 
     def __init__(self, page: memoryview, offset: int, series: list[SeriesPlan]) -> None:
         self.words = Words(page, offset, 1024)
@@ -214,8 +224,10 @@ class Vitals:
     """The whole page of one run. Open it with `create_vitals` or `open_vitals`; `close()` unmaps it."""
 
     MAGIC_AT, NODES, STARTED_NS, STARTED_WALL_NS, SUPERVISOR_PID, RUN_STATE, HEARTBEAT_NS, CAUSE_NS = range(8)
-    CAUSE = 64
-    CAUSE_BYTES = 512
+    MODE_NS, STOP_NS = 8, 9
+    """Since when this mode holds; since when the supervisor asks for a safe stop, 0 while it does not."""
+    CAUSE, CAUSE_CODE, MODE, MODE_TEXT = 64, 128, 136, 152
+    CAUSE_BYTES, MODE_BYTES, MODE_TEXT_BYTES = 512, 128, 512
 
     def __init__(self, mapping: mmap.mmap, plan: Plan) -> None:
         self._mapping = mapping
@@ -237,11 +249,43 @@ class Vitals:
         """The supervisor's first cause of a run that is not healthy; empty while there is none."""
         return self.words.text(self.CAUSE, self.CAUSE_BYTES)
 
-    def report_cause(self, now_ns: int, text: str) -> None:
+    @property
+    def cause_code(self) -> str:
+        """Code of that cause (see cardan.runtime.faults); empty while there is none."""
+        return self.words.text(self.CAUSE_CODE, 64)
+
+    def report_cause(self, now_ns: int, text: str, code: str = "") -> None:
         """Keep the first cause the supervisor saw."""
         if not self.words[self.CAUSE_NS]:
             self.words.set_text(self.CAUSE, self.CAUSE_BYTES, text)
+            self.words.set_text(self.CAUSE_CODE, 64, code)
             self.words[self.CAUSE_NS] = now_ns
+
+    @property
+    def mode(self) -> str:
+        """`safe-stop`, or `degraded:` and the names of what is missing; empty in normal operation."""
+        return self.words.text(self.MODE, self.MODE_BYTES)
+
+    @property
+    def mode_text(self) -> str:
+        """Why, for a person."""
+        return self.words.text(self.MODE_TEXT, self.MODE_TEXT_BYTES)
+
+    def set_mode(self, now_ns: int, mode: str, text: str) -> None:
+        """The supervisor's view of what the vehicle can still do."""
+        self.words.set_text(self.MODE, self.MODE_BYTES, mode)
+        self.words.set_text(self.MODE_TEXT, self.MODE_TEXT_BYTES, text)
+        self.words[self.MODE_NS] = now_ns
+
+    def ask_for_stop(self, now_ns: int, wanted: bool) -> None:
+        """Ask the bridge for a safe stop, or no longer. The bridge reads one word and needs nothing else of us."""
+        if wanted != bool(self.words[self.STOP_NS]):
+            self.words[self.STOP_NS] = now_ns if wanted else 0
+
+    @property
+    def stop_wanted(self) -> str:
+        """Why the supervisor asks for a safe stop; empty while it does not."""
+        return (self.mode_text or "not said") if self.words[self.STOP_NS] else ""
 
     def close(self) -> None:
         self.words.release()

@@ -143,6 +143,9 @@ class Reader(Generic[M]):
         self._limit = spec.queue or 1
         self.new = False
         """True when a message has arrived since the last step."""
+        self.restarted = False
+        """True when a publisher of this input was replaced by a new one since the last step."""
+        self._only = next(iter(topics.values()))[1] if len(topics) == 1 else None
 
     @property
     def wired(self) -> bool:
@@ -171,7 +174,11 @@ class Reader(Generic[M]):
 
     def _count(self, series: SeriesVitals, header: Header) -> None:
         words = series.words
-        expected = words[SeriesVitals.LAST_SEQ] + 1 if words[SeriesVitals.LAST_EPOCH] == header.epoch else 0
+        epoch = words[SeriesVitals.LAST_EPOCH]
+        expected = words[SeriesVitals.LAST_SEQ] + 1 if epoch == header.epoch else 0
+        if epoch not in (0, header.epoch):
+            words[SeriesVitals.RESTARTS] += 1
+            self.restarted = True
         words[SeriesVitals.LOST] += max(0, header.seq - expected)
         words[SeriesVitals.LAST_EPOCH], words[SeriesVitals.LAST_SEQ] = header.epoch, header.seq
         now_ns = self._clock.now_ns()
@@ -244,6 +251,11 @@ class Reader(Generic[M]):
         return sum(series.words[SeriesVitals.LOST] for _, series in self._topics.values())
 
     @property
+    def restarts(self) -> int:
+        """How often a publisher of this input was replaced by a new one in this run, as seen from here."""
+        return sum(series.words[SeriesVitals.RESTARTS] for _, series in self._topics.values())
+
+    @property
     def is_queue(self) -> bool:
         """True when messages wait for `take()`."""
         return self._spec.queue > 0
@@ -268,9 +280,18 @@ class Reader(Generic[M]):
             taken.append(Sample(value, topic, header.seq, header.epoch, header.sent_ns, header.origin_ns, header.valid))
         return taken
 
+    def step_begins(self, now_ns: int) -> None:
+        """Called by the loop before each step: keeps the worst age of an input that reads one topic."""
+        if self._only is None or self._newest is None:
+            return
+        age_ns = now_ns - self._newest[1].sent_ns
+        if age_ns > self._only.words[SeriesVitals.WORST_AGE_NS]:
+            self._only.words[SeriesVitals.WORST_AGE_NS] = age_ns
+
     def step_done(self) -> None:
         """Called by the loop after each step."""
         self.new = False
+        self.restarted = False
 
 
 class Writer(Generic[M]):

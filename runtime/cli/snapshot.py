@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from cardan.runtime.errors import RunError
 from cardan.runtime.histogram import percentile
 from cardan.runtime.plan import NodePlan, Plan
-from cardan.runtime.vitals import NodeState, NodeVitals, RunState, SeriesKind, SeriesPlan, SeriesVitals, Vitals
+from cardan.runtime.vitals import NodeState, NodeVitals, RunState, SeriesKind, SeriesPlan, SeriesVitals, Vitals, Words
+from cardan.runtime.wishes import ProcessSettings
 
 MICRO = 1e-6
 
@@ -40,6 +41,10 @@ class SeriesShot:
     last_ns: int
     sum: int
     bytes: int
+    restarts: int
+    """Of an input: how often its publisher was replaced."""
+    worst_age_ns: int
+    """Of an input: how old its newest message was at worst when a step began."""
     spread: Spread
     """Of ages in nanoseconds, or of a metric's values in millionths of its unit."""
 
@@ -65,6 +70,8 @@ class NodeShot:
     step_time: Spread
     fault: tuple[int, str, str] | None
     """Time, code and text of the first fault that the node reported about itself."""
+    settings: ProcessSettings | None
+    """What its process has; None before it began to step."""
     series: list[SeriesShot]
 
     def of_kind(self, kind: SeriesKind) -> list[SeriesShot]:
@@ -88,6 +95,11 @@ class Snapshot:
     heartbeat_ns: int
     cause_ns: int
     cause: str
+    cause_code: str
+    """See cardan.runtime.faults."""
+    mode: str
+    """`safe-stop`, or `degraded:` and what is missing; empty in normal operation."""
+    mode_text: str
     nodes: list[NodeShot]
 
     @property
@@ -122,6 +134,9 @@ def take_snapshot(plan: Plan, vitals: Vitals, now_ns: int) -> Snapshot:
             heartbeat_ns=words[Vitals.HEARTBEAT_NS],
             cause_ns=words[Vitals.CAUSE_NS],
             cause=vitals.cause,
+            cause_code=vitals.cause_code,
+            mode=vitals.mode,
+            mode_text=vitals.mode_text,
             nodes=[_node(node, vitals.nodes[node.name]) for node in plan.nodes],
         )
     except ValueError as error:
@@ -147,7 +162,24 @@ def _node(plan: NodePlan, vitals: NodeVitals) -> NodeShot:
         lateness=Spread(vitals.lateness.counts(), words[NodeVitals.WORST_LATENESS_NS]),
         step_time=Spread(vitals.step_time.counts(), words[NodeVitals.WORST_STEP_NS]),
         fault=vitals.fault,
+        settings=_settings(words),
         series=[_series(plan, series) for plan, series in zip(vitals.plans, vitals.series, strict=True)],
+    )
+
+
+def _settings(words: Words) -> ProcessSettings | None:
+    if not words[NodeVitals.READ_BACK_NS]:
+        return None
+    return ProcessSettings(
+        policy=words[NodeVitals.POLICY],
+        priority=words[NodeVitals.PRIORITY],
+        cores=words[NodeVitals.CORES],
+        stray_cores=words[NodeVitals.STRAY_CORES],
+        locked_kib=words[NodeVitals.LOCKED_KIB],
+        timer_slack_ns=words[NodeVitals.TIMER_SLACK_NS],
+        collects=bool(words[NodeVitals.COLLECTS]),
+        threads=words[NodeVitals.THREADS],
+        helpers=words[NodeVitals.HELPERS],
     )
 
 
@@ -162,5 +194,7 @@ def _series(plan: SeriesPlan, vitals: SeriesVitals) -> SeriesShot:
         last_ns=words[SeriesVitals.LAST_NS],
         sum=words[SeriesVitals.SUM],
         bytes=words[SeriesVitals.BYTES],
+        restarts=words[SeriesVitals.RESTARTS],
+        worst_age_ns=words[SeriesVitals.WORST_AGE_NS],
         spread=Spread(vitals.histogram.counts(), words[SeriesVitals.MAX]),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 
-from cardan.runtime.clock import NS_PER_S, Clock
+from cardan.runtime.clock import NS_PER_S, SPIN_FROM_HZ, Clock
 from cardan.runtime.node.node import Node
 from cardan.runtime.vitals import NodeVitals
 
@@ -17,8 +17,6 @@ IDLE_NS = NS_PER_S // 20
 """A node without a rate looks around at least this often, so that it notices a stop."""
 LOOK_EVERY_NS = 20_000_000
 """ZeroMQ subscribes again only when its socket is used: a reader uses it at least this often."""
-SPIN_FROM_HZ = 50.0
-"""Nodes of this rate and above spin the last 100 us before a deadline."""
 COLLECT_EVERY = 100
 """Real-time nodes collect young garbage every so many steps, in the slack after the step."""
 
@@ -82,6 +80,7 @@ class Loop:
             gc.collect()
             gc.disable()
         gc.freeze()
+        self._vitals.words[NodeVitals.COLLECTS] = int(gc.isenabled())
         try:
             self._run_by_news() if waits_for_news else self._run_by_rate()
         except StopRequested:
@@ -140,6 +139,8 @@ class Loop:
     def _step(self, start_ns: int) -> int:
         words = self._vitals.words
         words[NodeVitals.STEP_START_NS] = start_ns
+        for reader in self._readers:
+            reader.step_begins(start_ns)
         self._node.step()
         end_ns = self._clock.now_ns()
         words[NodeVitals.STEP_END_NS] = end_ns

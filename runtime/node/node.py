@@ -47,6 +47,8 @@ class NodeContext:
     can_channels: dict[str, CanChannelSettings]
     rate_hz: float | None = None
     """Steps a second as the manifest asks for them."""
+    stop_wanted: Callable[[], str] = lambda: ""
+    """Why the supervisor asks for a safe stop at this moment; empty while it does not. Reads one word of the vitals."""
     plan_json: bytes = b""
     """The whole plan as JSON, for nodes that record what ran."""
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import zmq
 
 from cardan.runtime.bus.zmq import ZmqPublisher, ZmqSubscriber
-from cardan.runtime.clock import MonotonicClock, ns
+from cardan.runtime.clock import SPIN_FROM_HZ, MonotonicClock, ns
 from cardan.runtime.errors import CardanError
 from cardan.runtime.node import settings
 from cardan.runtime.node.loop import Loop, StopFlag, StopRequested
@@ -31,7 +31,7 @@ from cardan.runtime.node.wiring import Wire, make_context
 from cardan.runtime.plan import Plan, read_plan
 from cardan.runtime.registry import load_node_class
 from cardan.runtime.run import RunPaths
-from cardan.runtime.vitals import NodeVitals, open_vitals
+from cardan.runtime.vitals import NodeVitals, Vitals, open_vitals
 
 EXIT_FAILED = 1
 EXIT_CANNOT_START = 2
@@ -66,10 +66,11 @@ class NodeProcess:
         """
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: self._stop.request())
-        vitals = open_vitals(self._paths.vitals, self._plan, writable=True).nodes[self._node_plan.name]
+        page = open_vitals(self._paths.vitals, self._plan, writable=True)
+        vitals = page.nodes[self._node_plan.name]
         try:
             self._apply_settings(vitals)
-            return self._live(vitals, ready_fd, go_fd)
+            return self._live(page, vitals, ready_fd, go_fd)
         except CardanError as error:
             self._log.error("%s", error)
             vitals.report_fault(self._clock.now_ns(), "node-error", str(error).replace("\n  ", " - "))
@@ -86,12 +87,14 @@ class NodeProcess:
         if plan.realtime and realtime.scheduler != "other":
             differences.append(settings.apply_fifo(plan.priority or realtime.priority))
             differences.append(settings.lock_memory() if realtime.memory_lock else None)
+        if plan.rate_hz is not None and plan.rate_hz >= SPIN_FROM_HZ:
+            settings.sharpen_timers()
         for difference in filter(None, differences):
             self._log.warning("setting not as wished: %s", difference)
             if realtime.scheduler == "fifo" and plan.realtime:
                 vitals.report_fault(self._clock.now_ns(), "setting", difference)
 
-    def _live(self, vitals: NodeVitals, ready_fd: int, go_fd: int) -> int:
+    def _live(self, page: Vitals, vitals: NodeVitals, ready_fd: int, go_fd: int) -> int:
         plan = self._node_plan
         node: Node = load_node_class(plan.use, plan.sys_path)()
         context = zmq.Context()
@@ -99,7 +102,7 @@ class NodeProcess:
         publisher = ZmqPublisher(context, self._paths.bus, plan.name)
         subscriber: ZmqSubscriber | None = None
         try:
-            wire.connect(node, make_context(self._plan, plan.name, self._paths), publisher.send, self._starts)
+            wire.connect(node, make_context(self._plan, plan.name, self._paths, page), publisher.send, self._starts)
             subscriber = ZmqSubscriber(context, self._paths.bus, wire.topics())
             self._open_and_run(node, vitals, wire, publisher, subscriber, ready_fd, go_fd)
         finally:
@@ -126,6 +129,7 @@ class NodeProcess:
             self._wait_for_readers(publisher)
             os.write(ready_fd, READY)
             if self._wait_for_go(go_fd):
+                settings.read_back(vitals, self._node_plan.cores, self._clock.now_ns())
                 self._loop(node, vitals, wire, subscriber).run()
                 self._take_last_news(wire, subscriber)
             ending = ENDED_BY_SIGNAL if self._stop.requested else ENDED_BY_ITSELF

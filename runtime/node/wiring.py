@@ -19,7 +19,7 @@ from cardan.runtime.node.node import Node, NodeConfig, NodeContext, Wiring, inhe
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.registry import load_message_type
 from cardan.runtime.run import RunPaths
-from cardan.runtime.vitals import NodeVitals, SeriesKind, SeriesVitals
+from cardan.runtime.vitals import NodeVitals, SeriesKind, SeriesVitals, Vitals
 
 
 def convert_config(node_type: type[Node], config: dict[str, Any]) -> NodeConfig:
@@ -122,7 +122,7 @@ class Wire:
         return SlotPool(self._frames, f"{self._node.name}.{port}.{epoch}")
 
 
-def make_context(plan: Plan, name: str, paths: RunPaths) -> NodeContext:
+def make_context(plan: Plan, name: str, paths: RunPaths, vitals: Vitals) -> NodeContext:
     """What the run tells a node. Of the CAN channels it sees those that its plan names (all, when it names none)."""
     channels = plan.node(name).channels or list(plan.profile.can)
     return NodeContext(
@@ -136,5 +136,6 @@ def make_context(plan: Plan, name: str, paths: RunPaths) -> NodeContext:
         envelope_hash=plan.envelope_hash,
         can_channels={channel: plan.profile.can[channel] for channel in channels},
         rate_hz=plan.node(name).rate_hz,
+        stop_wanted=lambda: vitals.stop_wanted,
         plan_json=msgspec.json.encode(plan),
     )

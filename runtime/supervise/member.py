@@ -58,7 +58,8 @@ class Member:
     @property
     def standing(self) -> Standing:
         """Where it stands, for the verdict on the run."""
-        return Standing(self.child.state, self.child.starts > 1 or self.child.crashes > 0)
+        child, faulty = self.child, bool(self._vitals.words[NodeVitals.FAULT_NS])
+        return Standing(child.state, child.starts > 1 or child.crashes > 0, faulty)
 
     @property
     def cause(self) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from cardan.runtime.clock import NS_PER_S, MonotonicClock, ns
+from cardan.runtime.modes import NORMAL, Mode
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.run import RunPaths
 from cardan.runtime.supervise import kernel
@@ -62,6 +63,7 @@ class Supervisor:
         self._began = False
         self._failed = False
         self._seen: list[Standing] = []
+        self._mode = NORMAL
         self._stopping = False
         self._waves: deque[Wave] = deque()
         self._asked: list[Member] = []
@@ -166,12 +168,28 @@ class Supervisor:
         verdict = judge(self._plan, standings, self._began)
         if verdict.failed and not self._vitals.cause:
             cause = self._members[verdict.failed[0]].cause
-            self._vitals.report_cause(now_ns, cause)
+            self._vitals.report_cause(now_ns, cause, Code.NODE_GAVE_UP.code)
             self._log.write(Code.RUN_CAUSE, verdict.failed[0], cause=cause)
+        self._set_mode(verdict.mode, now_ns)
         self._failed = self._failed or verdict.state is RunState.FAILED
         self._set_state(verdict.state)
         if verdict.stop:
             self._stop(verdict.stop)
+
+    def _set_mode(self, mode: Mode, now_ns: int) -> None:
+        """Tell everybody what the vehicle can still do; for a safe stop the bridge reads one word in the vitals."""
+        if mode == self._mode:
+            return
+        vitals, since_ns = self._vitals, self._vitals.words[Vitals.MODE_NS]
+        self._mode = mode
+        vitals.set_mode(now_ns, mode.name, mode.text)
+        vitals.ask_for_stop(now_ns, mode.stops)
+        if mode.name:
+            self._log.write(Code.RUN_MODE, mode.first, mode=mode.name, text=mode.text)
+        else:
+            self._log.write(Code.RUN_MODE_NORMAL, after_ms=(now_ns - since_ns) / 1e6)
+        if mode.stops:
+            vitals.report_cause(now_ns, f"safe stop: {mode.text}", Code.RUN_MODE.code)
 
     def _set_state(self, state: RunState) -> None:
         if self._vitals.run_state is not state:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cardan.runtime.modes import FAULT, HUNG, LOST, NORMAL, RESTARTING, SAFE_STOP, Mode, mode_of, reaction
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.vitals import NodeState, RunState
 
@@ -20,6 +21,8 @@ class Standing:
     state: NodeState
     has_failed: bool
     """At least one of its starts has ended badly."""
+    faulty: bool = False
+    """It has reported a fault in this run."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Verdict:
     """Nodes that will not come back, critical ones first."""
     stop: str = ""
     """Why the run has to stop; empty to go on."""
+    mode: Mode = NORMAL
+    """What the vehicle can still do."""
 
 
 def may_begin(plan: Plan, nodes: Mapping[str, Standing]) -> bool:
@@ -44,14 +49,25 @@ def judge(plan: Plan, nodes: Mapping[str, Standing], began: bool) -> Verdict:
     A critical node that is lost after the beginning leaves the others running: the bridge brings the vehicle to its
     safe stop, and the recorder keeps what led there. Before the beginning nothing moves, and the run stops.
     """
+    mode = mode_of(plan, {name: _happenings(standing) for name, standing in nodes.items()}) if began else NORMAL
     lost = [node for node in plan.nodes if nodes[node.name].state is NodeState.FAILED]
     lost.sort(key=lambda node: not node.critical)
-    fatal = [node.name for node in lost if node.critical or node.name == plan.stop_when]
+    fatal = [node.name for node in lost if reaction(node, LOST) == SAFE_STOP or node.name == plan.stop_when]
     return Verdict(
-        _state(plan, nodes, began, bool(lost), bool(fatal)),
-        [node.name for node in lost],
-        _stop(plan, nodes, began, fatal),
+        _state(began, mode, bool(fatal)), [node.name for node in lost], _stop(plan, nodes, began, fatal), mode
     )
+
+
+def _happenings(standing: Standing) -> list[str]:
+    """What is happening to a node that was well once; a first start is no trouble."""
+    found = [FAULT] if standing.faulty else []
+    if standing.state is NodeState.FAILED:
+        found.append(LOST)
+    elif standing.state is NodeState.HUNG:
+        found.append(HUNG)
+    elif standing.state is NodeState.BACKING_OFF or (standing.state not in WELL and standing.has_failed):
+        found.append(RESTARTING)
+    return found
 
 
 def _has_answered(node: NodePlan, standing: Standing) -> bool:
@@ -60,13 +76,12 @@ def _has_answered(node: NodePlan, standing: Standing) -> bool:
     return standing.state in SETTLED or (standing.has_failed and not node.critical)
 
 
-def _state(plan: Plan, nodes: Mapping[str, Standing], began: bool, lost: bool, fatal: bool) -> RunState:
+def _state(began: bool, mode: Mode, fatal: bool) -> RunState:
     if fatal:
         return RunState.FAILED
     if not began:
         return RunState.STARTING
-    well = all(nodes[node.name].state in WELL for node in plan.nodes)
-    return RunState.RUNNING if well and not lost else RunState.DEGRADED
+    return RunState.DEGRADED if mode.name else RunState.RUNNING
 
 
 def _stop(plan: Plan, nodes: Mapping[str, Standing], began: bool, fatal: list[str]) -> str:

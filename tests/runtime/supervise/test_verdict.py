@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from cardan.runtime.modes import NORMAL, Mode
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.profile import Profile
 from cardan.runtime.supervise.verdict import Standing, Verdict, judge, may_begin
@@ -52,18 +55,50 @@ def test_all_running_is_a_healthy_run() -> None:
 
 
 def test_a_node_that_is_out_degrades_the_run_until_it_is_back() -> None:
-    assert verdict(control=NodeState.BACKING_OFF) == Verdict(RunState.DEGRADED, [])
-    assert verdict(camera=NodeState.HUNG) == Verdict(RunState.DEGRADED, [])
+    found = verdict(control=NodeState.BACKING_OFF)
+    assert found == Verdict(RunState.DEGRADED, [], mode=Mode("degraded:control", "control is restarting", "control"))
+    assert verdict(camera=NodeState.HUNG).mode.text == "camera is hung"
+    assert verdict(camera=NodeState.HUNG).state is RunState.DEGRADED
 
 
 def test_a_lost_node_degrades_the_run_and_is_named() -> None:
-    assert verdict(recorder=NodeState.FAILED) == Verdict(RunState.DEGRADED, ["recorder"])
+    mode = Mode("degraded:recorder", "recorder is lost", "recorder")
+    assert verdict(recorder=NodeState.FAILED) == Verdict(RunState.DEGRADED, ["recorder"], mode=mode)
 
 
 def test_a_lost_critical_node_fails_the_run_is_named_first_and_stops_nothing() -> None:
-    assert verdict(recorder=NodeState.FAILED, camera=NodeState.FAILED) == Verdict(
-        RunState.FAILED, ["camera", "recorder"]
+    mode = Mode("safe-stop", "camera is lost", "camera")
+    found = verdict(recorder=NodeState.FAILED, camera=NodeState.FAILED)
+    assert found == Verdict(RunState.FAILED, ["camera", "recorder"], mode=mode)
+
+
+def test_before_the_beginning_nothing_is_missing_yet() -> None:
+    assert verdict(began=False, camera=NodeState.BACKING_OFF).mode == NORMAL
+
+
+def test_a_lost_node_whose_loss_is_a_safe_stop_fails_the_run_though_it_is_not_critical() -> None:
+    wanted = msgspec.structs.replace(
+        plan(), nodes=[msgspec.structs.replace(node, reactions={"lost": "safe-stop"}) for node in plan().nodes]
     )
+    found = judge(wanted, standings(NodeState.RUNNING, recorder=NodeState.FAILED), True)
+    assert (found.state, found.mode.name) == (RunState.FAILED, "safe-stop")
+
+
+def test_a_lost_node_that_is_ignored_is_named_but_changes_no_mode() -> None:
+    wanted = msgspec.structs.replace(
+        plan(), nodes=[msgspec.structs.replace(node, reactions={"lost": "ignore"}) for node in plan().nodes]
+    )
+    found = judge(wanted, standings(NodeState.RUNNING, recorder=NodeState.FAILED), True)
+    assert found == Verdict(RunState.RUNNING, ["recorder"])
+
+
+def test_a_reported_fault_has_an_effect_only_where_the_manifest_says_so() -> None:
+    standing = {**standings(NodeState.RUNNING), "camera": Standing(NodeState.RUNNING, False, faulty=True)}
+    assert judge(plan(), standing, True).mode == NORMAL
+    wanted = msgspec.structs.replace(
+        plan(), nodes=[msgspec.structs.replace(node, reactions={"fault": "degraded:blind"}) for node in plan().nodes]
+    )
+    assert judge(wanted, standing, True).mode == Mode("degraded:blind", "camera has reported a fault", "camera")
 
 
 def test_a_critical_node_lost_before_the_beginning_stops_the_run() -> None:

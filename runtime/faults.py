@@ -1,0 +1,244 @@
+"""Every fault that cardan reports has a code, and one row here: what it means, what it usually comes from, what helps.
+
+The supervisor's events, the nodes' `report_fault` and docs/faults.md use these codes. Nodes of others may use codes
+of their own.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """One row of the table."""
+
+    code: str
+    meaning: str
+    cause: str
+    """The likely one."""
+    cure: str
+
+
+RUN = (
+    Fault(
+        "run-cause",
+        "the run is not as it should be; the text names the first cause",
+        "a node that does not come back",
+        "look the code of the node's own fault up in this table",
+    ),
+    Fault(
+        "run-mode",
+        "the vehicle goes on with less than it has",
+        "a node is away; the manifest's [reactions] says what that means",
+        "bring the node back: `cardan status` names it",
+    ),
+    Fault(
+        "run-threads",
+        "the supervisor has more than one thread before it forks",
+        "a library started threads when it was imported",
+        'set OMP_NUM_THREADS=1, or give the node that needs the library process = "exec"',
+    ),
+    Fault(
+        "run-guardian-lost",
+        "the process that watches the supervisor is dead; the run was stopped in order",
+        "somebody killed it, or memory was short",
+        "`dmesg`; start again",
+    ),
+    Fault(
+        "supervisor-lost",
+        "the supervisor ended without stopping the run; all nodes were ended, and the vehicle's own units took over",
+        "memory was short, somebody killed it, or a defect of ours",
+        "`dmesg`, and supervisor.err beside the logs",
+    ),
+    Fault(
+        "watchdog-missing",
+        "the hardware watchdog of the profile cannot be used",
+        "another program holds it, or the service may not open it",
+        "`fuser -v /dev/watchdog*`; see DeviceAllow= of the unit",
+    ),
+)
+NODE = (
+    Fault(
+        "node-start-failed",
+        "the kernel gave no process for a node",
+        "limits of processes or memory",
+        "`ulimit -u`, TasksMax= and MemoryMax= of the unit",
+    ),
+    Fault(
+        "node-late",
+        "a node was not ready within start_timeout_s, and was killed",
+        "its device does not answer, or its model is large",
+        "see the log of the node; raise start_timeout_s if it needs the time",
+    ),
+    Fault(
+        "node-hung",
+        "a node did not end a step within its limit, and was killed",
+        "a blocking call or an endless loop in `step`, or a starved computer",
+        "see the log of the node for its last words; `cardan check` for the load of its cores",
+    ),
+    Fault(
+        "node-crash",
+        "the process of a node ended badly",
+        "an exception, a signal, or memory that was short",
+        "see the log of the node: it ends with the traceback",
+    ),
+    Fault(
+        "node-gave-up",
+        "a node failed too often, and is not started again in this run",
+        "what made it fail is still there",
+        "see its own fault, then its log; start the run again when the cause is gone",
+    ),
+    Fault(
+        "node-closing-late",
+        "a node did not close within stop_timeout_s after its last step, and was killed",
+        "a device that does not answer, or a slow disk",
+        "see the log of the node; raise stop_timeout_s if it needs the time",
+    ),
+    Fault(
+        "node-kill",
+        "a node did not stop within stop_timeout_s, and was killed",
+        "a step that takes long, or a blocking call",
+        "see the log of the node",
+    ),
+    Fault(
+        "node-unkillable",
+        "a process is still there after SIGKILL",
+        "it waits inside a device driver",
+        "`cat /proc/PID/stack`; the computer may need a restart",
+    ),
+    Fault(
+        "node-error",
+        "a node ended with an error that it explains",
+        "its settings, its device, or what it was sent",
+        "do what the hint in its text says",
+    ),
+    Fault(
+        "crash",
+        "a node ended with an exception that nobody expected",
+        "a defect of the node",
+        "see the log of the node: it ends with the traceback",
+    ),
+    Fault(
+        "setting",
+        "a real-time node does not have what its profile demands: scheduler, cores or locked memory",
+        "the service lacks a privilege",
+        "`cardan status` says which; LimitRTPRIO=, LimitMEMLOCK=, CPUAffinity= of the unit",
+    ),
+)
+BRIDGE = (
+    Fault(
+        "safe-stop",
+        "the bridge brought the vehicle to a stop; the text names what was missing",
+        "control or the vehicle's bus was away for longer than the bridge waits",
+        "look at the node or message that the text names",
+    ),
+    Fault(
+        "fault-latched",
+        "the bridge is silent until a person resets it",
+        "somebody else sends actuator frames, a frame failed its last check, or the bus takes none",
+        "find the cause first; then start the run again",
+    ),
+    Fault(
+        "can-send",
+        "actuator frames could not be handed to the CAN channel",
+        "cable, termination, bit rate, or a bus in the state bus-off",
+        "`ip -details -statistics link show can0`",
+    ),
+)
+CAN = (
+    Fault(
+        "can-silent",
+        "no frame on a CAN channel for longer than its limit",
+        "the vehicle sleeps, a plug is out, or the bit rate is another",
+        "`candump` on that channel",
+    ),
+    Fault(
+        "can-dropped",
+        "CAN frames were lost before they were read",
+        "the computer is overloaded",
+        "`cardan status`; give the receiver a core of its own",
+    ),
+    Fault(
+        "can-gone",
+        "a CAN channel has disappeared; opening it is tried every second",
+        "the adapter was unplugged, or its interface is down",
+        "`ip link set can0 up`; look at the plug",
+    ),
+    Fault(
+        "replay-failed",
+        "a recorded frame could not be sent",
+        "the bench bus is gone",
+        "start the run again",
+    ),
+)
+KEEPING = (
+    Fault(
+        "recorder-undecodable",
+        "the recorder could not read a message",
+        "publisher and recorder run different code",
+        "`cardan check`, and start the run again",
+    ),
+    Fault(
+        "recorder-no-json",
+        "a message has no JSON form; its topic is not recorded",
+        "a message type that holds something unusual",
+        "use numbers, text, lists, maps and arrays in messages",
+    ),
+    Fault(
+        "recorder-disk",
+        "the recorder cannot write; driving goes on",
+        "the disk is full or gone",
+        "`df`; lower [storage] quota_bytes of the profile",
+    ),
+    Fault(
+        "recording-repair",
+        "a recording that was cut off could not be repaired",
+        "the file is damaged",
+        "keep the file: its messages up to the damage can be read",
+    ),
+    Fault(
+        "outbox-undecodable",
+        "the outbox could not read a message",
+        "publisher and outbox run different code",
+        "`cardan check`, and start the run again",
+    ),
+    Fault(
+        "outbox-refused",
+        "a message is too large for telemetry",
+        "pictures or point clouds among the outbox's inputs",
+        "take that topic out of the outbox's inputs; the recorder has it",
+    ),
+    Fault(
+        "outbox-disk",
+        "the outbox cannot write; telemetry waits in memory, and then is lost",
+        "the disk is full or gone",
+        "`df`; make room in the data folder",
+    ),
+)
+TABLE = {
+    "The run": RUN,
+    "Nodes": NODE,
+    "Bridge": BRIDGE,
+    "CAN": CAN,
+    "Recorder and outbox": KEEPING,
+}
+"""Faults by whom they concern."""
+
+
+def find_fault(code: str) -> Fault | None:
+    """The row of a code; None for a code of somebody else's node."""
+    return next((fault for faults in TABLE.values() for fault in faults if fault.code == code), None)
+
+
+def page() -> str:
+    """The table as Markdown: docs/faults.md."""
+    lines = [
+        "# Faults",
+        "",
+        "Every fault that cardan reports has a code: in `cardan status`, in the vitals, and in the run's logs.",
+        "This page is made from `runtime/faults.py` by `python docs/make_faults.py`.",
+    ]
+    for title, faults in TABLE.items():
+        lines += ["", f"## {title}", "", "| code | meaning | likely cause | what helps |", "|---|---|---|---|"]
+        lines += [f"| `{f.code}` | {f.meaning} | {f.cause} | {f.cure} |" for f in faults]
+    return "\n".join(lines) + "\n"
