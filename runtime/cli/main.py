@@ -16,6 +16,10 @@ MODULES = {
     "topic list": "cardan.runtime.cli.topic_list",
     "topic hz": "cardan.runtime.cli.topic_hz",
     "topic echo": "cardan.runtime.cli.topic_echo",
+    "control state": "cardan.runtime.cli.control_state",
+    "control why": "cardan.runtime.cli.control_why",
+    "control history": "cardan.runtime.cli.control_history",
+    "control limits": "cardan.runtime.cli.control_limits",
     "install-service": "cardan.runtime.cli.install_service",
     "version": "cardan.runtime.cli.version",
 }

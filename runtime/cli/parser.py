@@ -8,8 +8,14 @@ from typing import NoReturn
 from cardan.runtime.cli.exits import UsageError
 from cardan.runtime.errors import near_names
 
-COMMANDS = ("up", "check", "status", "topic", "install-service", "version")
+COMMANDS = ("up", "check", "status", "topic", "control", "install-service", "version")
 TOPIC_COMMANDS = ("list", "hz", "echo")
+CONTROL_COMMANDS = ("state", "why", "history", "limits")
+NOUNS = {
+    "topic": (TOPIC_COMMANDS, "Look at the topics of a run."),
+    "control": (CONTROL_COMMANDS, "Who drives, why, and within which limits."),
+}
+"""Commands of two words: the first word, the second words, and what they are about."""
 EXIT_CODES = "exit codes: 0 healthy, 1 finding, 2 usage, 3 cannot reach or no data, 4 refused, 5 interrupted"
 DATA_DIR_HELP = "folder of recordings and logs (default: $CARDAN_DATA_DIR, the profile's, ~/.local/share/cardan)"
 
@@ -51,13 +57,14 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 def _command(words: list[str]) -> tuple[str, list[str]]:
     _known(words[0], COMMANDS, "cardan")
-    if words[0] != "topic":
-        return words[0], words[1:]
+    noun = words[0]
+    if noun not in NOUNS:
+        return noun, words[1:]
     if len(words) == 1 or words[1] in ("-h", "--help"):
-        topic_overview().print_help()
+        noun_overview(noun).print_help()
         raise SystemExit(0)
-    _known(words[1], TOPIC_COMMANDS, "cardan topic")
-    return f"topic {words[1]}", words[2:]
+    _known(words[1], NOUNS[noun][0], f"cardan {noun}")
+    return f"{noun} {words[1]}", words[2:]
 
 
 def _known(word: str, known: tuple[str, ...], prog: str) -> None:
@@ -86,11 +93,12 @@ def overview() -> Parser:
     return parser
 
 
-def topic_overview() -> Parser:
+def noun_overview(noun: str) -> Parser:
     """`cardan topic --help`."""
-    rows = "\n".join(f"  {name:<6} {SHORT[f'topic {name}']}" for name in TOPIC_COMMANDS)
-    parser = Parser("cardan topic", description=f"Look at the topics of a run.\n\ncommands:\n{rows}")
-    parser.usage = "cardan topic COMMAND [OPTIONS]"
+    names, text = NOUNS[noun]
+    rows = "\n".join(f"  {name:<8} {SHORT[f'{noun} {name}']}" for name in names)
+    parser = Parser(f"cardan {noun}", description=f"{text}\n\ncommands:\n{rows}")
+    parser.usage = f"cardan {noun} COMMAND [OPTIONS]"
     return parser
 
 
@@ -101,6 +109,10 @@ SHORT = {
     "topic list": "every topic with its type, rate and losses",
     "topic hz": "measure how often topics are published",
     "topic echo": "print the messages of a topic",
+    "control state": "who drives now, or drove at the end of the last run",
+    "control why": "why control ended or could not begin the last time",
+    "control history": "every change of engagement with its cause",
+    "control limits": "the envelope and its hash",
     "install-service": "let systemd run a vehicle from boot on",
     "version": "show the versions that a bug report needs",
 }
@@ -153,6 +165,11 @@ def _add_topic_list(parser: Parser) -> None:
     _add_json(parser, "one JSON document")
 
 
+def _add_control(parser: Parser) -> None:
+    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+    _add_json(parser, "one JSON document")
+
+
 def _add_limits(parser: Parser, default: str) -> None:
     parser.add_argument("--for", dest="duration", metavar="TIME", help=f"end after 500ms, 30s, 2m{default}")
     parser.add_argument("--count", metavar="N", help="end after N messages of each topic")
@@ -181,6 +198,7 @@ ADD = {
     "topic list": _add_topic_list,
     "topic hz": _add_topic_hz,
     "topic echo": _add_topic_echo,
+    **{f"control {name}": _add_control for name in CONTROL_COMMANDS},
     "install-service": _add_install_service,
     "version": _add_version,
 }
@@ -219,4 +237,15 @@ Every topic with its type, rate, age and losses, read from shared memory: the pu
 Measure how often topics are published, from counters in shared memory: the publishers do not notice.""",
     "topic echo": """\
 Subscribe to a topic and print its messages, also those of types that are not installed here.""",
+    "control state": """\
+Who drives, why, and what happened to the newest command: live from the bridge, else as the last run ended.
+
+Exit code 1 while soft-disabling, in a safe stop, or with a latched fault.""",
+    "control why": """\
+Why control ended, was interrupted, or could not begin the last time: the first cause, what it means, and each change
+that followed. Read from the recording.""",
+    "control history": """\
+Every change of engagement of a run with its one cause. Read from the recording, which is about a second behind.""",
+    "control limits": """\
+The envelope as the manifest declares it, and the hash that control and bridge compare before anything is sent.""",
 }

@@ -13,7 +13,7 @@ import pytest
 from cardan.runtime.cli import main as entry
 from cardan.runtime.cli.lines import wants_colour
 from cardan.runtime.cli.main import MODULES, main
-from cardan.runtime.cli.parser import COMMANDS, SHORT, TOPIC_COMMANDS
+from cardan.runtime.cli.parser import COMMANDS, NOUNS, SHORT
 
 DEVICES = {"onnxruntime", "mcap", "can", "cantools"}
 HEAVY = {"numpy", "zmq", "msgpack", "cardan.runtime.node", "cardan.runtime.graph"} | DEVICES
@@ -36,7 +36,7 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     ("words", "said", "hint"),
     [
         (["sttus"], 'no command "sttus"', 'did you mean "status"?'),
-        (["quux"], 'no command "quux"', "known: check, install-service, status, topic, up, version"),
+        (["quux"], 'no command "quux"', "known: check, control, install-service, status, topic, up, version"),
         (["--frob"], 'no option "--frob"', "known:"),
         (["topic", "lst"], 'no command "lst"', 'did you mean "list"?'),
         (["up", "--fro", "3s"], 'no option "--fro"', 'did you mean "--for"'),
@@ -71,7 +71,8 @@ def test_help_is_there_for_everything(words: list[str], capsys: pytest.CaptureFi
 
 
 def test_the_commands_are_those_that_work_and_no_others() -> None:
-    offered = {name for name in COMMANDS if name != "topic"} | {f"topic {name}" for name in TOPIC_COMMANDS}
+    offered = {name for name in COMMANDS if name not in NOUNS}
+    offered |= {f"{noun} {name}" for noun, (names, _) in NOUNS.items() for name in names}
     assert offered == set(MODULES) == set(SHORT)
 
 
