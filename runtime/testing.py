@@ -60,7 +60,7 @@ class Bench(Generic[N]):
             folder / "vitals", self.plan, now_ns=self.clock.now_ns(), wall_ns=self.clock.wall_ns()
         )
         self._sent: dict[str, list[Sample[Any]]] = {}
-        self._sequences: dict[tuple[str, int], int] = {}
+        self._sequences: dict[str, int] = {}
         self.context = NodeContext(
             name="node",
             run_id="bench",
@@ -159,8 +159,9 @@ class Bench(Generic[N]):
         expected = self._types.get(name, AnyMessage) if spec.many else spec.type
         encoder = MessageEncoder(type(message) if expected is AnyMessage else expected)
         now_ns = self.clock.now_ns()
-        seq = self._sequences.get((name, epoch), 0)
-        self._sequences[name, epoch] = seq + 1
+        counter = name if epoch == 1 else f"{name}#{epoch}"
+        seq = self._sequences.get(counter, 0)
+        self._sequences[counter] = seq + 1
         header = pack(seq, now_ns, now_ns if origin_ns is None else origin_ns, encoder.schema, epoch, valid=valid)
         self.wire.deliver(name, header + encoder.encode(message))
 

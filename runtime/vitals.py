@@ -271,11 +271,11 @@ class Vitals:
         """Why, for a person."""
         return self.words.text(self.MODE_TEXT, self.MODE_TEXT_BYTES)
 
-    def set_mode(self, now_ns: int, mode: str, text: str) -> None:
+    def set_mode(self, since_ns: int, mode: str, text: str) -> None:
         """The supervisor's view of what the vehicle can still do."""
         self.words.set_text(self.MODE, self.MODE_BYTES, mode)
         self.words.set_text(self.MODE_TEXT, self.MODE_TEXT_BYTES, text)
-        self.words[self.MODE_NS] = now_ns
+        self.words[self.MODE_NS] = since_ns
 
     def ask_for_stop(self, now_ns: int, wanted: bool) -> None:
         """Ask the bridge for a safe stop, or no longer. The bridge reads one word and needs nothing else of us."""

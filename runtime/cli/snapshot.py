@@ -100,6 +100,8 @@ class Snapshot:
     mode: str
     """`safe-stop`, or `degraded:` and what is missing; empty in normal operation."""
     mode_text: str
+    mode_ns: int
+    """Since when."""
     nodes: list[NodeShot]
 
     @property
@@ -137,6 +139,7 @@ def take_snapshot(plan: Plan, vitals: Vitals, now_ns: int) -> Snapshot:
             cause_code=vitals.cause_code,
             mode=vitals.mode,
             mode_text=vitals.mode_text,
+            mode_ns=words[Vitals.MODE_NS],
             nodes=[_node(node, vitals.nodes[node.name]) for node in plan.nodes],
         )
     except ValueError as error:

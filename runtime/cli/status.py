@@ -15,10 +15,14 @@ from cardan.runtime.cli.lines import Line, write_lines
 from cardan.runtime.cli.report import report
 from cardan.runtime.cli.runs import FoundRun, find_run, stamp
 from cardan.runtime.cli.screen import terminal_size
+from cardan.runtime.cli.settings import all_differences, setting_lines
 from cardan.runtime.cli.snapshot import SeriesShot, Snapshot
-from cardan.runtime.cli.summary import OK, Summary, summarise
+from cardan.runtime.cli.summary import OK, Summary, first_cause, summarise
+from cardan.runtime.cli.timing import NodeTiming, node_timing
 from cardan.runtime.cli.view import Scene, headline, render, state_word
 from cardan.runtime.clock import Clock, MonotonicClock
+from cardan.runtime.faults import find_fault
+from cardan.runtime.wishes import Difference
 
 
 class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,11 +38,21 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     started: str
     """Wall time, ISO 8601."""
     node_states: dict[str, str]
+    mode: str
+    """`safe-stop`, or `degraded:` and what is missing; empty in normal operation."""
+    mode_text: str
+    cause_code: str
+    """Code of the first cause, see docs/faults.md; empty while there is none."""
+    cure: str
+    """What helps against it, where it is a code of ours."""
+    settings: list[Difference]
+    """What the processes of the nodes were to have and do not."""
+    timing: dict[str, NodeTiming]
     summary: Summary
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the status; 0 when the verdict is ok."""
+    """Print the status; 0 when the verdict is ok and every node has the settings that the profile demands."""
     clock = MonotonicClock()
     found = find_run(arguments.data_dir)
     shot = found.snapshot(clock)
@@ -46,9 +60,35 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(msgspec.json.encode(_document(found, shot, summary)).decode())
     else:
-        write_lines(_screen(found, shot) if found.live else _last(found, shot, summary, clock), sys.stdout)
-    healthy = summary.verdict == OK and not (found.live and headline(shot)[1] == "bad")
+        lines = _screen(found, shot) if found.live else _last(found, shot, summary, clock)
+        write_lines([*lines, *help_lines(shot), *setting_lines(all_differences(found.plan, shot))], sys.stdout)
+    refused = any(item.demanded for item in all_differences(found.plan, shot))
+    healthy = summary.verdict == OK and not refused and not (found.live and headline(shot)[1] == "bad")
     return int(Exit.HEALTHY if healthy else Exit.FINDING)
+
+
+def cause_code(shot: Snapshot) -> str:
+    """Code of the first cause; empty while there is none."""
+    cause = first_cause(shot)
+    return "" if cause is None else cause[1]
+
+
+def _cure(shot: Snapshot) -> str:
+    fault = find_fault(cause_code(shot))
+    return "" if fault is None else fault.cure
+
+
+def help_lines(shot: Snapshot) -> list[Line]:
+    """What the table of faults says about the first cause."""
+    fault = find_fault(cause_code(shot))
+    if fault is None:
+        return []
+    return [
+        Line(""),
+        Line(f"{fault.code}: {fault.meaning}"),
+        Line(f"  likely: {fault.cause}"),
+        Line(f"  try: {fault.cure}"),
+    ]
 
 
 def at_start(shot: Snapshot) -> Snapshot:
@@ -82,6 +122,12 @@ def _document(found: FoundRun, shot: Snapshot, summary: Summary) -> StatusDocume
         state=shot.state.name.lower(),
         started=stamp(shot.started_wall_ns).isoformat(timespec="seconds"),
         node_states={node.plan.name: state_word(node.state) for node in shot.nodes},
+        mode=shot.mode,
+        mode_text=shot.mode_text,
+        cause_code=cause_code(shot),
+        cure=_cure(shot),
+        settings=all_differences(found.plan, shot),
+        timing={node.plan.name: node_timing(node) for node in shot.nodes},
         summary=summary,
     )
 

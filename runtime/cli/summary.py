@@ -101,17 +101,23 @@ def summarise(
     )
 
 
-def verdict_of(shot: Snapshot, trouble: str = "") -> str:
-    """`ok`, or the first cause: the earliest fault of a node or of the run."""
+def first_cause(shot: Snapshot) -> tuple[int, str, str] | None:
+    """Time, code and text of the earliest fault of a node or of the run; None while there is none."""
     causes = [
-        (node.fault[0], f"{node.plan.name}: {node.fault[2] or 'fault'} ({node.fault[1]})")
+        (node.fault[0], node.fault[1], f"{node.plan.name}: {node.fault[2] or 'fault'} ({node.fault[1]})")
         for node in shot.nodes
         if node.fault
     ]
     if shot.cause_ns:
-        causes.append((shot.cause_ns, shot.cause))
-    if causes:
-        return min(causes)[1]
+        causes.append((shot.cause_ns, shot.cause_code, shot.cause))
+    return min(causes, default=None)
+
+
+def verdict_of(shot: Snapshot, trouble: str = "") -> str:
+    """`ok`, or the first cause: the earliest fault of a node or of the run."""
+    cause = first_cause(shot)
+    if cause is not None:
+        return cause[2]
     if trouble:
         return trouble
     return "the run failed, and no cause was recorded" if shot.state == RunState.FAILED else OK

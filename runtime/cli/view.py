@@ -71,6 +71,8 @@ def headline(shot: Snapshot) -> tuple[str, str]:
     verdict = verdict_of(shot)
     if verdict != OK:
         return verdict, "bad"
+    if shot.mode:
+        return f"{shot.mode}: {shot.mode_text}", "bad"
     troubled = [node for node in shot.nodes if node.state in TROUBLED]
     if troubled:
         return f"{troubled[0].plan.name} is {state_word(troubled[0].state)}", "bad"
@@ -105,7 +107,15 @@ def _head(scene: Scene, columns: int) -> list[Line]:
     title, clock = f"{plan.name} on {plan.profile.name}", f"{ran}{limit}"
     room = columns - len(clock) - 2
     lines = [Line(f"{cut(title, room):<{room}}  {clock}", "title"), Line(text, role)]
+    if now.mode and verdict_of(now) != OK:
+        lines.append(Line(mode_row(now), "bad"))
     return lines + [Line(row) for row in (_engagement_row(scene), _latency_row(scene), _carried_row(now)) if row]
+
+
+def mode_row(shot: Snapshot) -> str:
+    """What the vehicle can still do, since when, and why."""
+    held = units.age(since_s(shot.taken_ns, shot.mode_ns))
+    return f"mode  {shot.mode} for {held}: {shot.mode_text}"
 
 
 def _engagement_row(scene: Scene) -> str:

@@ -180,10 +180,12 @@ class Supervisor:
         """Tell everybody what the vehicle can still do; for a safe stop the bridge reads one word in the vitals."""
         if mode == self._mode:
             return
-        vitals, since_ns = self._vitals, self._vitals.words[Vitals.MODE_NS]
+        vitals, since_ns, is_new = self._vitals, self._vitals.words[Vitals.MODE_NS], mode.name != self._mode.name
         self._mode = mode
-        vitals.set_mode(now_ns, mode.name, mode.text)
+        vitals.set_mode(now_ns if is_new else since_ns, mode.name, mode.text)
         vitals.ask_for_stop(now_ns, mode.stops)
+        if not is_new:
+            return
         if mode.name:
             self._log.write(Code.RUN_MODE, mode.first, mode=mode.name, text=mode.text)
         else:

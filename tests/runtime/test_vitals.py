@@ -141,3 +141,42 @@ def test_a_damaged_plan_is_an_error_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text("{")
     with pytest.raises(RunError, match=r"plan\.json"):
         read_plan(tmp_path / "plan.json")
+
+
+def test_the_mode_is_kept_with_its_reason_until_it_is_over(tmp_path: Path) -> None:
+    vitals = create(tmp_path / "vitals", small_plan())
+    assert (vitals.mode, vitals.mode_text) == ("", "")
+    vitals.set_mode(7, "degraded:road", "road is lost")
+    assert (vitals.mode, vitals.mode_text, vitals.words[Vitals.MODE_NS]) == ("degraded:road", "road is lost", 7)
+    vitals.set_mode(8, "", "")
+    assert vitals.mode == ""
+
+
+def test_a_safe_stop_is_asked_for_by_one_word_and_its_reason(tmp_path: Path) -> None:
+    vitals = create(tmp_path / "vitals", small_plan())
+    assert vitals.stop_wanted == ""
+    vitals.set_mode(7, "safe-stop", "camera is lost")
+    vitals.ask_for_stop(7, True)
+    vitals.ask_for_stop(9, True)
+    assert (vitals.stop_wanted, vitals.words[Vitals.STOP_NS]) == ("camera is lost", 7)
+    vitals.ask_for_stop(10, False)
+    assert vitals.stop_wanted == ""
+
+
+def test_a_cause_has_its_code(tmp_path: Path) -> None:
+    vitals = create(tmp_path / "vitals", small_plan())
+    vitals.report_cause(5, "camera is lost", "node-gave-up")
+    vitals.report_cause(6, "later", "supervisor-lost")
+    assert (vitals.cause_code, vitals.words[Vitals.CAUSE_NS]) == ("node-gave-up", 5)
+
+
+def test_no_two_fields_of_the_page_overlap(tmp_path: Path) -> None:
+    """Texts and words of a block, by the words that they take."""
+    header = [(Vitals.CAUSE, Vitals.CAUSE_BYTES), (Vitals.CAUSE_CODE, 64)]
+    header += [(Vitals.MODE, Vitals.MODE_BYTES), (Vitals.MODE_TEXT, Vitals.MODE_TEXT_BYTES)]
+    node = [(NodeVitals.NAME, 64), (NodeVitals.FAULT_CODE, 64), (NodeVitals.FAULT_TEXT, NodeVitals.FAULT_TEXT_BYTES)]
+    node += [(index, 8) for index in (NodeVitals.READ_BACK_NS, NodeVitals.HELPERS, NodeVitals.COLLECTS)]
+    for fields, words in ((header, 512), (node, 128)):
+        taken = [word for first, size in fields for word in range(first, first + size // 8)]
+        assert len(taken) == len(set(taken))
+        assert max(taken) < words

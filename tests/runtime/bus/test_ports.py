@@ -9,6 +9,7 @@ from cardan.runtime.errors import BusError, NodeError
 from cardan.runtime.messages import CameraFrame, Message
 from cardan.runtime.node import Input, Metric, Node, Output
 from cardan.runtime.testing import Bench
+from cardan.runtime.vitals import SeriesKind, SeriesVitals
 
 
 class Count(Message, frozen=True, kw_only=True):
@@ -169,3 +170,42 @@ def test_a_waiting_message_that_cannot_be_read_is_left_out_and_counted() -> None
         bench.send("waiting", Count(n=2))
         assert [sample.value.n for sample in bench.node.waiting.take()] == [1, 2]
         assert counters(bench, "waiting")["dropped"] == 1
+
+
+def test_a_reader_is_told_that_its_publisher_was_restarted() -> None:
+    with Bench(Relay) as bench:
+        bench.send("newest", Count(n=1))
+        assert (bench.node.newest.restarts, bench.node.newest.restarted) == (0, False)
+        bench.send("newest", Count(n=2), epoch=2)
+        assert (bench.node.newest.restarts, bench.node.newest.restarted) == (1, True)
+        bench.step()
+        assert (bench.node.newest.restarts, bench.node.newest.restarted) == (1, False)
+        bench.send("newest", Count(n=3), epoch=2)
+        assert not bench.node.newest.restarted
+        bench.send("newest", Count(n=4), epoch=5)
+        assert bench.node.newest.restarts == 2
+        assert bench.node.waiting.restarts == 0
+
+
+def test_a_restarted_publisher_loses_nothing_by_counting_from_zero_again() -> None:
+    with Bench(Relay) as bench:
+        for epoch in (1, 2):
+            for n in range(3):
+                bench.send("newest", Count(n=n), epoch=epoch)
+        assert bench.node.newest.lost == 0
+        series = bench.node_vitals.find(SeriesKind.INPUT, "newest")
+        assert series is not None
+        assert series.words[SeriesVitals.RESTARTS] == 1
+
+
+def test_the_worst_age_of_an_input_at_the_start_of_a_step_is_kept() -> None:
+    with Bench(Relay) as bench:
+        series = bench.node_vitals.find(SeriesKind.INPUT, "newest")
+        assert series is not None
+        bench.node.newest.step_begins(bench.clock.now_ns())
+        assert series.words[SeriesVitals.WORST_AGE_NS] == 0
+        for age_s in (0.02, 0.3, 0.1):
+            bench.send("newest", Count(n=1))
+            bench.clock.advance_s(age_s)
+            bench.node.newest.step_begins(bench.clock.now_ns())
+        assert series.words[SeriesVitals.WORST_AGE_NS] == 300_000_000

@@ -1,3 +1,4 @@
+import gc
 import itertools
 from collections.abc import Callable
 
@@ -8,7 +9,7 @@ from cardan.runtime.messages import Message
 from cardan.runtime.node import Input, Node
 from cardan.runtime.node.loop import Loop, StopFlag, StopRequested
 from cardan.runtime.testing import Bench
-from cardan.runtime.vitals import NodeVitals
+from cardan.runtime.vitals import NodeVitals, SeriesKind, SeriesVitals
 
 
 class Tick(Message, frozen=True, kw_only=True):
@@ -173,3 +174,24 @@ def test_a_slow_node_looks_at_its_bus_between_steps() -> None:
         loop.run()
         assert max(b - a for a, b in itertools.pairwise(looks)) <= 21_000_000
         assert periods_ms(bench.node) == [500.0] * 4
+
+
+def test_each_step_notes_how_old_its_inputs_were() -> None:
+    with Bench(Recorder) as bench:
+        bench.node.limit = 2
+        bench.send("tick", Tick(n=1))
+        bench.clock.advance_s(0.05)
+        loop_of(bench).run()
+        series = bench.node_vitals.find(SeriesKind.INPUT, "tick")
+        assert series is not None
+        assert series.words[SeriesVitals.WORST_AGE_NS] == ns(0.06)
+
+
+def test_a_real_time_loop_keeps_the_collector_out_of_the_step_and_says_so() -> None:
+    for realtime in (True, False):
+        with Bench(Recorder) as bench:
+            try:
+                loop_of(bench, realtime=realtime).run()
+                assert bench.node_vitals.words[NodeVitals.COLLECTS] == (not realtime)
+            finally:
+                gc.enable()

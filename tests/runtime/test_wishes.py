@@ -1,0 +1,79 @@
+"""What a process was to have, and what the kernel gave it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from cardan.runtime.plan import NodePlan
+from cardan.runtime.profile import RealtimeSettings
+from cardan.runtime.wishes import Difference, ProcessSettings, differences
+
+CONTROL = NodePlan(name="control", index=0, use="m:C", realtime=True, priority=50, rate_hz=100.0, cores=[2])
+RECORDER = NodePlan(name="recorder", index=1, use="m:R", rate_hz=10.0)
+DEMANDING = RealtimeSettings(scheduler="fifo", priority=50, memory_lock=True)
+GRANTED = ProcessSettings(
+    policy=os.SCHED_FIFO,
+    priority=50,
+    cores=1,
+    stray_cores=0,
+    locked_kib=80_000,
+    timer_slack_ns=0,
+    collects=False,
+    threads=3,
+    helpers=0,
+)
+PLAIN = replace(GRANTED, policy=os.SCHED_OTHER, priority=0, locked_kib=0, timer_slack_ns=50_000, collects=True, cores=8)
+
+
+def test_a_node_that_has_everything_differs_in_nothing() -> None:
+    assert differences(CONTROL, DEMANDING, GRANTED) == []
+
+
+def test_a_plain_node_wishes_for_nothing() -> None:
+    assert differences(RECORDER, DEMANDING, PLAIN) == []
+
+
+@pytest.mark.parametrize(
+    ("has", "setting", "said", "remedy"),
+    [
+        (replace(GRANTED, policy=os.SCHED_OTHER, priority=0, timer_slack_ns=1), "scheduler", "other", "LimitRTPRIO=50"),
+        (replace(GRANTED, priority=10), "scheduler", "fifo 10", "CAP_SYS_NICE"),
+        (replace(GRANTED, locked_kib=0), "memory", "not locked", "LimitMEMLOCK=infinity"),
+        (replace(GRANTED, cores=2, stray_cores=1), "cores", "2 cores, 1 of them others", "CPUAffinity="),
+        (replace(GRANTED, collects=True), "collector", "inside", "gc.enable()"),
+        (replace(GRANTED, helpers=3), "threads", "3 more", "OMP_NUM_THREADS=1"),
+    ],
+)
+def test_each_difference_says_what_it_is_and_how_to_get_what_was_wished(
+    has: ProcessSettings, setting: str, said: str, remedy: str
+) -> None:
+    (found,) = differences(CONTROL, DEMANDING, has)
+    assert (found.node, found.setting, found.has, found.demanded) == ("control", setting, said, True)
+    assert remedy in found.remedy
+
+
+def test_without_fifo_a_fast_node_wants_sharp_timers() -> None:
+    fast = NodePlan(name="fast", index=0, use="m:F", rate_hz=50.0)
+    (found,) = differences(fast, DEMANDING, PLAIN)
+    assert (found.setting, found.wished, found.has, found.demanded) == ("timers", "1 ns slack", "50000 ns", False)
+
+
+def test_where_the_profile_takes_what_it_gets_a_difference_is_a_remark() -> None:
+    found = differences(CONTROL, RealtimeSettings(), replace(GRANTED, policy=os.SCHED_OTHER, priority=0))
+    assert [(item.setting, item.demanded) for item in found] == [("scheduler", False)]
+
+
+def test_where_the_profile_wants_no_scheduler_none_is_missed() -> None:
+    has = replace(GRANTED, policy=os.SCHED_OTHER, priority=0)
+    assert differences(CONTROL, RealtimeSettings(scheduler="other"), has) == []
+
+
+def test_a_node_of_numbered_cores_is_content_with_exactly_those() -> None:
+    both = NodePlan(name="both", index=0, use="m:C", cores=[1, 3])
+    assert differences(both, DEMANDING, replace(GRANTED, cores=2)) == []
+    (found,) = differences(both, DEMANDING, GRANTED)
+    assert isinstance(found, Difference)
+    assert (found.wished, found.has) == ("1,3", "1 cores, 0 of them others")
