@@ -2,6 +2,7 @@
 #   make demo    drive the reference vehicle in simulation for 30 seconds
 #   make test    run all tests
 #   make check   every gate that CI runs: lint, format, types, arrows, dependencies, tests
+#   make safety  the tests of the bridge's core alone, with every line and branch of it run
 #   make format  rewrite the code in the shape that `make check` wants
 
 PYTHON ?= python3
@@ -13,9 +14,13 @@ PACKAGES := runtime drivers engines firmware_bridge hw_profiles
 # Each example and the benches are read as their user runs them: from inside their folder.
 SCRIPTS := $(sort $(patsubst %/,%,$(dir $(wildcard examples/*/*.py benches/*.py docs/pictures/*.py))))
 
+# The tests that `make safety` counts lines and branches with; tests/firmware_bridge/coverage.ini names what they must cover.
+SAFETY := additive codec counters dbc e2e engage envelope gate guard limits safe_stop stop_asked trust
+SAFETY_TESTS := $(wildcard $(SAFETY:%=tests/firmware_bridge/test_%.py))
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check format lint types arrows dependencies pytest
+.PHONY: demo test check format lint types arrows dependencies safety pytest pytest-rest
 
 demo: $(VENV)/.installed-run
 	@$(BIN)/cardan up --for 30s
@@ -24,7 +29,7 @@ test: $(VENV)/.installed-dev
 	@$(MAKE) --no-print-directory pytest
 
 check: $(VENV)/.installed-dev
-	@$(MAKE) --no-print-directory lint types arrows dependencies pytest
+	@$(MAKE) --no-print-directory lint types arrows dependencies safety pytest-rest
 
 format: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --fix .
@@ -55,9 +60,17 @@ dependencies:
 	@echo "== dependencies"
 	@$(BIN)/deptry $(PACKAGES)
 
+safety: $(VENV)/.installed-dev
+	@echo "== tests of the bridge's core, all lines and branches"
+	@$(BIN)/pytest -q --cov --cov-config=tests/firmware_bridge/coverage.ini $(SAFETY_TESTS)
+
 pytest:
 	@echo "== tests"
 	@$(BIN)/pytest -q
+
+pytest-rest:
+	@echo "== all other tests"
+	@$(BIN)/pytest -q $(SAFETY_TESTS:%=--ignore=%)
 
 # ------------------------------------------------------------------------------------------------------- installation
 
