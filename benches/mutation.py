@@ -44,8 +44,8 @@ SURVIVORS = FOLDER / "mutation_survivors.toml"
 KEPT = ROOT / "build" / "mutation"
 TESTS = {
     "envelope": ("test_envelope.py",),
-    "guard": ("test_guard.py",),
-    "engage": ("test_engage.py", "test_guard.py"),
+    "guard": ("test_guard.py", "test_stop_asked.py"),
+    "engage": ("test_engage.py", "test_guard.py", "test_stop_asked.py"),
     "e2e": ("test_e2e.py",),
 }
 """Module of the bridge -> the tests that must see its defects."""

@@ -130,6 +130,11 @@ def test_the_greatest_data_id_is_one(make: Callable[[], Protection]) -> None:
     assert protection(2, 0xFFFF)
 
 
+def test_the_sixteen_data_ids_of_profile_2_are_derived_from_one_number() -> None:
+    derived = "23 34 45 56 67 78 89 9A AB BC CD DE EF 00 11 22"
+    assert protection(2, 0x0123) == Profile02(bytes.fromhex(derived))
+
+
 def test_a_protection_is_shown_by_its_parameters_alone() -> None:
     assert repr(Profile01(7)) == "Profile01(data_id=7, mode='both', offset=0)"
 
@@ -212,6 +217,7 @@ def test_profile_4_and_7_find_a_message_that_was_cut() -> None:
         (lambda: Profile04(2**32), "data_id is 4294967296"),
         (lambda: Profile05(2**16), "data_id is 65536"),
         (lambda: Profile07(-1), "data_id is -1"),
+        (lambda: Profile07(2**32), "data_id is 4294967296"),
         (lambda: Profile04(1, -1), "offset is -1, expected 0 or more"),
         (lambda: Profile05(1, -1), "offset is -1, expected 0 or more"),
         (lambda: Profile07(1, -1), "offset is -1, expected 0 or more"),

@@ -552,6 +552,13 @@ def test_a_bus_that_takes_no_frames_for_five_periods_is_a_fault(engaged: GuardBe
     assert (engaged.state, engaged.cause) == (State.FAULT_LATCHED, "send-failed")
 
 
+def test_a_bus_that_has_never_taken_a_frame_is_a_fault_as_well(bench: GuardBench) -> None:
+    for _ in range(5):
+        bench.guard.send_result(False)
+    bench.step()
+    assert (bench.state, bench.cause) == (State.FAULT_LATCHED, "send-failed")
+
+
 def test_four_periods_that_could_not_be_sent_are_none_after_one_that_could(engaged: GuardBench) -> None:
     for sent in (True, False, False, False, False):
         engaged.guard.send_result(sent)
