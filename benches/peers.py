@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NODES = 10
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 CHILD = str(Path(__file__).resolve().parent / "peer_node.py")
 PUBLISHER = """
 import os, sys, time, zmq
@@ -102,7 +102,13 @@ def peer(name: str) -> Iterator[Peer]:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
         running = Peer(process, publishing.pid, reports)
         try:
-            running.wait_for_all()
+            try:
+                running.wait_for_all()
+            except TimeoutError:
+                said = (folder / "log").read_text(errors="replace")[-2000:]
+                raise SystemExit(
+                    f"{name}: {len(running.pids)} of {NODES} nodes after {PATIENCE_S:g} s\n{said}"
+                ) from None
             yield running
         finally:
             _end(running)

@@ -55,7 +55,8 @@ def table(documents: list[dict[str, Any]]) -> str:
     parts = [
         "# Benchmarks\n",
         "Made by `make bench` from the documents beside this page; do not edit it. A peer is measured in the same run,",
-        "by turns. Read ratios: a figure in milliseconds belongs to the machine named under its table.\n",
+        "by turns. Read ratios: a figure in milliseconds belongs to the machine named under its table, and one taken",
+        "while the load exceeded its processors is too high, because others were at work.\n",
     ]
     for document in documents:
         parts += [f"## {document['bench']}\n", "| what | value | bar | met | peer |", "|---|---|---|---|---|"]
