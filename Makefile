@@ -3,6 +3,7 @@
 #   make test    run all tests
 #   make check   every gate that CI runs: lint, format, types, arrows, dependencies, tests
 #   make safety  the tests of the bridge's core alone, with every line and branch of it run
+#   make bench   measure everything beside its peers (an hour on a quiet machine; QUICK=1 for short runs)
 #   make format  rewrite the code in the shape that `make check` wants
 
 PYTHON ?= python3
@@ -20,7 +21,7 @@ SAFETY_TESTS := $(wildcard $(SAFETY:%=tests/firmware_bridge/test_%.py))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check format lint types arrows dependencies safety pytest pytest-rest
+.PHONY: demo test check bench format lint types arrows dependencies safety pytest pytest-rest
 
 demo: $(VENV)/.installed-run
 	@$(BIN)/cardan up --for 30s
@@ -30,6 +31,9 @@ test: $(VENV)/.installed-dev
 
 check: $(VENV)/.installed-dev
 	@$(MAKE) --no-print-directory lint types arrows dependencies safety pytest-rest
+
+bench: $(VENV)/.installed-dev $(VENV)-peers/.installed
+	@PATH="$$PATH:$(abspath $(VENV)-peers)/bin" $(BIN)/python benches/report.py $(if $(QUICK),--quick) $(BENCHES)
 
 format: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --fix .
@@ -83,6 +87,12 @@ $(VENV)/.installed-dev: pyproject.toml | $(BIN)/pip
 	@echo "installing cardan[$(DEV_EXTRAS)] into $(VENV) (once, about a minute) ..."
 	@$(BIN)/pip install --quiet --editable ".[$(DEV_EXTRAS)]"
 	@touch $(VENV)/.installed-run $@
+
+$(VENV)-peers/.installed: benches/peers.txt
+	@echo "installing the peers of the benchmarks into $(VENV)-peers (once, about a minute) ..."
+	@$(PYTHON) -m venv $(VENV)-peers
+	@$(VENV)-peers/bin/pip install --quiet --requirement benches/peers.txt
+	@touch $@
 
 $(BIN)/pip:
 	@echo "making a virtual environment in $(VENV) ..."
