@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cardan.runtime.cli import units
-from cardan.runtime.cli.lines import Line, cut
+from cardan.runtime.cli.lines import Line, cut, safe_text
 from cardan.runtime.cli.snapshot import NodeShot, SeriesShot, Snapshot
 from cardan.runtime.cli.summary import OK, lost, metric_sum, photon_to_can, verdict_of
 from cardan.runtime.plan import Plan
@@ -72,7 +72,7 @@ def headline(shot: Snapshot) -> tuple[str, str]:
     if verdict != OK:
         return verdict, "bad"
     if shot.mode:
-        return f"{shot.mode}: {shot.mode_text}", "bad"
+        return safe_text(f"{shot.mode}: {shot.mode_text}"), "bad"
     troubled = [node for node in shot.nodes if node.state in TROUBLED]
     if troubled:
         return f"{troubled[0].plan.name} is {state_word(troubled[0].state)}", "bad"

@@ -24,7 +24,7 @@ class Code(Enum):
     RUN_BEGAN = ("run-began", "info", "all nodes were told to go after {after_ms:.0f} ms")
     RUN_STATE = ("run-state", "info", "the run is {state}")
     RUN_CAUSE = ("run-cause", "error", "{cause}")
-    RUN_MODE = ("run-mode", "warning", "mode {mode}: {text}")
+    RUN_MODE = ("run-mode", "warning", "mode {mode}: {why}")
     RUN_MODE_NORMAL = ("run-mode-normal", "info", "back to normal operation after {after_ms:.0f} ms")
     RUN_STOPPING = ("run-stopping", "info", "stopping: {reason}")
     RUN_ENDED = ("run-ended", "info", "the run ended with exit code {exit_code} after {after_s:.1f} s")

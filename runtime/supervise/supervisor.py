@@ -187,7 +187,7 @@ class Supervisor:
         if not is_new:
             return
         if mode.name:
-            self._log.write(Code.RUN_MODE, mode.first, mode=mode.name, text=mode.text)
+            self._log.write(Code.RUN_MODE, mode.first, mode=mode.name, why=mode.text)
         else:
             self._log.write(Code.RUN_MODE_NORMAL, after_ms=(now_ns - since_ns) / 1e6)
         if mode.stops:

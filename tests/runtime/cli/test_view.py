@@ -103,3 +103,18 @@ def test_a_topic_with_losses_is_marked(scene: Scene, driven: Vitals, clock: Fake
 
 def test_a_line_of_progress_for_logs(scene: Scene) -> None:
     assert progress(scene) == "10.0 s  ok  enabled  photon to CAN p99 39.0 ms  0 lost"
+
+
+def test_a_mode_is_the_verdict_while_no_cause_is_known(plan: Plan, driven: Vitals, clock: FakeClock) -> None:
+    driven.nodes["control"].words[NodeVitals.STATE] = NodeState.BACKING_OFF
+    driven.set_mode(clock.now_ns(), "degraded:control", "control is restarting")
+    shot = take_snapshot(plan, driven, clock.now_ns())
+    assert headline(shot) == ("degraded:control: control is restarting", "bad")
+
+
+def test_beside_a_cause_the_mode_has_a_line_of_its_own(scene: Scene, driven: Vitals, clock: FakeClock) -> None:
+    driven.report_cause(clock.now_ns(), "camera failed", "node-gave-up")
+    driven.set_mode(clock.now_ns() - 2_000_000_000, "safe-stop", "camera is lost: no pictures")
+    lines = render(dataclasses.replace(scene, now=take_snapshot(scene.plan, driven, clock.now_ns())))
+    assert lines[1] == Line("camera failed", "bad")
+    assert lines[2] == Line("mode  safe-stop for 2.0 s: camera is lost: no pictures", "bad")
