@@ -174,7 +174,7 @@ def _report_death(paths: RunPaths, why: str) -> str:
         with closing(open_vitals(paths.vitals, read_plan(paths.plan), writable=True)) as vitals:
             if vitals.run_state in (RunState.STOPPED, RunState.FAILED) and why != UNFED:
                 return ""
-            vitals.report_cause(MonotonicClock().now_ns(), why)
+            vitals.report_cause(MonotonicClock().now_ns(), why, "supervisor-lost")
             vitals.words[Vitals.RUN_STATE] = RunState.FAILED
             return vitals.cause
     return why
