@@ -1,4 +1,4 @@
-"""Find, read and check hardware profiles: TOML files shipped in `cardan.hw_profiles` (by name) or anywhere (by path)."""
+"""Find, read and check hardware profiles: TOML files, shipped with cardan (by name) or anywhere (by path)."""
 
 from __future__ import annotations
 
