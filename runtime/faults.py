@@ -153,6 +153,12 @@ CAN = (
         "`candump` on that channel",
     ),
     Fault(
+        "can-controller",
+        "the CAN controller reports bus-off, error-passive, a transmit time-out or a broken wire",
+        "cable, termination, or a node with another bit rate",
+        "`ip -details -statistics link show can0`",
+    ),
+    Fault(
         "can-dropped",
         "CAN frames were lost before they were read",
         "the computer is overloaded",

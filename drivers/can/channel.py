@@ -49,8 +49,9 @@ class CanChannel(Protocol):
         """Send one frame now and return its monotonic stamp in ns.
 
         DeviceError when it cannot be sent: impossible frame, full transmit queue (`counters.send_dropped`), refusal
-        by the interface (`counters.send_failures`). A channel with a queue of its own (`socketcan`) lets the oldest
-        frame in it give way instead, and counts it. `error` simulates an error frame where the interface can.
+        by the interface (`counters.send_failures`). A channel with a queue of its own (`socketcan`) raises when older
+        frames in it had to give way, though the new one goes out or waits. `error` simulates an error frame where the
+        interface can.
         """
 
     def receive_batch(self, limit: int = 256) -> list[CanFrame]:
@@ -111,4 +112,5 @@ class ReceptionClock:
 
     def drained(self) -> None:
         """The channel was empty at the end of this batch: what comes next arrived after its begin."""
-        self._earliest_ns = max(self._earliest_ns, self._now_ns)
+        if self._now_ns > self._earliest_ns:
+            self._earliest_ns = self._now_ns

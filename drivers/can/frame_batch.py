@@ -10,27 +10,22 @@ import ctypes
 import errno
 import os
 import struct
-
-from cardan.runtime.clock import NS_PER_S
+from collections.abc import Iterator
+from typing import Any
 
 BATCH_FRAMES = 64
 MSG_DONTWAIT = 0x40
 MESSAGE = struct.Struct("@QI4xQQQQi4xI4x")
 """struct mmsghdr: name, its length, iovec, their count, control, its length, flags, length received."""
-MESSAGE_RESULT = struct.Struct("@40xQi4xI4x")
-"""Of the same: control length, flags, length received."""
+RESULT = struct.Struct("@48xi4xI4x")
+"""Of the same: flags, length received."""
 VECTOR = struct.Struct("@QQ")
-CONTROL_LENGTH = struct.Struct("@Q")
-CONTROL_LENGTH_AT = 40
 SLOT = struct.Struct("@16xqq16xI4xIB3x64s")
-"""What one message is received into: SCM_TIMESTAMPNS (32 bytes), SO_RXQ_OVFL (24 bytes), struct canfd_frame (72 bytes).
-The kernel writes the control messages in this order; a classic frame fills 16 of the last 72 bytes."""
+"""What one message is received into: SCM_TIMESTAMPNS (32 bytes), SO_RXQ_OVFL (24 bytes), struct canfd_frame (72 bytes):
+seconds and nanoseconds of the wall clock, frames dropped since the socket was opened, identifier with its flag bits,
+payload length, payload. The kernel writes the control messages in this order, and leaves alone what it has nothing for:
+stamps stay zero where there are none, and the count of drops only grows. A classic frame fills 16 of the 72 bytes."""
 CONTROL_BYTES = 56
-CONTROL_BYTES_WITH_STAMP = 32
-
-Received = tuple[int, int, int, int, int, bytes]
-"""bytes received, message flags, wall-clock stamp in ns (0 = none), frames dropped since the socket was opened
-(0 = not said), identifier with its flag bits, payload."""
 
 
 class FrameBatch:
@@ -44,12 +39,14 @@ class FrameBatch:
         self._pinned = [
             (ctypes.c_char * len(part)).from_buffer(part) for part in (self._slots, self._vectors, self._messages)
         ]
+        self._count = 0
         slots, vectors, self._address = (ctypes.addressof(pinned) for pinned in self._pinned)
         for index in range(BATCH_FRAMES):
             slot, vector = slots + SLOT.size * index, vectors + VECTOR.size * index
             frame_bytes = SLOT.size - CONTROL_BYTES
             VECTOR.pack_into(self._vectors, VECTOR.size * index, slot + CONTROL_BYTES, frame_bytes)
             MESSAGE.pack_into(self._messages, MESSAGE.size * index, 0, 0, vector, 1, slot, CONTROL_BYTES, 0, 0)
+        self._fresh = bytes(self._messages)
         # PyDLL keeps the interpreter lock: the call never waits, and giving up the lock costs more than the call.
         self._recvmmsg = ctypes.PyDLL(None, use_errno=True).recvmmsg
         self._recvmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p]
@@ -57,7 +54,10 @@ class FrameBatch:
 
     def read(self, descriptor: int, limit: int) -> int:
         """Receive at most `limit` (<= BATCH_FRAMES) frames without waiting; their number. OSError as recvmsg(2)."""
+        used = MESSAGE.size * self._count  # there the kernel wrote the lengths that it used over those it shall read
+        self._messages[:used] = self._fresh[:used]
         count: int = self._recvmmsg(descriptor, self._address, limit, MSG_DONTWAIT, None)
+        self._count = max(count, 0)
         if count >= 0:
             return count
         failure = ctypes.get_errno()
@@ -65,11 +65,11 @@ class FrameBatch:
             return 0
         raise OSError(failure, os.strerror(failure))
 
-    def take(self, index: int) -> Received:
-        """One frame of the last `read`, by its place in it. Take each once, before the next `read`."""
-        control, flags, length = MESSAGE_RESULT.unpack_from(self._messages, MESSAGE.size * index)
-        seconds, nanoseconds, drops, frame_id, size, data = SLOT.unpack_from(self._slots, SLOT.size * index)
-        # The kernel wrote the length that it used over the one that it shall read.
-        CONTROL_LENGTH.pack_into(self._messages, MESSAGE.size * index + CONTROL_LENGTH_AT, CONTROL_BYTES)
-        stamp_ns = seconds * NS_PER_S + nanoseconds if control >= CONTROL_BYTES_WITH_STAMP else 0
-        return length, flags, stamp_ns, drops if control >= CONTROL_BYTES else 0, frame_id, data[:size]
+    def frames(self) -> Iterator[tuple[Any, Any]]:
+        """What the last `read` brought, to be taken before the next one: pairs of RESULT and SLOT."""
+        count = self._count
+        return zip(
+            RESULT.iter_unpack(self._messages[: MESSAGE.size * count]),
+            SLOT.iter_unpack(self._slots[: SLOT.size * count]),
+            strict=True,
+        )

@@ -11,6 +11,7 @@ import msgspec
 
 from cardan.drivers.can.bus import open_channel
 from cardan.drivers.can.channel import CanChannel
+from cardan.drivers.can.error_frames import decode_error_frame, describe
 from cardan.runtime.clock import NS_PER_S, ns
 from cardan.runtime.errors import ConfigError, DeviceError, near_names
 from cardan.runtime.messages import CanFrame, CanFrames
@@ -47,6 +48,8 @@ class Watched:
     heard: bool = False
     silent: bool = False
     """The present silence was reported."""
+    failing: bool = False
+    """The controller said that it cannot take part in the traffic, and this was reported."""
     dropping: bool = False
     """The present series of drops was reported."""
     dropped: int = 0
@@ -106,11 +109,24 @@ class CanReceiver(Node):
         except DeviceError as error:
             self._lose(watched, channel, error, now_ns)
             return []
-        if frames:
+        errors = [frame for frame in frames if frame.error]
+        if len(frames) > len(errors):
             watched.heard_ns, watched.heard, watched.silent = now_ns, True, False
+            watched.failing = watched.failing and bool(errors)
+        self._report_errors(watched, errors)
         self._report_silence(watched, now_ns)
         self._count_drops(watched, channel)
         return frames
+
+    def _report_errors(self, watched: Watched, errors: list[CanFrame]) -> None:
+        """The first error frame of a series that means more than a single disturbed frame."""
+        for frame in errors:
+            report = decode_error_frame(frame.id, frame.data)
+            if report.is_fault and not watched.failing:
+                watched.failing = True
+                text = f"the controller of channel {watched.where} reports {describe(report)}"
+                hint = "check wiring, termination, and that all nodes have the same bit rate"
+                self.report_fault("can-controller", f"{text} - {hint}")
 
     def _report_silence(self, watched: Watched, now_ns: int) -> None:
         limit_s = self.config.silence_s if watched.heard else self.config.first_frame_s
@@ -148,7 +164,7 @@ class CanReceiver(Node):
     def _open_channel(self, watched: Watched) -> None:
         channel = open_channel(watched.settings, self.clock)
         watched.channel, watched.heard_ns = channel, self.clock.now_ns()
-        watched.heard = watched.silent = watched.dropping = False
+        watched.heard = watched.silent = watched.failing = watched.dropping = False
         watched.dropped = 0
         if channel.fileno() >= 0:  # else the rate of this node polls it
             self._descriptors.register(channel.fileno(), select.EPOLLIN)

@@ -52,7 +52,8 @@ class SocketCanChannel:
 
     A frame that the kernel has no room for waits here, at most TRANSMIT_QUEUE_FRAMES of them and TRANSMIT_AGE_MAX_NS
     long, and goes out with the next `send`, `receive_batch` or `flush`. What is too old or too much gives way, oldest
-    first, and is counted in `counters.send_dropped`.
+    first, and is counted in `counters.send_dropped`; the next `send` raises DeviceError, though its own frame goes out
+    or waits.
     """
 
     def __init__(
@@ -66,13 +67,14 @@ class SocketCanChannel:
         self.name = settings.name
         self.counters = ChannelCounters()
         self._settings = settings
-        self._listens = listen
         self._clock = clock or MonotonicClock()
         self._reception = ReceptionClock(self._clock.now_ns())
         self._batch = FrameBatch()
         self._waiting: deque[tuple[int, bytes]] = deque()
+        self._drops_told = 0
         self._confirmed: deque[CanFrame] = deque(maxlen=CONFIRMED_FRAMES)
         self._socket: socket.socket | None = open_socket(settings, listen)
+        self._descriptor = self._socket.fileno() if listen else -1
 
     @property
     def waiting(self) -> int:
@@ -91,7 +93,17 @@ class SocketCanChannel:
         if self._waiting or not self._handed_over(packet):
             self._waiting.append((stamp_ns, packet))
             self._drop_oldest_above(TRANSMIT_QUEUE_FRAMES)
+        if self.counters.send_dropped > self._drops_told:
+            raise self._full_error()
         return stamp_ns
+
+    def _full_error(self) -> DeviceError:
+        dropped = self.counters.send_dropped - self._drops_told
+        self._drops_told = self.counters.send_dropped
+        return DeviceError(
+            f"channel {self.name}: the transmit queue is full, {dropped} waiting frames were dropped",
+            hint="no other node acknowledges, the bus is off, or more is sent than the bit rate carries",
+        )
 
     def _checked_packet(self, frame_id: int, data: bytes, *, extended: bool, fd: bool, error: bool) -> bytes:
         """Of a frame that is not the usual one: 11 bits, at most 8 bytes."""
@@ -136,29 +148,31 @@ class SocketCanChannel:
 
     def receive_batch(self, limit: int = 256) -> list[CanFrame]:
         """See `CanChannel.receive_batch`. Error frames of the controller are among them (`decode_error_frame`)."""
-        descriptor = self._require_listening().fileno()
+        if self._descriptor < 0:
+            raise self._deaf_error()
         if self._waiting:
             self.flush()
         self._reception.begin(self._clock.now_ns(), self._clock.wall_ns())
         frames: list[CanFrame] = []
         while len(frames) < limit:
-            asked = min(limit - len(frames), BATCH_FRAMES)
-            if self._receive_some(descriptor, asked, frames) < asked:
+            asked = limit - len(frames)
+            if asked > BATCH_FRAMES:
+                asked = BATCH_FRAMES
+            if self._receive_some(asked, frames) < asked:
                 self._reception.drained()
                 break
         self.counters.received += len(frames)
         return frames
 
-    def _receive_some(self, descriptor: int, limit: int, frames: list[CanFrame]) -> int:
+    def _receive_some(self, limit: int, frames: list[CanFrame]) -> int:
         """One system call; how many messages it brought."""
         try:
-            count = self._batch.read(descriptor, limit)
+            count = self._batch.read(self._descriptor, limit)
         except OSError as failure:
             raise gone_error(self._settings, failure, "is gone") from failure
         name, stamp_of, counters = self.name, self._reception.stamp_ns, self.counters
-        for index in range(count):
-            length, flags, stamp_ns, drops, frame_id, data = self._batch.take(index)
-            if drops:
+        for (flags, length), (seconds, nanoseconds, drops, frame_id, size, data) in self._batch.frames():
+            if drops > counters.receive_dropped:
                 counters.receive_dropped = drops
             if frame_id & REMOTE_FLAG:
                 counters.ignored += 1
@@ -166,8 +180,8 @@ class SocketCanChannel:
             frame = CanFrame(
                 name,
                 frame_id & EXTENDED_ID_MAX,
-                data,
-                stamp_of(stamp_ns or self._clock.wall_ns()),
+                data[:size],
+                stamp_of(seconds * NS_PER_S + nanoseconds or self._clock.wall_ns()),
                 frame_id >= EXTENDED_FLAG,
                 length == FD.size,
                 frame_id & ERROR_FLAG != 0,
@@ -193,18 +207,17 @@ class SocketCanChannel:
             raise DeviceError(f"channel {self.name} is closed")
         return self._socket
 
-    def _require_listening(self) -> socket.socket:
-        if not self._listens:
-            raise DeviceError(f"channel {self.name} was opened for sending only")
-        return self._require()
+    def _deaf_error(self) -> DeviceError:
+        what = "is closed" if self._socket is None else "was opened for sending only"
+        return DeviceError(f"channel {self.name} {what}")
 
     def fileno(self) -> int:
         """See `CanChannel.fileno`."""
-        return self._socket.fileno() if self._socket is not None and self._listens else -1
+        return self._descriptor
 
     def close(self) -> None:
         """See `CanChannel.close`. Frames that still wait are dropped and counted."""
         self._drop_oldest_above(0)
         if self._socket is not None:
             self._socket.close()
-        self._socket = None
+        self._socket, self._descriptor = None, -1

@@ -3,6 +3,8 @@
 
     packaging/ci/can_vm.py --prepare       fetch the kernel with apt-get and build the image (once, 71 MB, about 10 s)
     packaging/ci/can_vm.py SCRIPT.py       run SCRIPT.py in the guest with this interpreter, print its result
+    packaging/ci/can_vm.py --count SCRIPT.py    the same on a clock that counts instructions, one for each nanosecond:
+                                           for comparisons that the load of the host must not change; slower
 
 The guest sees the whole file system of the host read-only over 9p, so interpreter, virtual environment and working
 tree are simply there, under their own paths. It has `vcan` and two emulated Kvaser PCI cards (SJA1000) on one bus; they
@@ -31,6 +33,7 @@ SKIPPED = 77
 RESULT = "CARDAN-RESULT "
 GUEST_LIMIT_S = 150
 DOWNLOAD_LIMIT_S = 180
+COUNTING = ["-icount", "shift=0,sleep=off"]
 MODULES = ["virtio_pci", "9pnet_virtio", "9p", "can_raw", "can_bcm", "can_isotp", "vcan", "kvaser_pci", "sch_tbf"]
 KERNEL_ARGUMENTS = "console=ttyS0 quiet panic=-1 mitigations=off clocksource=tsc tsc=reliable"
 """The default clock source is an emulated device: each look at it would cost as much as ten system calls."""
@@ -63,6 +66,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prepare", action="store_true", help="fetch and build what the guest boots from")
     parser.add_argument("script", nargs="?", type=Path, help="what to run in the guest")
+    parser.add_argument("--count", action="store_true", help="the guest's clock counts instructions")
     arguments = parser.parse_args()
     if arguments.prepare == (arguments.script is not None):
         parser.error("give --prepare or a script")
@@ -70,7 +74,7 @@ def main() -> int:
         if arguments.prepare:
             say(f"the CAN guest boots from {prepare()}")
             return 0
-        return run(arguments.script.resolve())
+        return run(arguments.script.resolve(), COUNTING if arguments.count else [])
     except CannotRunHere as reason:
         say(f"{reason}")
         return SKIPPED
@@ -83,7 +87,7 @@ def say(text: str) -> None:
 # ------------------------------------------------------------------------------------------------------------ the run
 
 
-def run(script: Path) -> int:
+def run(script: Path, options: list[str]) -> int:
     if shutil.which("qemu-system-x86_64") is None:
         raise CannotRunHere("qemu-system-x86_64 is not installed: packaging/ci/can_vm.sh installs it")
     image = newest_image_or_none()
@@ -92,7 +96,8 @@ def run(script: Path) -> int:
     words = {"cardan_python": sys.executable, "cardan_script": str(script)}
     if any(re.search(r"[\s\"]", word) for word in words.values()):
         raise CannotRunHere(f"a path with a space does not fit on the guest's command line: {words}")
-    console = boot(image, " ".join([KERNEL_ARGUMENTS, *(f"{key}={value}" for key, value in words.items())]))
+    append = " ".join([KERNEL_ARGUMENTS, *(f"{key}={value}" for key, value in words.items())])
+    console = boot(image, [*options, "-append", append])
     results = [line.partition(RESULT)[2] for line in console.splitlines() if RESULT in line]
     if len(results) != 1:
         say(f"the guest gave {len(results)} results. Its console:\n{console[-6000:]}")
@@ -101,11 +106,11 @@ def run(script: Path) -> int:
     return 0
 
 
-def boot(image: Path, append: str) -> str:
+def boot(image: Path, options: list[str]) -> str:
     """Everything the guest wrote on its serial console."""
     command = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "512", "-smp", "1"]
     command += ["-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot", "-nic", "none"]
-    command += ["-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initramfs.cpio"), "-append", append]
+    command += ["-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initramfs.cpio"), *options]
     command += ["-object", "can-bus,id=bus0", *["-device", "kvaser_pci,canbus=bus0"] * 2]
     command += ["-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"]
     try:

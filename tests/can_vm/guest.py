@@ -12,6 +12,7 @@ import subprocess
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import can
@@ -27,6 +28,7 @@ from cardan.runtime.errors import DeviceError
 from cardan.runtime.messages import CanFrame
 from cardan.runtime.profile import CanChannelSettings
 
+NOTHING = "nothing was refused"
 PAIR_FRAMES = 2000
 ROUNDS = 7
 FRAMES_PER_ROUND = 300
@@ -69,7 +71,7 @@ def refusal(action: Callable[[], object]) -> list[str | None]:
         action()
     except DeviceError as error:
         return [error.message, error.hint]
-    return ["nothing was refused", None]
+    return [NOTHING, None]
 
 
 # -------------------------------------------------------------------------------------------------------------- checks
@@ -181,9 +183,9 @@ def full_transmit_queue() -> Seen:
         while sender.waiting and CLOCK.now_ns() < end_ns:
             sender.flush()
             frames += receiver.receive_batch()
-        too_many = 0
+        too_many = refused = 0
         for number in range(200):
-            sender.send(0x400 + number, PAYLOAD)
+            refused += refusal(partial(sender.send, 0x400 + number, PAYLOAD))[0] != NOTHING
             too_many = max(too_many, sender.waiting)
         CLOCK.sleep_until_ns(CLOCK.now_ns() + 60_000_000)
         left = sender.flush()
@@ -194,6 +196,7 @@ def full_transmit_queue() -> Seen:
     return {
         "waited": waited,
         "most_waiting": too_many,
+        "refused": refused,
         "left": left,
         "in_order": ids == sorted(ids),
         "arrived": len(ids),

@@ -88,6 +88,7 @@ def test_a_full_queue_of_the_kernel_is_waited_for_and_what_is_too_old_is_dropped
     assert seen["most_waiting"] == 64
     assert seen["left"] == 0
     assert seen["in_order"]
+    assert seen["refused"] > 0
     assert counters["send_dropped"] > 0
     assert counters["sent"] + counters["send_dropped"] == 220
     assert seen["arrived"] == counters["sent"]

@@ -174,6 +174,33 @@ def test_a_silent_real_bus_names_the_command_to_try(monkeypatch: pytest.MonkeyPa
         assert bench.fault[2].endswith("is it powered? try `candump can1`")
 
 
+def test_a_controller_in_trouble_is_one_fault_until_traffic_flows_again(
+    car: Car, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus_off = bytes([0, 0, 0, 0, 0, 0, 248, 0])
+    for _ in range(3):
+        car.vehicle.send(0x240, bus_off, error=True)
+        car.step()
+    assert caplog.text.count("can-controller") == 1
+    assert "reports bus-off (TEC 248, REC 0)" in caplog.text
+    car.vehicle.send(0x123, b"")
+    car.step()
+    car.vehicle.send(0x240, bus_off, error=True)
+    car.step()
+    assert caplog.text.count("can-controller") == 2
+
+
+def test_a_single_disturbed_frame_is_no_fault_and_error_frames_are_no_traffic(car: Car) -> None:
+    car.bench.clock.advance_s(4.9)
+    car.vehicle.send(0x088, bytes(8), error=True)
+    car.step()
+    assert car.bench.fault is None
+    car.bench.clock.advance_s(0.2)
+    car.bench.step()
+    assert car.bench.fault is not None
+    assert car.bench.fault[1] == "can-silent"
+
+
 def test_dropped_frames_are_counted_and_reported_once(car: Car, caplog: pytest.LogCaptureFixture) -> None:
     (watched, _) = car.bench.node._channels
     assert watched.channel is not None

@@ -182,8 +182,11 @@ def test_a_full_socket_buffer_is_waited_for_like_a_full_queue(ends: Ends) -> Non
 
 def test_the_oldest_frame_gives_way_when_too_many_wait(ends: Ends) -> None:
     ends.wire.failures = 10_000
-    for number in range(TRANSMIT_QUEUE_FRAMES + 5):
+    for number in range(TRANSMIT_QUEUE_FRAMES):
         ends.sender.send(number, b"")
+    for number in range(TRANSMIT_QUEUE_FRAMES, TRANSMIT_QUEUE_FRAMES + 5):
+        with pytest.raises(DeviceError, match="the transmit queue is full, 1 waiting frames were dropped"):
+            ends.sender.send(number, b"")
     ends.wire.failures = 0
     assert (ends.sender.waiting, ends.sender.counters.send_dropped) == (TRANSMIT_QUEUE_FRAMES, 5)
     received: list[int] = []
@@ -196,10 +199,25 @@ def test_a_frame_that_waited_three_control_periods_is_not_sent_any_more(ends: En
     ends.wire.failures = 2
     ends.sender.send(1, b"")
     ends.clock.advance_s((TRANSMIT_AGE_MAX_NS + 1) / 1e9)
-    ends.sender.send(2, b"")
+    with pytest.raises(DeviceError, match="1 waiting frames were dropped"):
+        ends.sender.send(2, b"")
     assert ends.sender.flush() == 0
     assert ends.ids() == [2]
     assert ends.sender.counters.send_dropped == 1
+
+
+def test_a_sender_that_also_receives_learns_that_the_bus_takes_nothing_within_four_periods(ends: Ends) -> None:
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    wire = FullSocket(fileno=one.detach())
+    bridge = SocketCanChannel(settings(), ends.clock, open_socket=lambda *_: wire)
+    wire.failures = 10_000
+    with pytest.raises(DeviceError, match="the transmit queue is full"):
+        for _ in range(5):
+            bridge.receive_batch()
+            bridge.send(1, b"")
+            ends.clock.advance_s(0.01)
+    bridge.close()
+    other.close()
 
 
 def test_frames_that_still_wait_at_the_close_are_counted_as_dropped(ends: Ends) -> None:
