@@ -11,7 +11,7 @@ import msgspec
 from cardan.runtime.cli import units
 from cardan.runtime.cli.exits import Exit
 from cardan.runtime.cli.kept import recording_of, synced_of
-from cardan.runtime.cli.lines import Line, write_lines
+from cardan.runtime.cli.lines import Line, safe_text, write_lines
 from cardan.runtime.cli.report import report
 from cardan.runtime.cli.runs import FoundRun, find_run, stamp
 from cardan.runtime.cli.screen import terminal_size
@@ -19,7 +19,7 @@ from cardan.runtime.cli.settings import all_differences, setting_lines
 from cardan.runtime.cli.snapshot import SeriesShot, Snapshot
 from cardan.runtime.cli.summary import OK, Summary, first_cause, summarise
 from cardan.runtime.cli.timing import NodeTiming, node_timing
-from cardan.runtime.cli.view import Scene, headline, render, state_word
+from cardan.runtime.cli.view import Scene, headline, mode_row, render, state_word
 from cardan.runtime.clock import Clock, MonotonicClock
 from cardan.runtime.faults import find_fault
 from cardan.runtime.wishes import Difference
@@ -79,11 +79,13 @@ def _cure(shot: Snapshot) -> str:
 
 
 def help_lines(shot: Snapshot) -> list[Line]:
-    """What the table of faults says about the first cause."""
+    """The mode with its whole text, and what the table of faults says about the first cause."""
     fault = find_fault(cause_code(shot))
+    mode = [Line(""), Line(safe_text(mode_row(shot)), "bad")] if shot.mode else []
     if fault is None:
-        return []
+        return mode
     return [
+        *mode,
         Line(""),
         Line(f"{fault.code}: {fault.meaning}"),
         Line(f"  likely: {fault.cause}"),
