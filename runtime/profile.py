@@ -22,7 +22,7 @@ class CanChannelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     name: str = ""
     """Filled in from the key of its table."""
     interface: Annotated[str, msgspec.Meta(min_length=1)] = "udp_multicast"
-    """python-can interface name."""
+    """`socketcan`, `udp_multicast` (bench bus), or the name of another python-can interface."""
     channel: str = "239.74.163.2"
     """Device (`can0`), or multicast group of a bench bus."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
