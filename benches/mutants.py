@@ -138,7 +138,7 @@ def _variants(place: _Place, enums: dict[str, list[str]]) -> Iterator[ast.AST]:
         members = enums[node.value.id]
         if node.attr in members:
             yield _with(node, attr=members[(members.index(node.attr) + 1) % len(members)])
-    if isinstance(node, ast.Return) and node.value is not None:
+    if isinstance(node, ast.Return) and node.value is not None and ast.unparse(node.value) != "None":
         yield _with(node, value=None)
     if isinstance(node, STATEMENTS) and place.in_function and not isinstance(node, ast.Return):
         yield ast.Pass()

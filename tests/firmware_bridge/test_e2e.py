@@ -189,7 +189,7 @@ def test_profile_1_refuses_the_reserved_counter() -> None:
     ours = Profile01(0x123)
     data = bytearray(8)
     ours.protect(data, 15)  # a faulty sender
-    assert not ours.matches(bytes(data))
+    assert ours.matches(bytes(data)) is False
 
 
 def test_profile_1_nibble_compares_the_half_byte_of_the_data_id_that_is_sent() -> None:

@@ -82,6 +82,11 @@ def test_the_driver_wins_over_everything_but_a_fault_while_the_bridge_sends() ->
         assert TRANSITIONS[state][1] == (Event.DRIVER_TAKES_OVER, State.DISABLED)
 
 
+def test_a_stop_that_is_asked_for_begins_from_every_state_in_which_the_bridge_sends() -> None:
+    for state in ACTIVE - {State.SAFE_STOP}:
+        assert (Event.STOP_ASKED, State.SAFE_STOP) in TRANSITIONS[state]
+
+
 def test_a_safe_stop_never_returns_to_control_by_itself() -> None:
     assert State.ENABLED not in {after for _, after in TRANSITIONS[State.SAFE_STOP]}
 

@@ -436,6 +436,7 @@ def test_the_steering_wheel_takes_the_steering_and_leaves_the_acceleration(engag
     assert decision.values["steering_rad"] == pytest.approx(0.004)
     decision = engaged.step(measured={"steering_rad": 0.00412345678, "accel_mps2": 0.0})
     assert (engaged.state, bool(decision.frames)) == (State.OVERRIDING, True)  # between two steps of the message
+    assert decoded(engaged, decision)["STEERING_COMMAND"]["ROAD_WHEEL_ANGLE"] == decision.values["steering_rad"]
 
 
 def test_both_at_once_take_both(engaged: GuardBench) -> None:
@@ -446,6 +447,7 @@ def test_both_at_once_take_both(engaged: GuardBench) -> None:
 def test_the_driver_keeps_what_the_driver_uses(engaged: GuardBench, switch: str) -> None:
     engaged.run(0.5, **pressed(switch))
     assert engaged.state is State.OVERRIDING
+    assert engaged.guard.engagement.changes == 3  # engaged, armed, overriding; not back and forth
 
 
 def test_what_the_driver_uses_is_released_also_when_the_bus_is_lost_in_the_same_period(engaged: GuardBench) -> None:
