@@ -13,7 +13,7 @@ RUN_EXTRAS := can,ort,record,sim
 DEV_EXTRAS := $(RUN_EXTRAS),dev
 PACKAGES := runtime drivers engines firmware_bridge hw_profiles
 # Each example and the benches are read as their user runs them: from inside their folder.
-SCRIPTS := $(sort $(patsubst %/,%,$(dir $(wildcard examples/*/*.py benches/*.py docs/pictures/*.py))))
+SCRIPTS := $(sort $(patsubst %/,%,$(dir $(wildcard examples/*/*.py benches/*.py docs/*.py docs/pictures/*.py packaging/ci/*.py))))
 
 # The tests that `make safety` counts lines and branches with; tests/firmware_bridge/coverage.ini names what they must cover.
 SAFETY := additive codec counters dbc e2e engage envelope gate guard limits safe_stop stop_asked trust
