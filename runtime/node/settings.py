@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+from cardan.runtime.clock import Clock, MonotonicClock
 from cardan.runtime.vitals import NodeVitals
 
 PR_SET_PDEATHSIG = 1
@@ -72,7 +73,7 @@ def read_back(vitals: NodeVitals, cores: list[int], now_ns: int) -> None:
     words[NodeVitals.STRAY_CORES] = len(allowed.difference(cores)) if cores else 0
     words[NodeVitals.LOCKED_KIB] = _locked_kib()
     words[NodeVitals.TIMER_SLACK_NS] = ctypes.CDLL(None).prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0)
-    names = thread_names()
+    names = named_threads(MonotonicClock())
     words[NodeVitals.THREADS] = len(names)
     words[NodeVitals.HELPERS] = sum(not name.startswith(ZEROMQ_THREAD) for name in names) - 1
     words[NodeVitals.READ_BACK_NS] = now_ns
@@ -80,6 +81,16 @@ def read_back(vitals: NodeVitals, cores: list[int], now_ns: int) -> None:
 
 ZEROMQ_THREAD = "ZMQbg/"
 """ZeroMQ names its own two threads so; they never run Python."""
+
+
+def named_threads(clock: Clock) -> list[str]:
+    """`thread_names` once new threads have named themselves: until then they bear the name of the first one."""
+    for _ in range(20):
+        names = thread_names()
+        if names.count(Path("/proc/self/comm").read_text().strip()) <= 1:
+            break
+        clock.sleep_until_ns(clock.now_ns() + 1_000_000)
+    return names
 
 
 def thread_names() -> list[str]:
