@@ -20,6 +20,7 @@ TARGETS = {
 }
 """Where each file goes, and the name under which it is shipped."""
 HOMES = ("/home", "/root", "/run/user")
+SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108 - names that a unit may hide, nothing is written there
 USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 
 
@@ -45,8 +46,16 @@ class Service:
     @property
     def reads_homes(self) -> bool:
         """True when the interpreter, or what its link points to, or the manifest lies where people live."""
+        return self._lies_in(HOMES)
+
+    @property
+    def reads_scratch(self) -> bool:
+        """True when one of them lies in a folder for temporary files, as on a test machine."""
+        return self._lies_in(SCRATCH)
+
+    def _lies_in(self, folders: tuple[str, ...]) -> bool:
         paths = [self.python, Path(os.path.realpath(self.python)), self.manifest or Path("/")]
-        return any(path.is_relative_to(home) for path in paths for home in HOMES)
+        return any(path.is_relative_to(folder) for path in paths for folder in folders)
 
 
 def service_files(service: Service) -> dict[str, str]:
@@ -70,6 +79,8 @@ def read_shipped(name: str) -> str:
 
 def _fill_unit(text: str, service: Service) -> str:
     text = set_key(text, "ExecStart", " ".join(map(quote, service.start_command)))
+    if service.reads_scratch:
+        text = set_key(text, "PrivateTmp", "no")
     return set_key(text, "ProtectHome", "read-only") if service.reads_homes else text
 
 

@@ -27,7 +27,8 @@ WITHIN_S = 20.0
 
 
 def _take_terminal() -> None:
-    """Make standard input the controlling terminal, so that closing it is a SIGHUP."""
+    """Make standard input the controlling terminal, so that closing it is a SIGHUP, also where nohup ignores that one."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 

@@ -60,6 +60,11 @@ def test_homes_are_open_for_reading_only_when_something_lies_in_them(python: Pat
     assert unit(Service(python=Path("/homes/bin/python")))["ProtectHome"] == "yes"
 
 
+def test_temporary_files_are_hidden_unless_the_service_lies_among_them(python: Path) -> None:
+    assert unit(Service(python=python))["PrivateTmp"] == "yes"
+    assert unit(Service(python=Path("/tmp/checkout/.venv/bin/python")))["PrivateTmp"] == "no"
+
+
 def test_an_interpreter_that_is_a_link_into_a_home_opens_homes_too(tmp_path: Path) -> None:
     link = tmp_path / "python"
     link.symlink_to("/root/versions/python3")
