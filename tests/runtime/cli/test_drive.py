@@ -27,7 +27,7 @@ WITHIN_S = 20.0
 
 
 def _take_terminal() -> None:
-    """Make standard input the controlling terminal, so that closing it is a SIGHUP, also where nohup ignores that one."""
+    """Make standard input the controlling terminal: closing it is a SIGHUP, also where nohup had that ignored."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
