@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-import json
-
 import msgspec
 
-from cardan.engines.backends.ort_cpu import OrtCpuSession
-from cardan.engines.backends.session import Session, describe
-from cardan.engines.model import read_model
+from cardan.engines.backends.backend import Session
+from cardan.engines.backends.onnxruntime import OnnxRuntime
+from cardan.engines.model import Model, read_model
 from cardan.engines.plausible import SEEN, implausible_or_none
 from cardan.engines.preprocess import Crop, Shrinker
-from cardan.engines.validate import Range, violation_or_none
-from cardan.runtime.clock import ns
+from cardan.engines.validate import violation_or_none
+from cardan.engines.weights import read_weights
 from cardan.runtime.errors import ConfigError
 from cardan.runtime.messages import CameraFrame, RoadView
 from cardan.runtime.node import Input, Metric, Node, NodeConfig, Output
 
 TENSORS = ("left_y", "right_y", "lane_probability", "lead_probability", "lead_gap", "lead_y")
-RANGES = {
-    "left_y": Range(-60.0, 60.0),
-    "right_y": Range(-60.0, 60.0),
-    "lane_probability": Range(0.0, 1.0),
-    "lead_probability": Range(0.0, 1.0),
-    "lead_gap": Range(0.0, 500.0),
-    "lead_y": Range(-60.0, 60.0),
-}
-"""Metres and probabilities; beyond them an output is no data."""
 
 
 class RoadEngineConfig(NodeConfig, frozen=True):
     """Settings of the road engine."""
 
-    model: str = "road_net.onnx"
-    """A shipped model, or a path relative to the manifest. The shipped one knows synthetic scenes only."""
-    sha256: str = ""
-    """Refuse any other content of the model file."""
-    threads: int = 1
-    deadline_s: float = 0.05
-    """From capture to result; a later result is sent as `late`."""
+    model: str = "road_net"
+    """A shipped model, or a .toml file relative to the manifest. The shipped one knows synthetic scenes only."""
 
 
 class RoadEngine(Node):
@@ -55,10 +39,11 @@ class RoadEngine(Node):
     invalid = Metric("count")
 
     def open(self) -> None:
-        model = read_model(self.config.model, folder=self.context.manifest_dir, sha256=self.config.sha256)
-        self._session: Session = OrtCpuSession(model.content, threads=self.config.threads)
-        self._model = model.short_hash
-        self._x_m, crop = _contract(self._session, self.config.model)
+        file = read_model(self.config.model, folder=self.context.manifest_dir)
+        self._model = file.model
+        self._hash = file.short_hash
+        self._x_m, crop = _contract(file.model)
+        self._session: Session = OnnxRuntime().load(file.model, read_weights(file))
         self._shrinker = Shrinker(crop)
         self._last_frame_id = -1
         self._session.run()
@@ -81,15 +66,15 @@ class RoadEngine(Node):
 
     def _problem_or_none(self) -> str | None:
         outputs = self._session.outputs
-        return violation_or_none(outputs, RANGES) or implausible_or_none(outputs)
+        return violation_or_none(outputs, self._model.outputs) or implausible_or_none(outputs)
 
     def _publish(self, frame_id: int, start_ns: int, end_ns: int, dropped: int, problem: str | None) -> None:
-        late = end_ns - self.frame.origin_ns > ns(self.config.deadline_s)
+        late = end_ns - self.frame.origin_ns > self._model.deadline_ns
         status = "invalid" if problem else "late" if late else "ok"
         view = RoadView(
             status=status,
             frame_id=frame_id,
-            model=self._model,
+            model=self._hash,
             start_ns=start_ns,
             end_ns=end_ns,
             x_m=(),
@@ -129,23 +114,23 @@ class RoadEngine(Node):
             session.close()
 
 
-def _contract(session: Session, name: str) -> tuple[tuple[float, ...], Crop]:
-    """Stations and crop from the model's metadata, once tensors and metadata have been checked against each other."""
+def _contract(model: Model) -> tuple[tuple[float, ...], Crop]:
+    """Stations and crop from the model's file, once they have been checked against its tensors."""
     try:
-        x_m = tuple(float(x) for x in json.loads(session.metadata["x_m"]))
-        crop = msgspec.json.decode(session.metadata["crop"], type=Crop)
-    except (KeyError, ValueError, TypeError) as error:
+        x_m = msgspec.convert(model.meta["x_m"], tuple[float, ...], strict=False)
+        crop = msgspec.convert(model.meta["crop"], Crop)
+    except (KeyError, msgspec.ValidationError) as error:
         raise ConfigError(
-            f'model "{name}" does not say its stations and crop: {error}',
-            hint="train it with examples/road_net/train.py, which writes them into the model",
+            f'model "{model.name}" does not say its stations and crop: {error}',
+            hint="write x_m and crop into its [meta] table, as engines/models/road_net.toml has them",
         ) from error
-    missing = [tensor for tensor in TENSORS if tensor not in session.outputs]
-    image = session.inputs.get("image")
+    image, left = model.inputs.get("image"), model.outputs.get("left_y")
     wanted = (1, crop.height // crop.block, crop.width // crop.block, 3)
-    if missing or image is None or image.shape != wanted or session.outputs["left_y"].shape[1] != len(x_m):
-        found = ", ".join(f"{key} {describe(array)}" for key, array in (session.inputs | session.outputs).items())
+    fits = image is not None and (image.dtype, image.shape) == ("uint8", wanted)
+    if not fits or left is None or left.shape[1] != len(x_m) or any(name not in model.outputs for name in TENSORS):
+        found = ", ".join(f"{name} {tensor}" for name, tensor in (model.inputs | model.outputs).items())
         raise ConfigError(
-            f'model "{name}" is no road network: it has {found}',
+            f'model "{model.name}" is no road network: it has {found}',
             hint=f"expected an input image {wanted} of uint8, and outputs {', '.join(TENSORS)}",
         )
     return x_m, crop

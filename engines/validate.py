@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-import numpy as np
 from numpy.typing import NDArray
 
-
-class Range(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Smallest and largest value that an output tensor may hold."""
-
-    minimum: float
-    maximum: float
+from cardan.engines.tensors import Tensor
 
 
-def violation_or_none(outputs: Mapping[str, NDArray[Any]], ranges: Mapping[str, Range]) -> str | None:
+def violation_or_none(outputs: Mapping[str, NDArray[Any]], tensors: Mapping[str, Tensor]) -> str | None:
     """What is wrong with the outputs (tensor, value, range), or None. NaN and infinity are always wrong."""
     for name, array in outputs.items():
         low, high = float(array.min()), float(array.max())
-        if not (np.isfinite(low) and np.isfinite(high)):
+        if not (math.isfinite(low) and math.isfinite(high)):
             return f"{name} is not finite"
-        allowed = ranges.get(name)
-        if allowed is not None and (low < allowed.minimum or high > allowed.maximum):
-            return f"{name} is {low:g} .. {high:g}, outside {allowed.minimum:g} .. {allowed.maximum:g}"
+        tensor = tensors.get(name)
+        if tensor is None:
+            continue
+        least = -math.inf if tensor.minimum is None else tensor.minimum
+        most = math.inf if tensor.maximum is None else tensor.maximum
+        if low < least or high > most:
+            return f"{name} is {low:g} .. {high:g}, outside {least:g} .. {most:g}"
     return None

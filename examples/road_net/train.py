@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import math
+import re
 import sys
 import time
 from pathlib import Path
@@ -66,6 +67,7 @@ def main(arguments: list[str], out: TextIO) -> None:
         **report,
     }
     (options.models / "road_net.json").write_text(json.dumps(numbers, indent=2) + "\n")
+    describe(options.models / "road_net.toml", numbers["sha256"])
     out.write(table(report) + f"{model} written after {time.monotonic() - begin:.0f} s\n")
 
 
@@ -141,6 +143,12 @@ def export(net: RoadNet, path: Path, seed: int) -> None:
     model.producer_name = "cardan"
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
+
+
+def describe(path: Path, sha256: str) -> None:
+    """Write the model's file: the shipped one, with the hash of this network."""
+    text = (MODELS / "road_net.toml").read_text()
+    path.write_text(re.sub('^sha256 = ".*"$', f'sha256 = "{sha256}"', text, flags=re.MULTILINE))
 
 
 def _batch(scenes: Scenes, rows: np.ndarray, draw: np.random.Generator) -> dict[str, Tensor]:

@@ -4,22 +4,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cardan.engines.model import ModelFile
 from cardan.engines.road import RoadEngine, RoadEngineConfig
 from cardan.runtime.errors import ConfigError
 from cardan.runtime.messages import CameraFrame, RoadView
 from cardan.runtime.testing import Bench
 
 MakeNet = Callable[..., bytes]
+WriteModel = Callable[..., ModelFile]
+BenchWith = Callable[..., Bench[RoadEngine]]
 
 
 def picture(frame_id: int = 0, grey: int = 100) -> CameraFrame:
     return CameraFrame(frame_id=frame_id, image=np.full((8, 8, 3), grey, np.uint8))
 
 
-def bench_with(folder: Path, content: bytes, **config: object) -> Bench[RoadEngine]:
-    (folder / "net.onnx").write_bytes(content)
-    settings = RoadEngineConfig(model="net.onnx", **config)  # type: ignore[arg-type]  # test settings by name
-    return Bench(RoadEngine, config=settings, manifest_dir=folder)
+@pytest.fixture
+def bench_with(tmp_path: Path, make_road_net: MakeNet, write_model: WriteModel) -> BenchWith:
+    """The engine on a network of constants. values: of its outputs; changes: of its model file."""
+
+    def make(values: dict[str, list[float]] | None = None, **changes: object) -> Bench[RoadEngine]:
+        write_model(tmp_path, make_road_net(values), **changes)
+        return Bench(RoadEngine, config=RoadEngineConfig(model="net.toml"), manifest_dir=tmp_path)
+
+    return make
 
 
 def last(bench: Bench[RoadEngine]) -> RoadView:
@@ -27,8 +35,8 @@ def last(bench: Bench[RoadEngine]) -> RoadView:
     return view
 
 
-def test_a_frame_gives_lines_and_lead_with_its_origin(tmp_path: Path, make_road_net: MakeNet) -> None:
-    with bench_with(tmp_path, make_road_net()) as bench:
+def test_a_frame_gives_lines_and_lead_with_its_origin(bench_with: BenchWith) -> None:
+    with bench_with() as bench:
         bench.send("frame", picture(frame_id=4), origin_ns=bench.clock.now_ns() - 5_000_000)
         bench.node.step()
         sample = bench.sent("view")[0]
@@ -40,8 +48,8 @@ def test_a_frame_gives_lines_and_lead_with_its_origin(tmp_path: Path, make_road_
         assert view.lead_gap_m == 30.0
 
 
-def test_without_a_new_frame_nothing_is_sent(tmp_path: Path, make_road_net: MakeNet) -> None:
-    with bench_with(tmp_path, make_road_net()) as bench:
+def test_without_a_new_frame_nothing_is_sent(bench_with: BenchWith) -> None:
+    with bench_with() as bench:
         bench.node.step()
         assert bench.sent("view") == []
 
@@ -50,11 +58,9 @@ def test_without_a_new_frame_nothing_is_sent(tmp_path: Path, make_road_net: Make
     ("tensor", "value"),
     [("left_y", float("nan")), ("lead_gap", float("inf")), ("lane_probability", 1.5), ("right_y", -1e6)],
 )
-def test_invalid_output_is_a_status_and_never_data(
-    tmp_path: Path, make_road_net: MakeNet, tensor: str, value: float
-) -> None:
+def test_invalid_output_is_a_status_and_never_data(bench_with: BenchWith, tensor: str, value: float) -> None:
     size = 2 if tensor.endswith("_y") and tensor != "lead_y" else 1
-    with bench_with(tmp_path, make_road_net({tensor: [value] * size})) as bench:
+    with bench_with({tensor: [value] * size}) as bench:
         bench.send("frame", picture())
         bench.node.step()
         assert not bench.sent("view")[0].valid
@@ -63,8 +69,8 @@ def test_invalid_output_is_a_status_and_never_data(
         assert bench.metric("invalid") == (1, 1.0)
 
 
-def test_a_result_after_its_deadline_is_marked_late(tmp_path: Path, make_road_net: MakeNet) -> None:
-    with bench_with(tmp_path, make_road_net(), deadline_s=0.02) as bench:
+def test_a_result_after_its_deadline_is_marked_late(bench_with: BenchWith) -> None:
+    with bench_with(deadline_ms=20.0) as bench:
         bench.send("frame", picture())
         bench.clock.advance_s(0.03)
         bench.node.step()
@@ -72,44 +78,42 @@ def test_a_result_after_its_deadline_is_marked_late(tmp_path: Path, make_road_ne
         assert last(bench).x_m == (10.0, 20.0)
 
 
-def test_frames_that_were_skipped_are_counted(tmp_path: Path, make_road_net: MakeNet) -> None:
-    with bench_with(tmp_path, make_road_net()) as bench:
+def test_frames_that_were_skipped_are_counted(bench_with: BenchWith) -> None:
+    with bench_with() as bench:
         for frame_id in (3, 7):
             bench.send("frame", picture(frame_id))
             bench.step()
         assert [sample.value.dropped for sample in bench.sent("view")] == [0, 3]
 
 
-def test_without_a_lead_its_numbers_are_zero(tmp_path: Path, make_road_net: MakeNet) -> None:
-    with bench_with(tmp_path, make_road_net({"lead_probability": [0.2]})) as bench:
+def test_without_a_lead_its_numbers_are_zero(bench_with: BenchWith) -> None:
+    with bench_with({"lead_probability": [0.2]}) as bench:
         bench.send("frame", picture())
         bench.node.step()
         assert (last(bench).lead_gap_m, last(bench).lead_y_m) == (0.0, 0.0)
 
 
-def test_a_stale_frame_makes_an_invalid_view(tmp_path: Path, make_road_net: MakeNet) -> None:
-    with bench_with(tmp_path, make_road_net()) as bench:
+def test_a_stale_frame_makes_an_invalid_view(bench_with: BenchWith) -> None:
+    with bench_with() as bench:
         bench.send("frame", picture(), valid=False)
         bench.node.step()
         assert not bench.sent("view")[0].valid
 
 
-@pytest.mark.parametrize("metadata", [{}, {"x_m": "[10, 20]", "crop": "{}"}, {"x_m": "ten", "crop": "[]"}])
-def test_a_model_that_does_not_say_its_contract_is_refused(
-    tmp_path: Path, make_road_net: MakeNet, metadata: dict[str, str]
-) -> None:
+@pytest.mark.parametrize("meta", [{}, {"x_m": [10, 20], "crop": {}}, {"x_m": "ten", "crop": []}])
+def test_a_model_that_does_not_say_its_contract_is_refused(bench_with: BenchWith, meta: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="stations and crop"):
-        bench_with(tmp_path, make_road_net(metadata=metadata))
+        bench_with(meta=meta)
 
 
-def test_a_model_with_other_stations_than_outputs_is_refused(tmp_path: Path, make_road_net: MakeNet) -> None:
+def test_a_model_with_other_stations_than_outputs_is_refused(bench_with: BenchWith) -> None:
     with pytest.raises(ConfigError, match="is no road network"):
-        bench_with(tmp_path, make_road_net({"left_y": [1.0], "right_y": [1.0]}))
+        bench_with({"left_y": [1.0], "right_y": [1.0]})
 
 
 def test_the_shipped_model_keeps_its_contract_and_says_where_it_may_be_used() -> None:
     with Bench(RoadEngine) as bench:
-        assert "synthetic scenes only" in bench.node._session.metadata["trained_on"]
+        assert "synthetic scenes only" in bench.node._model.meta["trained_on"]
         bench.send("frame", CameraFrame(frame_id=0, image=np.zeros((360, 640, 3), np.uint8)))
         bench.node.step()
         assert last(bench).status == "ok"
@@ -117,15 +121,15 @@ def test_the_shipped_model_keeps_its_contract_and_says_where_it_may_be_used() ->
         assert last(bench).x_m == ()
 
 
-def test_lines_that_cross_are_invalid(tmp_path: Path, make_road_net: MakeNet) -> None:
-    with bench_with(tmp_path, make_road_net({"left_y": [1.75, -2.0]})) as bench:
+def test_lines_that_cross_are_invalid(bench_with: BenchWith) -> None:
+    with bench_with({"left_y": [1.75, -2.0]}) as bench:
         bench.send("frame", picture())
         bench.node.step()
         assert (last(bench).status, last(bench).left_y_m) == ("invalid", ())
 
 
-def test_a_lane_that_is_not_seen_has_no_lines(tmp_path: Path, make_road_net: MakeNet) -> None:
-    with bench_with(tmp_path, make_road_net({"lane_probability": [0.3], "left_y": [-9.0, -9.0]})) as bench:
+def test_a_lane_that_is_not_seen_has_no_lines(bench_with: BenchWith) -> None:
+    with bench_with({"lane_probability": [0.3], "left_y": [-9.0, -9.0]}) as bench:
         bench.send("frame", picture())
         bench.node.step()
         view = last(bench)

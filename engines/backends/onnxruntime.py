@@ -1,0 +1,120 @@
+"""The onnxruntime backend: any CPU, bound arrays, no spinning threads. The one module that imports onnxruntime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardan.engines.backends.backend import BackendError, require_fit, require_tensors
+from cardan.engines.model import Model
+from cardan.engines.tensors import Tensor
+
+DTYPES = {
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(float16)": "float16",
+    "tensor(float)": "float32",
+    "tensor(bool)": "bool",
+}
+ERRORS_AND_ABOVE = 3
+"""At the level of warnings onnxruntime writes a line for each initialiser of an old model: a thousand of them."""
+
+
+class OnnxRuntime:
+    """Networks on the CPU, straight from their ONNX files."""
+
+    name = "onnxruntime"
+    builds = False
+
+    def version(self) -> str:
+        return str(_library().__version__)
+
+    def load(self, model: Model, content: bytes) -> OnnxRuntimeSession:
+        return OnnxRuntimeSession(model, content)
+
+
+class OnnxRuntimeSession:
+    """A network on the CPU. content: an ONNX file (or its ORT form) with fixed shapes."""
+
+    def __init__(self, model: Model, content: bytes) -> None:
+        self._model = model
+        self._session = _open(content, model.onnxruntime.threads)
+        tensors = tensors_of(self._session)
+        self.inputs = {name: tensor.empty() for name, tensor in tensors[0].items()}
+        self.outputs = {name: tensor.empty() for name, tensor in tensors[1].items()}
+        require_tensors(model, self.inputs, self.outputs)
+        self._binding = self._session.io_binding()
+        for name, array in self.inputs.items():
+            self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        for name, array in self.outputs.items():
+            self._binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+    def bind(self, name: str, array: NDArray[Any]) -> None:
+        require_fit(self._model, name, array)
+        self.inputs[name] = array
+        self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+    def start(self) -> None:
+        """Nothing: the CPU is ours, so the work is done in `finish`."""
+
+    def finish(self) -> None:
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:  # onnxruntime's errors have no common base but Exception
+            raise BackendError(f'model "{self._model.name}" failed on the CPU: {_first_line(error)}') from error
+
+    def run(self) -> None:
+        self.finish()
+
+    def close(self) -> None:
+        self._binding = self._session = None
+
+
+def tensors_of(session: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Inputs and outputs of an onnxruntime session; BackendError for types and shapes that are not ours."""
+    return (
+        {tensor.name: _tensor(tensor) for tensor in session.get_inputs()},
+        {tensor.name: _tensor(tensor) for tensor in session.get_outputs()},
+    )
+
+
+def _tensor(tensor: Any) -> Tensor:
+    dtype = DTYPES.get(tensor.type)
+    if dtype is None or not all(isinstance(size, int) and size > 0 for size in tensor.shape):
+        raise BackendError(
+            f'tensor "{tensor.name}" is {tensor.type} {tensor.shape}, expected fixed sizes of {", ".join(DTYPES)}',
+            hint="export the model with fixed shapes",
+        )
+    return Tensor(dtype=np.dtype(dtype).name, shape=tuple(tensor.shape))
+
+
+def _open(content: bytes, threads: int) -> Any:
+    library = _library()
+    options = library.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = ERRORS_AND_ABOVE
+    try:
+        return library.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # as above
+        raise BackendError(f"onnxruntime cannot load the model: {_first_line(error)}") from error
+
+
+def _library() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendError(
+            "onnxruntime is not installed, and this engine runs on the CPU with it",
+            hint="pip install 'cardan[ort]'",
+        ) from error
+    return onnxruntime
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

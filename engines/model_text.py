@@ -1,0 +1,57 @@
+"""A model's file as text: what `read_model` reads, written so that a person can go on from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from cardan.engines.model import Model
+from cardan.runtime.profile import SCHEMA
+
+BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+def model_text(model: Model) -> str:
+    """`model` in TOML; what has its usual value is left out."""
+    table = msgspec.to_builtins(model)
+    usual = {
+        field.encode_name: msgspec.to_builtins(field.default)
+        for field in msgspec.structs.fields(Model)
+        if field.default is not msgspec.NODEFAULT
+    }
+    kept = {key: _without_none(value) for key, value in table.items() if value is not None and value != usual.get(key)}
+    return "\n".join(_lines({"schema": SCHEMA, **kept}, "")) + "\n"
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None and item != ""}
+    return value
+
+
+def _lines(table: Mapping[str, Any], path: str) -> list[str]:
+    """Plain values first, then a table each; a table of tables alone needs no header of its own."""
+    plain = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
+    inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
+    lines = [f"[{path}]"] if path and (plain or not inner) else []
+    lines += [f"{_key(key)} = {_value(value)}" for key, value in plain.items()]
+    for key, value in inner.items():
+        lines += ["", *_lines(value, f"{path}.{_key(key)}" if path else _key(key))]
+    return lines[1:] if lines and not lines[0] and not path else lines
+
+
+def _key(key: str) -> str:
+    return key if key and set(key) <= BARE else json.dumps(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
