@@ -4,7 +4,7 @@ Layout (all numbers 64-bit little-endian, one writer for each field, so that a r
 
     page      header (4096 bytes), then one block per node in plan order
     node      the supervisor's fields, the node's own fields, its settings as the kernel has them, two histograms,
-              then its series
+              the log of its newest steps (see cardan.runtime.step_log), then its series
     series    one per input topic, output and metric: counters and a histogram
 
 Counters only grow while a run lasts: a restarted node goes on counting where its predecessor was killed.
@@ -21,12 +21,13 @@ from pathlib import Path
 from cardan.runtime.errors import RunError
 from cardan.runtime.histogram import BUCKETS, bucket_of
 from cardan.runtime.plan import NodePlan, Plan
+from cardan.runtime.step_log import STEP_LOG_BYTES, StepLog
 
 MAGIC = 0x3153_4C41_5449_5643  # "CVITALS1"
 WORD = 8
 HEADER_BYTES = 4096
 HISTOGRAM_BYTES = BUCKETS * 4
-NODE_BYTES = 1024 + 2 * HISTOGRAM_BYTES
+NODE_BYTES = 1024 + 2 * HISTOGRAM_BYTES + STEP_LOG_BYTES
 SERIES_BYTES = 512 + HISTOGRAM_BYTES
 MICRO = 1_000_000
 """A metric's histogram counts millionths of its unit."""
@@ -178,9 +179,10 @@ class NodeVitals:
     COLLECTS: 1 while the garbage collector may run inside a step. HELPERS: threads beside its own and ZeroMQ's."""
 
     def __init__(self, page: memoryview, offset: int, series: list[SeriesPlan]) -> None:
-        self.words = Words(page, offset, 1024)
+        self.words = words = Words(page, offset, 1024)
         self.lateness = Histogram(page, offset + 1024)
         self.step_time = Histogram(page, offset + 1024 + HISTOGRAM_BYTES)
+        self.log = StepLog(page, offset + NODE_BYTES - STEP_LOG_BYTES, lambda: words[NodeVitals.STEPS])
         first = offset + NODE_BYTES
         self.series = [SeriesVitals(page, first + i * SERIES_BYTES) for i in range(len(series))]
         self.plans = series
@@ -216,6 +218,7 @@ class NodeVitals:
         self.words.release()
         self.lateness.release()
         self.step_time.release()
+        self.log.release()
         for series in self.series:
             series.release()
 

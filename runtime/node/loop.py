@@ -144,6 +144,7 @@ class Loop:
         self._node.step()
         end_ns = self._clock.now_ns()
         words[NodeVitals.STEP_END_NS] = end_ns
+        self._vitals.log.note(words[NodeVitals.STEPS], start_ns, end_ns)
         words[NodeVitals.STEPS] += 1
         duration_ns = end_ns - start_ns
         self._vitals.step_time.add(duration_ns)

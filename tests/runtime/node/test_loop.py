@@ -195,3 +195,13 @@ def test_a_real_time_loop_keeps_the_collector_out_of_the_step_and_says_so() -> N
                 assert bench.node_vitals.words[NodeVitals.COLLECTS] == (not realtime)
             finally:
                 gc.enable()
+
+
+def test_begin_and_end_of_each_step_are_kept_in_the_vitals() -> None:
+    with Bench(Recorder) as bench:
+        bench.node.durations_s = {2: 0.004}
+        loop_of(bench).run()
+        steps = bench.node_vitals.log.steps()
+        assert [step.start_ns for step in steps] == bench.node.starts_ns
+        assert [(step.end_ns - step.start_ns) // 1_000_000 for step in steps] == [1, 4, 1, 1, 1]
+        assert [step.number for step in steps] == [0, 1, 2, 3, 4]
