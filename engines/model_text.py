@@ -39,8 +39,9 @@ def _lines(table: Mapping[str, Any], path: str) -> list[str]:
     lines = [f"[{path}]"] if path and (plain or not inner) else []
     lines += [f"{_key(key)} = {_value(value)}" for key, value in plain.items()]
     for key, value in inner.items():
-        lines += ["", *_lines(value, f"{path}.{_key(key)}" if path else _key(key))]
-    return lines[1:] if lines and not lines[0] and not path else lines
+        below = _lines(value, f"{path}.{_key(key)}" if path else _key(key))
+        lines += below if below[0] == "" else ["", *below]
+    return lines
 
 
 def _key(key: str) -> str:

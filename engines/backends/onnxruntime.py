@@ -82,6 +82,16 @@ def tensors_of(session: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     )
 
 
+def tensors_in(content: bytes) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Inputs and outputs of an ONNX file; errors as in `load`."""
+    return tensors_of(plain_session(content))
+
+
+def plain_session(content: bytes) -> Any:
+    """An onnxruntime session that computes each operator as the file has it, none fused: the FP32 reference."""
+    return _open(content, 1, plain=True)
+
+
 def _tensor(tensor: Any) -> Tensor:
     dtype = DTYPES.get(tensor.type)
     if dtype is None or not all(isinstance(size, int) and size > 0 for size in tensor.shape):
@@ -92,9 +102,11 @@ def _tensor(tensor: Any) -> Tensor:
     return Tensor(dtype=np.dtype(dtype).name, shape=tuple(tensor.shape))
 
 
-def _open(content: bytes, threads: int) -> Any:
+def _open(content: bytes, threads: int, *, plain: bool = False) -> Any:
     library = _library()
     options = library.SessionOptions()
+    if plain:
+        options.graph_optimization_level = library.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -61,13 +61,20 @@ def _run(words: list[str]) -> int:
 
     try:
         arguments = parse(words)
-        code = int(import_module(MODULES[arguments.command]).run(arguments))
+        code = int(import_module(_module_of(arguments.command)).run(arguments))
         sys.stdout.flush()
         return code
     except OSError as error:
         if error.errno in GONE:
             raise OutputGone from error
         raise
+
+
+def _module_of(command: str) -> str:
+    from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
+
+    noun, _, verb = command.partition(" ")
+    return str(grammar_of(noun).MODULES[verb]) if noun in SIBLINGS else MODULES[command]
 
 
 def _say(text: str) -> None:

@@ -6,14 +6,16 @@ import argparse
 from typing import NoReturn
 
 from cardan.runtime.cli.exits import UsageError
+from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
 from cardan.runtime.errors import near_names
 
-COMMANDS = ("up", "check", "status", "topic", "control", "install-service", "version")
+COMMANDS = ("up", "check", "status", "topic", "control", *SIBLINGS, "install-service", "version")
 TOPIC_COMMANDS = ("list", "hz", "echo")
 CONTROL_COMMANDS = ("state", "why", "history", "limits")
 NOUNS = {
     "topic": (TOPIC_COMMANDS, "Look at the topics of a run."),
     "control": (CONTROL_COMMANDS, "Who drives, why, and within which limits."),
+    **{name: (tuple(noun.verbs), noun.about) for name, noun in SIBLINGS.items()},
 }
 """Commands of two words: the first word, the second words, and what they are about."""
 EXIT_CODES = "exit codes: 0 healthy, 1 finding, 2 usage, 3 cannot reach or no data, 4 refused, 5 interrupted"
@@ -113,6 +115,7 @@ SHORT = {
     "control why": "why control ended or could not begin the last time",
     "control history": "every change of engagement with its cause",
     "control limits": "the envelope and its hash",
+    **{f"{name} {verb}": text for name, noun in SIBLINGS.items() for verb, text in noun.verbs.items()},
     "install-service": "let systemd run a vehicle from boot on",
     "version": "show the versions that a bug report needs",
 }
@@ -120,8 +123,12 @@ SHORT = {
 
 def parser_of(command: str) -> Parser:
     """The parser of one command."""
-    parser = Parser(f"cardan {command}", description=DESCRIPTIONS.get(command, SHORT[command]), epilog=EXIT_CODES)
-    ADD[command](parser)
+    noun, _, verb = command.partition(" ")
+    grammar = grammar_of(noun) if noun in SIBLINGS else None
+    add = ADD[command] if grammar is None else grammar.ADD[verb]
+    description = DESCRIPTIONS.get(command) if grammar is None else grammar.DESCRIPTIONS.get(verb)
+    parser = Parser(f"cardan {command}", description=description or SHORT[command], epilog=EXIT_CODES)
+    add(parser)
     return parser
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from cardan.runtime.cli import main as entry
 from cardan.runtime.cli.lines import wants_colour
 from cardan.runtime.cli.main import MODULES, main
 from cardan.runtime.cli.parser import COMMANDS, NOUNS, SHORT
+from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
 
 DEVICES = {"onnxruntime", "mcap", "can", "cantools"}
 HEAVY = {"numpy", "zmq", "msgpack", "cardan.runtime.node", "cardan.runtime.graph"} | DEVICES
@@ -36,7 +38,7 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     ("words", "said", "hint"),
     [
         (["sttus"], 'no command "sttus"', 'did you mean "status"?'),
-        (["quux"], 'no command "quux"', "known: check, control, install-service, status, topic, up, version"),
+        (["quux"], 'no command "quux"', "known: check, control, engine, install-service, status, topic, up, version"),
         (["--frob"], 'no option "--frob"', "known:"),
         (["topic", "lst"], 'no command "lst"', 'did you mean "list"?'),
         (["up", "--fro", "3s"], 'no option "--fro"', 'did you mean "--for"'),
@@ -62,7 +64,7 @@ def test_without_any_run_the_exit_code_is_3(words: list[str], capsys: pytest.Cap
     assert "no run is active" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [[], ["--help"], ["topic"], *([*name.split(), "--help"] for name in MODULES)])
+@pytest.mark.parametrize("words", [[], ["--help"], ["topic"], *([*name.split(), "--help"] for name in SHORT)])
 def test_help_is_there_for_everything(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 0
     output = capsys.readouterr()
@@ -73,7 +75,17 @@ def test_help_is_there_for_everything(words: list[str], capsys: pytest.CaptureFi
 def test_the_commands_are_those_that_work_and_no_others() -> None:
     offered = {name for name in COMMANDS if name not in NOUNS}
     offered |= {f"{noun} {name}" for noun, (names, _) in NOUNS.items() for name in names}
-    assert offered == set(MODULES) == set(SHORT)
+    theirs = {f"{noun} {verb}" for noun in SIBLINGS for verb in grammar_of(noun).MODULES}
+    assert offered == set(MODULES) | theirs == set(SHORT)
+
+
+@pytest.mark.parametrize("noun", SIBLINGS)
+def test_commands_of_other_folders_have_a_module_and_options_each(noun: str) -> None:
+    grammar = grammar_of(noun)
+    verbs = set(SIBLINGS[noun].verbs)
+    assert verbs == set(grammar.MODULES) == set(grammar.ADD)
+    assert set(grammar.DESCRIPTIONS) <= verbs
+    assert all(find_spec(module) for module in grammar.MODULES.values())
 
 
 def test_version_names_what_a_bug_report_needs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,1 @@
+"""From an ONNX file of any origin to a model that keeps our contract, or the reasons why not."""

@@ -1,0 +1,37 @@
+"""Commands that the other folders of cardan bring: named here so that `--help` is quick, imported only when called.
+
+The module `grammar` of such a noun has `ADD` (verb -> what adds its options to a parser), `DESCRIPTIONS` (verb -> long
+help) and `MODULES` (verb -> module with `run(arguments) -> int`).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import NamedTuple
+
+
+class Noun(NamedTuple):
+    """The first word of a command of two words."""
+
+    about: str
+    grammar: str
+    """Module."""
+    verbs: dict[str, str]
+    """The second words, each with one line of help."""
+
+
+SIBLINGS = {
+    "engine": Noun(
+        "Networks: import them, build plans for this computer's accelerator, look after both.",
+        "cardan.engines.cli.grammar",
+        {
+            "import": "check an ONNX file, repair what can be repaired, write its model file",
+        },
+    ),
+}
+
+
+def grammar_of(noun: str) -> ModuleType:
+    """The grammar of one noun's commands."""
+    return import_module(SIBLINGS[noun].grammar)
