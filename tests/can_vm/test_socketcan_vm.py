@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from cardan.drivers.can.link_state import parse_link_states
-
 pytestmark = [pytest.mark.can_vm, pytest.mark.slow, pytest.mark.timeout(240)]
 
 Guest = dict[str, dict[str, Any]]
@@ -117,18 +115,43 @@ def test_what_cannot_be_opened_says_why(guest: Guest) -> None:
     assert "carries no CAN FD" in seen["no_fd"][0]
 
 
-def test_the_link_states_are_those_of_the_kernel(guest: Guest) -> None:
-    import json
-
-    import msgspec
-
+def test_the_link_states_over_netlink_are_those_that_ip_prints(guest: Guest) -> None:
     seen = guest["links"]
-    parsed = parse_link_states(json.dumps(seen["ip"]))
-    assert {name: msgspec.to_builtins(state) for name, state in parsed.items()} == seen["states"]
-    assert sorted(parsed) == ["can0", "can1", "vcan0"]
-    card = parsed["can0"]
-    assert (card.kind, card.up, card.bus_state, card.bitrate) == ("can", True, "ERROR-ACTIVE", 500_000)
-    assert (card.transmit_queue_frames, card.restart_ms, card.carries_fd) == (128, 100, False)
-    assert (card.transmit_errors, card.receive_errors, card.bus_offs) == (0, 0, 0)
-    assert card.frames_sent >= 2000
-    assert (parsed["vcan0"].kind, parsed["vcan0"].carries_fd, parsed["vcan0"].bus_state) == ("vcan", True, None)
+    printed = {link["ifname"]: link for link in seen["ip"] if link.get("link_type") == "can"}
+    assert sorted(seen["states"]) == sorted(printed) == ["can0", "can1", "vcan0"]
+    for name, link in printed.items():
+        state, kind = seen["states"][name], link["linkinfo"]
+        assert (state["kind"], state["transmit_queue_frames"]) == (kind["info_kind"], link["txqlen"])
+        assert (state["up"], state["carries_fd"]) == ("UP" in link["flags"], link["mtu"] == 72)
+        rx, tx = link["stats64"]["rx"], link["stats64"]["tx"]
+        assert (state["frames_received"], state["frames_sent"]) == (rx["packets"], tx["packets"])
+        assert (state["receive_drops"], state["send_drops"]) == (rx["dropped"], tx["dropped"])
+    for name in ("can0", "can1"):
+        state, data, events = (
+            seen["states"][name],
+            *(printed[name]["linkinfo"][key] for key in ("info_data", "info_xstats")),
+        )
+        assert (state["bus_state"], state["restart_ms"]) == (data["state"], data["restart_ms"])
+        assert (state["bitrate"], state["sample_point"]) == (
+            data["bittiming"]["bitrate"],
+            float(data["bittiming"]["sample_point"]),
+        )
+        assert (state["transmit_errors"], state["receive_errors"]) == (
+            data["berr_counter"]["tx"],
+            data["berr_counter"]["rx"],
+        )
+        assert (state["restarts"], state["bus_errors"], state["bus_offs"]) == (
+            events["restarts"],
+            events["bus_error"],
+            events["bus_off"],
+        )
+        assert (state["arbitrations_lost"], state["warnings"], state["passives"]) == (
+            events["arbitration_lost"],
+            events["error_warning"],
+            events["error_passive"],
+        )
+        assert state["driver"] == "kvaser_pci"
+    assert seen["states"]["can0"]["frames_sent"] >= 2000
+    assert (seen["states"]["vcan0"]["bus_state"], seen["states"]["vcan0"]["driver"]) == (None, "")
+    assert seen["one"]["name"] == "can1"
+    assert seen["absent"] is None

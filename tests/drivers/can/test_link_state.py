@@ -1,126 +1,152 @@
+"""What the kernel says of CAN interfaces: its own bytes, captured, and the same with other values written into them."""
+
 from __future__ import annotations
 
-import copy
 import json
-import stat
+import socket
+import struct
 from pathlib import Path
-from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cardan.drivers.can.link_state import parse_link_states, read_link_states
+from cardan.drivers.can import link_state
+from cardan.drivers.can.link_state import parse_link, read_link_or_none, read_links
+from cardan.drivers.can.netlink import LINK, attributes, link_messages, link_request, messages
+from cardan.runtime.can_health import CanLink
 from cardan.runtime.errors import DeviceError
 
-CAN0: dict[str, Any] = {
-    "ifindex": 2,
-    "ifname": "can0",
-    "flags": ["NOARP", "UP", "LOWER_UP", "ECHO"],
-    "mtu": 72,
-    "qdisc": "pfifo_fast",
-    "operstate": "UP",
-    "txqlen": 10,
-    "link_type": "can",
-    "linkinfo": {
-        "info_kind": "can",
-        "info_data": {
-            "ctrlmode": ["FD"],
-            "state": "ERROR-PASSIVE",
-            "berr_counter": {"tx": 128, "rx": 3},
-            "restart_ms": 100,
-            "bittiming": {"bitrate": 500000, "sample_point": "0.875", "tq": 125},
-            "data_bittiming": {"bitrate": 2000000, "sample_point": "0.750"},
-            "clock": 40000000,
-        },
-        "info_xstats": {
-            "restarts": 4,
-            "bus_error": 17,
-            "arbitration_lost": 2,
-            "error_warning": 6,
-            "error_passive": 5,
-            "bus_off": 4,
-        },
-    },
-    "stats64": {
-        "rx": {"bytes": 80, "packets": 10, "errors": 1, "dropped": 7},
-        "tx": {"bytes": 160, "packets": 20, "errors": 3, "dropped": 9},
-    },
-}
-VCAN0 = {"ifname": "vcan0", "flags": ["UP"], "mtu": 16, "txqlen": 1000, "link_type": "can"}
-VCAN0 |= {"linkinfo": {"info_kind": "vcan"}}
-LOOPBACK = {"ifname": "lo", "flags": ["UP"], "mtu": 65536, "link_type": "loopback"}
+CAPTURED = json.loads((Path(__file__).parent / "netlink_bodies.json").read_text())
+CAN0, VCAN0 = bytes.fromhex(CAPTURED["can0"]), bytes.fromhex(CAPTURED["vcan0"])
+LINKINFO, DATA, XSTATS = 18, 2, 3
 
 
-def test_a_controller_in_trouble_is_told_in_full() -> None:
-    state = parse_link_states(json.dumps([LOOPBACK, CAN0]))["can0"]
-    assert (state.kind, state.up, state.carries_fd, state.transmit_queue_frames) == ("can", True, True, 10)
-    assert (state.bus_state, state.transmit_errors, state.receive_errors) == ("ERROR-PASSIVE", 128, 3)
-    assert (state.bitrate, state.sample_point, state.data_bitrate, state.restart_ms) == (500_000, 0.875, 2_000_000, 100)
-    assert (state.restarts, state.bus_errors, state.arbitrations_lost) == (4, 17, 2)
-    assert (state.warnings, state.passives, state.bus_offs) == (6, 5, 4)
-    assert (state.frames_received, state.frames_sent, state.receive_drops, state.send_drops) == (10, 20, 7, 9)
+def parsed(body: bytes) -> CanLink:
+    link = parse_link(body)
+    assert link is not None
+    return link
+
+
+def packed(tree: dict[int, bytes]) -> bytes:
+    return b"".join(
+        struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4) for kind, value in tree.items()
+    )
+
+
+def changed(*, controller: dict[int, bytes], events: bytes = b"", link: dict[int, bytes] | None = None) -> bytes:
+    """The captured body of can0 with other values in it."""
+    outer = attributes(CAN0[LINK.size :]) | (link or {})
+    information = attributes(outer[LINKINFO])
+    information[DATA] = packed(attributes(information[DATA]) | controller)
+    information[XSTATS] = events or information[XSTATS]
+    outer[LINKINFO] = packed(information)
+    return CAN0[: LINK.size] + packed(outer)
+
+
+def test_a_real_card_is_told_as_the_kernel_has_it() -> None:
+    link = parsed(CAN0)
+    assert (link.name, link.kind, link.up, link.carries_fd, link.transmit_queue_frames) == (
+        "can0",
+        "can",
+        True,
+        False,
+        128,
+    )
+    assert (link.bus_state, link.bitrate, link.sample_point, link.restart_ms) == ("ERROR-ACTIVE", 500_000, 0.875, 100)
+    assert (link.transmit_errors, link.receive_errors, link.bus_offs, link.listen_only) == (0, 0, 0, False)
+    assert (link.frames_sent, link.frames_received, link.send_drops, link.receive_drops) == (2001, 0, 0, 0)
 
 
 def test_what_a_virtual_interface_does_not_say_is_none_and_not_zero() -> None:
-    state = parse_link_states(json.dumps([VCAN0]))["vcan0"]
-    assert (state.kind, state.up, state.carries_fd) == ("vcan", True, False)
-    assert (state.bus_state, state.bitrate, state.transmit_errors, state.restarts) == (None, None, None, None)
+    link = parsed(VCAN0)
+    assert (link.kind, link.up, link.carries_fd, link.frames_sent) == ("vcan", True, True, 1551)
+    assert (link.bus_state, link.bitrate, link.transmit_errors, link.restarts, link.listen_only) == (None,) * 5
 
 
-def test_an_interface_that_was_never_configured_is_down() -> None:
-    link = copy.deepcopy(CAN0)
-    link["flags"] = ["NOARP", "ECHO"]
-    link["linkinfo"]["info_data"] = {"state": "STOPPED", "restart_ms": 0}
-    state = parse_link_states(json.dumps([link]))["can0"]
-    assert (state.up, state.bus_state, state.bitrate, state.restart_ms) == (False, "STOPPED", None, 0)
+def test_a_controller_in_trouble_is_told_in_full() -> None:
+    body = changed(
+        controller={
+            4: struct.pack("=I", 2),
+            5: struct.pack("=II", 0, 0x22),
+            6: struct.pack("=I", 0),
+            8: struct.pack("=HH", 128, 3),
+            9: struct.pack("=II", 2_000_000, 750) + bytes(24),
+        },
+        events=struct.pack("=6I", 17, 6, 5, 4, 2, 9),
+        link={4: struct.pack("=I", 72), 13: struct.pack("=I", 10), 23: struct.pack("=8Q", 10, 20, 80, 160, 1, 3, 7, 9)},
+    )
+    link = parsed(body)
+    assert (link.bus_state, link.transmit_errors, link.receive_errors) == ("ERROR-PASSIVE", 128, 3)
+    assert (link.restart_ms, link.data_bitrate, link.carries_fd, link.listen_only) == (0, 2_000_000, True, True)
+    assert (link.bus_errors, link.warnings, link.passives, link.bus_offs) == (17, 6, 5, 4)
+    assert (link.arbitrations_lost, link.restarts) == (2, 9)
+    assert (link.frames_received, link.frames_sent, link.receive_drops, link.send_drops) == (10, 20, 7, 9)
 
 
-@pytest.mark.parametrize("text", ["", "\n", "[]", "[{}]", json.dumps([LOOPBACK, {}])])
-def test_a_computer_without_can_has_no_states(text: str) -> None:
-    assert parse_link_states(text) == {}
+@pytest.mark.parametrize(("number", "name"), [(0, "ERROR-ACTIVE"), (3, "BUS-OFF"), (4, "STOPPED"), (9, "state 9")])
+def test_every_state_has_a_name_also_one_of_a_later_kernel(number: int, name: str) -> None:
+    assert parsed(changed(controller={4: struct.pack("=I", number)})).bus_state == name
 
 
-def test_sample_points_of_old_iproute2_are_numbers() -> None:
-    link = copy.deepcopy(CAN0)
-    link["linkinfo"]["info_data"]["bittiming"]["sample_point"] = 0.8
-    assert parse_link_states(json.dumps([link]))["can0"].sample_point == 0.8
+def test_an_interface_that_was_never_configured_has_no_bit_rate() -> None:
+    link = parsed(changed(controller={1: bytes(32)}))
+    assert (link.bitrate, link.sample_point) == (None, None)
 
 
-@pytest.mark.parametrize("text", ["2: can0: <NOARP,UP>", '{"ifname": 3}', '[{"ifname": "can0", "mtu": "x"}]', b"\xff"])
-def test_something_else_than_the_json_of_ip_is_an_error_with_a_hint(text: str | bytes) -> None:
+def test_an_interface_of_another_kind_is_passed_over() -> None:
+    assert parse_link(LINK.pack(0, 772, 1, 0, 0)) is None
+
+
+@given(st.binary(max_size=600), st.integers(0, len(CAN0)))
+def test_damaged_bytes_are_an_error_of_ours_or_a_link(noise: bytes, at: int) -> None:
+    for body in (CAN0[:at] + noise, CAN0[:at] + noise + CAN0[at + len(noise) :]):
+        try:
+            parse_link(body)
+        except DeviceError as error:
+            assert "damaged" in error.message
+
+
+def test_this_kernel_answers_and_knows_its_loopback_interface() -> None:
+    assert any(attributes(body[LINK.size :])[3] == b"lo\0" for body in link_messages())
+    (loopback,) = link_messages("lo")
+    assert parse_link(loopback) is None
+
+
+def test_an_interface_that_is_not_there_is_no_answer() -> None:
+    assert link_messages("nocan7") == []
+    assert read_link_or_none("nocan7") is None
+    assert read_link_or_none("a-name-that-no-interface-can-have") is None
+
+
+def test_a_request_for_one_interface_carries_its_name() -> None:
+    ((kind, body),) = messages(link_request("vcan0"))
+    assert kind == 18
+    assert attributes(body[LINK.size :]) == {3: b"vcan0\0"}
+
+
+def test_a_kernel_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket.socket, "send", lambda *_: 0)
+    with pytest.raises(DeviceError, match="does not tell the state of the CAN interfaces: timed out"):
+        link_messages(limit_s=0.01)
+
+
+def test_a_process_that_may_not_ask_is_told_what_its_unit_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(97, "Address family not supported by protocol")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    monkeypatch.setattr(socket.socket, "send", refuse)
     with pytest.raises(DeviceError) as error:
-        parse_link_states(text)
-    assert error.value.hint is not None
-    assert "iproute2" in error.value.hint
+        link_messages()
+    assert error.value.hint == "a systemd unit needs RestrictAddressFamilies=AF_NETLINK"
 
 
-@pytest.fixture
-def fake_ip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    program = tmp_path / "ip"
-    program.write_text("#!/bin/sh\n")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    return program
-
-
-def test_the_states_of_this_computer_come_from_ip(fake_ip: Path) -> None:
-    fake_ip.write_text(f"#!/bin/sh\necho '{json.dumps([CAN0])}'\n")
-    assert list(read_link_states()) == ["can0"]
-
-
-def test_a_failing_ip_is_an_error_with_its_words(fake_ip: Path) -> None:
-    fake_ip.write_text("#!/bin/sh\necho 'Cannot open netlink socket' >&2\nexit 1\n")
-    with pytest.raises(DeviceError, match="Cannot open netlink socket"):
-        read_link_states()
-
-
-def test_an_ip_that_hangs_is_given_up(fake_ip: Path) -> None:
-    fake_ip.write_text("#!/bin/sh\nexec sleep 60\n")
-    with pytest.raises(DeviceError, match=r"no answer within 0\.05 s"):
-        read_link_states(limit_s=0.05)
-
-
-def test_without_ip_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
-    with pytest.raises(DeviceError) as error:
-        read_link_states()
-    assert error.value.hint == "apt-get install iproute2"
+def test_the_driver_of_an_adapter_is_the_one_that_sysfs_links_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "can0" / "device").mkdir(parents=True)
+    (tmp_path / "can0" / "device" / "driver").symlink_to("../../../bus/usb/drivers/gs_usb")
+    monkeypatch.setattr(link_state, "SYSFS_NET", tmp_path)
+    monkeypatch.setattr(link_state, "link_messages", lambda name="": [CAN0, VCAN0])
+    assert {name: link.driver for name, link in read_links().items()} == {"can0": "gs_usb", "vcan0": ""}
