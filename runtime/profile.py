@@ -29,6 +29,8 @@ class CanChannelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """UDP port of a bench bus; 0 lets each run pick a free one."""
     bitrate: Positive = 500_000
     fd: bool = False
+    options: dict[str, str | int | float | bool] = {}
+    """What an interface of python-can wants beside these, such as `tty_baudrate`; passed on as it is."""
 
 
 class RealtimeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING, Any
-
-from cardan.drivers.can.channel import CanChannel, ChannelCounters, ReceptionClock, check_frame
+from cardan.drivers.can.channel import CanChannel
 from cardan.drivers.can.loopback import LoopbackChannel
+from cardan.drivers.can.python_can import PythonCanChannel
 from cardan.drivers.can.socketcan import SocketCanChannel
-from cardan.runtime.clock import Clock, MonotonicClock, ns
-from cardan.runtime.errors import ConfigError, DeviceError, near_names
-from cardan.runtime.messages import CanFrame
+from cardan.runtime.clock import Clock
+from cardan.runtime.errors import ConfigError
 from cardan.runtime.profile import CanChannelSettings
 
-if TYPE_CHECKING:
-    import can
+OWN = ("socketcan", "udp_multicast")
+"""Interfaces that many programs of one computer can listen to at once, on sockets of our own."""
 
 
 def open_channel(settings: CanChannelSettings, clock: Clock | None = None, *, listen: bool = True) -> CanChannel:
@@ -23,133 +20,13 @@ def open_channel(settings: CanChannelSettings, clock: Clock | None = None, *, li
     listen: False for a node that only sends. ConfigError for settings that cannot work, DeviceError when the device
     is absent or python-can is not installed.
     """
-    if settings.interface == "udp_multicast":
-        return LoopbackChannel(settings, clock, listen=listen)
+    if settings.interface not in OWN:
+        return PythonCanChannel(settings, clock)
+    if settings.options:
+        raise ConfigError(
+            f'channel {settings.name}: interface "{settings.interface}" takes no options',
+            hint=f"remove `options` from [can.{settings.name}] of the profile: they are for interfaces of python-can",
+        )
     if settings.interface == "socketcan":
         return SocketCanChannel(settings, clock, listen=listen)
-    return PythonCanChannel(settings, clock)
-
-
-class PythonCanChannel:
-    """A channel on any interface of python-can: virtual, slcan, pcan, kvaser, ..."""
-
-    def __init__(self, settings: CanChannelSettings, clock: Clock | None = None) -> None:
-        self.name = settings.name
-        self.counters = ChannelCounters()
-        self._fd_channel = settings.fd
-        self._clock = clock or MonotonicClock()
-        self._reception = ReceptionClock(self._clock.now_ns())
-        self._can = _python_can()
-        self._bus: can.BusABC | None = _open_bus(self._can, settings)
-
-    def send(self, frame_id: int, data: bytes, *, extended: bool = False, fd: bool = False, error: bool = False) -> int:
-        """See `CanChannel.send`."""
-        check_frame(self.name, frame_id, data, extended=extended or error, fd=fd, fd_channel=self._fd_channel)
-        message = self._can.Message(
-            arbitration_id=frame_id,
-            data=data,
-            is_extended_id=extended,
-            is_error_frame=error,
-            is_fd=fd,
-            bitrate_switch=fd,
-        )
-        stamp_ns = self._clock.now_ns()
-        try:
-            self._open_bus().send(message, timeout=0)
-        except (self._can.CanError, OSError) as failure:
-            raise self._send_error(failure) from failure
-        self.counters.sent += 1
-        return stamp_ns
-
-    def _send_error(self, failure: Exception) -> DeviceError:
-        if "buffer full" in str(failure).lower() or isinstance(failure, self._can.CanTimeoutError):
-            self.counters.send_dropped += 1
-            hint = "no other node acknowledges, the bus is off, or more is sent than the bit rate carries"
-            return DeviceError(f"channel {self.name}: the transmit queue is full", hint=hint)
-        self.counters.send_failures += 1
-        return DeviceError(f"channel {self.name}: cannot send: {failure}")
-
-    def receive_batch(self, limit: int = 256) -> list[CanFrame]:
-        """See `CanChannel.receive_batch`."""
-        bus = self._open_bus()
-        self._reception.begin(self._clock.now_ns(), self._clock.wall_ns())
-        frames: list[CanFrame] = []
-        while len(frames) < limit:
-            try:
-                message = bus.recv(timeout=0)
-            except (self._can.CanError, OSError) as failure:
-                raise DeviceError(f"channel {self.name} is gone: {failure}") from failure
-            if message is None:
-                self._reception.drained()
-                break
-            self._convert(message, frames)
-        self.counters.received += len(frames)
-        return frames
-
-    def _convert(self, message: can.Message, frames: list[CanFrame]) -> None:
-        if message.is_remote_frame or (message.is_fd and not self._fd_channel):
-            self.counters.ignored += 1
-            return
-        stamp_ns = self._reception.stamp_ns(ns(message.timestamp))
-        frames.append(
-            CanFrame(
-                self.name,
-                message.arbitration_id,
-                bytes(message.data),
-                stamp_ns,
-                message.is_extended_id,
-                message.is_fd,
-                message.is_error_frame,
-            )
-        )
-
-    def _open_bus(self) -> can.BusABC:
-        if self._bus is None:
-            raise DeviceError(f"channel {self.name} is closed")
-        return self._bus
-
-    def fileno(self) -> int:
-        """See `CanChannel.fileno`."""
-        with contextlib.suppress(NotImplementedError):
-            return self._bus.fileno() if self._bus is not None else -1
-        return -1
-
-    def close(self) -> None:
-        """See `CanChannel.close`."""
-        bus, self._bus = self._bus, None
-        if bus is not None:
-            with contextlib.suppress(self._can.CanError, OSError):  # a device that is gone has nothing left to release
-                bus.shutdown()
-
-
-def _python_can() -> Any:
-    try:
-        import can
-    except ImportError as error:
-        raise DeviceError(
-            "this CAN interface needs python-can, which is not installed", hint='pip install "cardan[can]"'
-        ) from error
-    return can
-
-
-def _open_bus(can_library: Any, settings: CanChannelSettings) -> can.BusABC:
-    if settings.interface not in can_library.VALID_INTERFACES:
-        raise ConfigError(
-            f'channel {settings.name}: python-can has no interface "{settings.interface}"',
-            hint=near_names(settings.interface, sorted(can_library.VALID_INTERFACES)),
-        )
-    options: dict[str, Any] = {"fd": True} if settings.fd else {}
-    try:
-        bus: can.BusABC = can_library.Bus(
-            channel=settings.channel,
-            interface=settings.interface,
-            ignore_config=True,  # a ~/.canrc must not change what the profile says
-            bitrate=settings.bitrate,
-            **options,
-        )
-    except (can_library.CanError, OSError, ValueError, ImportError) as error:
-        raise DeviceError(
-            f"cannot open channel {settings.name} ({settings.interface} {settings.channel}): {error}",
-            hint="is the adapter plugged in, its driver there?",
-        ) from error
-    return bus
+    return LoopbackChannel(settings, clock, listen=listen)
