@@ -1,26 +1,24 @@
-"""Reads DBC files: the only module that knows cantools, which is loaded when the first file is read.
+"""A DBC file as encoders and decoders: parsed once, kept as tables on disk, each message compiled when it is asked for.
 
-Which checksum and counter a message has is told by the DBC itself (attributes `E2EProfile` and `E2EDataID`), or, for
-files that lack these attributes, by the caller (`additive`: Toyota's sum). Signals named CRC, CHECKSUM and COUNTER are
-filled in by the encoder. Vehicle makers' files often break the rules in messages that nobody uses, so only messages
-that are asked for are checked, and those strictly.
+Which checksum and counter a message has is told by the DBC itself (attributes `E2EProfile`, `E2EDataID`, and where the
+profile has such, `E2EDataIDMode`, `E2EOffset`, `E2EDataIDList`), or, for files that lack these attributes, by the
+caller (`additive`: Toyota's sum). Signals named CRC, CHECKSUM and COUNTER are filled in by the encoder.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import msgspec
 
 from cardan.firmware_bridge.additive import AdditiveChecksum
-from cardan.firmware_bridge.codec import FLOAT_FORMATS, CodecError, MessageCodec, Signal
+from cardan.firmware_bridge.codec import FLOAT_FORMATS, MessageCodec, Signal
+from cardan.firmware_bridge.dbc_cache import DbcCache, usual_cache
+from cardan.firmware_bridge.dbc_parse import DbcError, parse_dbc
+from cardan.firmware_bridge.dbc_tables import DbcTables, MessageTable, SignalTable
 from cardan.firmware_bridge.e2e import Protection, protection
 from cardan.runtime.errors import ConfigError, near_names
-
-if TYPE_CHECKING:
-    from cantools.database.can import Database, Message
-    from cantools.database.can.signal import Signal as DbcSignal
 
 CHECKSUM_NAMES = ("CRC", "CHECKSUM")
 COUNTER_NAME = "COUNTER"
@@ -29,181 +27,131 @@ COUNTER_NAME = "COUNTER"
 class Dbc:
     """The messages of one DBC file, compiled when they are asked for."""
 
-    def __init__(self, path: Path, text: str, database: Database, additive: Collection[str] | None) -> None:
+    def __init__(self, path: Path, tables: DbcTables, additive: Collection[str] | None = None) -> None:
         self.path = path
-        self._text = text
-        self._messages = {message.name: message for message in database.messages}
+        self._tables = {table.name: table for table in tables.messages}
         self._additive = additive
         self._codecs: dict[str, MessageCodec] = {}
 
     @property
     def names(self) -> list[str]:
         """Every message name in the file."""
-        return list(self._messages)
+        return list(self._tables)
+
+    def table(self, name: str) -> MessageTable:
+        """What the file says of the message called `name`; ConfigError when there is none."""
+        if name not in self._tables:
+            raise ConfigError(f'{self.path} has no message "{name}"', hint=near_names(name, self.names))
+        return self._tables[name]
 
     def message(self, name: str) -> MessageCodec:
         """The codec of the message called `name`; ConfigError when there is none or its definition is broken."""
         if name not in self._codecs:
-            if name not in self._messages:
-                raise ConfigError(f'{self.path} has no message "{name}"', hint=near_names(name, self.names))
-            self._codecs[name] = self._compile(self._messages[name])
+            table = self.table(name)
+            if table.problem:
+                raise self._refusal(table)
+            self._codecs[name] = self._compile(table)
         return self._codecs[name]
 
-    def _compile(self, message: Message) -> MessageCodec:
-        line = _line_of(self._text, rf"^ *BO_ +\d+ +{re.escape(message.name)} *:")
-        where = f"{self.path}:{line}: message {message.name}"
-        _check_layout(message, where)
-        names = [signal.name for signal in message.signals]
-        protection = self._protection(message, where)
+    def reader(self, name: str) -> MessageCodec:
+        """A codec to look at the message called `name` with, never to send it: its signals may overlap.
+
+        ConfigError as for `message` when there is another problem.
+        """
+        table = self.table(name)
+        if table.problem and not table.signals:
+            raise self._refusal(table)
+        return self._compile(table)
+
+    def _refusal(self, table: MessageTable) -> ConfigError:
+        return ConfigError(f"{self.path}:{table.line}: message {table.name}: {table.problem}")
+
+    def value(self, message: str, signal: str, label: str) -> float:
+        """The physical value that carries `label` of the signal's value table; ConfigError names what exists."""
+        row = self.table(message).signal(signal)
+        labels = row.labels if row is not None else {}
+        for raw, known in labels.items():
+            if row is not None and known == label:
+                return raw * row.scale + row.offset
+        raise ConfigError(
+            f'{self.path}: {message}.{signal} has no value "{label}"', hint=near_names(label, list(labels.values()))
+        )
+
+    def _compile(self, table: MessageTable) -> MessageCodec:
+        names = [signal.name for signal in table.signals]
+        protected = self._protection(table)
         return MessageCodec(
-            name=message.name,
-            frame_id=message.frame_id,
-            extended=message.is_extended_frame,
-            fd=message.is_fd,
-            length=message.length,
-            period_s=message.cycle_time / 1000 if message.cycle_time else None,
-            signals=in_order([_signal(signal, message) for signal in message.signals]),
-            protection=protection,
-            checksum_signal=next((name for name in CHECKSUM_NAMES if name in names and protection), ""),
+            name=table.name,
+            frame_id=table.frame_id,
+            extended=table.extended,
+            fd=table.fd,
+            length=table.length,
+            period_s=table.period_s,
+            signals=[signal_of(row) for row in table.signals],
+            protection=protected,
+            checksum_signal=next((name for name in CHECKSUM_NAMES if name in names and protected), ""),
             counter_signal=COUNTER_NAME if COUNTER_NAME in names else "",
         )
 
-    def _protection(self, message: Message, where: str) -> Protection | None:
-        attributes = message.dbc.attributes if message.dbc else {}
-        profile = int(attributes["E2EProfile"].value) if "E2EProfile" in attributes else 0
-        if profile:
-            data_id = int(attributes["E2EDataID"].value) if "E2EDataID" in attributes else 0
-            try:
-                found = protection(profile, data_id)
-            except ValueError as error:
-                raise ConfigError(f"{where}: {error}") from error
-            if message.length < found.minimum_length:
-                raise ConfigError(f"{where} is too short for E2E profile {profile}")
-            return found
-        has_checksum = any(signal.name == "CHECKSUM" for signal in message.signals)
-        if self._additive is not None and (has_checksum or message.name in self._additive):
-            return AdditiveChecksum(message.frame_id)
+    def _protection(self, table: MessageTable) -> Protection | None:
+        if table.e2e is not None:
+            return protection(*msgspec.structs.astuple(table.e2e))
+        if self._additive is not None and (table.signal("CHECKSUM") or table.name in self._additive):
+            return AdditiveChecksum(table.frame_id)
         return None
 
 
-def load_dbc(path: Path, *, additive: Collection[str] | None = None) -> Dbc:
+def load_dbc(path: Path, *, additive: Collection[str] | None = None, cache: DbcCache | None = None) -> Dbc:
     """Read the DBC file at `path`.
 
     additive: None, or this file's messages with a signal CHECKSUM carry Toyota's sum in their last byte, and so do the
-    messages named here (which have that sum without declaring it). ConfigError names the line of a broken file.
+    messages named here (which have that sum without declaring it). cache: where tables of files that were parsed
+    before are kept; None is this user's cache folder. ConfigError names the line of a broken file.
     """
     try:
-        import cantools
-    except ImportError as error:
-        raise ConfigError("reading DBC files needs cantools", hint='pip install "cardan[can]"') from error
-    try:
-        text = path.read_text(encoding="cp1252")
+        raw = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        database = cantools.database.can.Database(strict=False)
-        database.add_dbc_string(text)
-    except Exception as error:  # cantools lets KeyError and its parser's own errors through, too
-        raise ConfigError(_explain(path, text, error), hint="`cantools dump` shows more") from error
-    unknown = sorted(set(additive or ()) - {message.name for message in database.messages})
+    cache = cache or usual_cache()
+    tables = cache.load_or_none(raw) or _parse(path, raw, cache)
+    unknown = sorted(set(additive or ()) - {message.name for message in tables.messages})
     if unknown:
-        known = [message.name for message in database.messages]
+        known = [message.name for message in tables.messages]
         raise ConfigError(f'{path} has no message "{unknown[0]}"', hint=near_names(unknown[0], known))
-    return Dbc(path, text, database, additive)
+    return Dbc(path, tables, additive)
 
 
-def _explain(path: Path, text: str, error: Exception) -> str:
-    """`path:line: what` from whatever cantools said."""
-    said = " ".join(str(error).removeprefix("DBC: ").strip('"').split())
-    at = re.search(r"at line (\d+), column \d+", said)
-    if at:
-        broken = text.splitlines()[int(at[1]) - 1].strip() if text.strip() else ""
-        return f"{path}:{at[1]}: expected a DBC statement, got {broken[:60]!r}"
-    named = re.search(r"(?:in|of) message (\w+)", said)
-    entry = re.search(r"(VAL_ \d+ \w+)", said)
-    pattern = rf"^ *BO_ +\d+ +{named[1]} *:" if named else re.escape(entry[1]) if entry else "$^"
-    return f"{path}:{_line_of(text, pattern)}: {said}"
+def _parse(path: Path, raw: bytes, cache: DbcCache) -> DbcTables:
+    try:
+        tables = parse_dbc(_text(raw))
+    except DbcError as error:
+        raise ConfigError(f"{path}:{error.line}: {error.text}", hint="`cantools dump` shows more") from error
+    cache.keep(raw, tables)
+    return tables
 
 
-def _line_of(text: str, pattern: str) -> int:
-    found = re.search(pattern, text, re.MULTILINE)
-    return text.count("\n", 0, found.start()) + 1 if found else 1
+def _text(raw: bytes) -> str:
+    """DBC files do not tell their encoding: UTF-8 where that fits, else that of the first tools."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
 
 
-def _signal(signal: DbcSignal, message: Message) -> Signal:
-    big = signal.byte_order == "big_endian"
-    first = 8 * (signal.start // 8) + 7 - signal.start % 8
-    # cantools gives 2E-006 as a float and whole numbers as they are: whole factors keep 64-bit integers exact.
-    scale, offset = _whole(signal.scale), _whole(signal.offset)
-    limited = signal.minimum is not None and signal.maximum is not None and signal.minimum < signal.maximum
+def signal_of(row: SignalTable) -> Signal:
+    """The row as the codec wants it."""
     return Signal(
-        name=signal.name,
-        big_endian=big,
-        shift=8 * message.length - first - signal.length if big else signal.start,
-        length=signal.length,
-        signed=signal.is_signed,
-        float_format=FLOAT_FORMATS[signal.length] if signal.is_float else "",
-        scale=scale,
-        offset=offset,
-        minimum=float(signal.minimum) if limited and signal.minimum is not None else float("-inf"),
-        maximum=float(signal.maximum) if limited and signal.maximum is not None else float("inf"),
-        unit=signal.unit or "",
-        multiplexer=signal.multiplexer_signal or "",
-        multiplexer_values=frozenset(signal.multiplexer_ids or ()),
+        name=row.name,
+        big_endian=row.big_endian,
+        shift=row.shift,
+        length=row.length,
+        signed=row.signed,
+        float_format=FLOAT_FORMATS[row.length] if row.is_float else "",
+        scale=row.scale,
+        offset=row.offset,
+        minimum=row.minimum,
+        maximum=row.maximum,
+        unit=row.unit,
+        multiplexer=row.multiplexer,
+        multiplexer_values=frozenset(row.multiplexer_values),
     )
-
-
-def _whole(value: float) -> float:
-    return int(value) if float(value).is_integer() else value
-
-
-def in_order(signals: list[Signal]) -> list[Signal]:
-    """Every multiplexer before the signals that depend on it."""
-    ordered: list[Signal] = []
-    waiting = list(signals)
-    while waiting:
-        done = {signal.name for signal in ordered} | {""}
-        ready = [signal for signal in waiting if signal.multiplexer in done]
-        if not ready:
-            raise CodecError(f"signal {waiting[0].name} depends on {waiting[0].multiplexer}, which is no signal")
-        ordered += ready
-        waiting = [signal for signal in waiting if signal.multiplexer not in done]
-    return ordered
-
-
-def _check_layout(message: Message, where: str) -> None:
-    """What a message that is used must keep: signals inside it, not on each other, with a usable scale."""
-    taken: dict[int, DbcSignal] = {}
-    for signal in message.signals:
-        if not signal.scale:
-            raise ConfigError(f"{where}: signal {signal.name} has the factor 0")
-        if signal.is_float and signal.length not in FLOAT_FORMATS:
-            raise ConfigError(f"{where}: signal {signal.name} is a float of {signal.length} bits")
-        for bit in _bits(signal):
-            if bit >= 8 * message.length:
-                raise ConfigError(f"{where}: signal {signal.name} does not fit into {message.length} bytes")
-            other = taken.setdefault(bit, signal)
-            if other is not signal and not _exclusive(signal, other, message):
-                raise ConfigError(f"{where}: signals {other.name} and {signal.name} overlap")
-
-
-def _bits(signal: DbcSignal) -> list[int]:
-    """The bits that a signal takes: byte * 8 + bit, bit 0 being the least significant of its byte."""
-    if signal.byte_order == "little_endian":
-        return list(range(signal.start, signal.start + signal.length))
-    first = 8 * (signal.start // 8) + 7 - signal.start % 8
-    return [8 * (place // 8) + 7 - place % 8 for place in range(first, first + signal.length)]
-
-
-def _exclusive(one: DbcSignal, other: DbcSignal, message: Message) -> bool:
-    """True when no message carries both: some multiplexer selects either the one or the other."""
-    selections = _selections(one, message)
-    return any(name in selections and not selections[name] & ids for name, ids in _selections(other, message).items())
-
-
-def _selections(signal: DbcSignal, message: Message) -> dict[str, set[int]]:
-    found: dict[str, set[int]] = {}
-    while signal.multiplexer_signal and signal.multiplexer_signal not in found:
-        found[signal.multiplexer_signal] = set(signal.multiplexer_ids or ())
-        signal = message.get_signal_by_name(signal.multiplexer_signal)
-    return found

@@ -249,7 +249,7 @@ def _profile_02(data_id: int) -> Profile02:
     return Profile02(bytes((data_id + step * 17) & 0xFF for step in range(16)))
 
 
-PROFILES: dict[int, Callable[[int], Protection]] = {
+PROFILES: dict[int, Callable[..., Protection]] = {
     1: Profile01,
     2: _profile_02,
     4: Profile04,
@@ -260,11 +260,22 @@ PROFILES: dict[int, Callable[[int], Protection]] = {
 """Each profile from one data id, in its default mode."""
 
 
-def protection(profile: int, data_id: int) -> Protection:
-    """The protection of AUTOSAR E2E `profile` in its default mode; ValueError names what exists."""
+def protection(profile: int, data_id: int, mode: str = "", offset: int = 0, data_ids: str = "") -> Protection:
+    """The protection of AUTOSAR E2E `profile`; ValueError names what exists.
+
+    mode: of the data id, for profiles 1 and 11; empty = the default one. offset: bytes before the header; profile 2 has
+    none. data_ids: for profile 2, its 16 data ids as 32 hex digits; empty = derived from `data_id`.
+    """
     if profile not in PROFILES:
         raise ValueError(f"E2E profile {profile} is unknown, expected one of {', '.join(map(str, PROFILES))}")
-    return PROFILES[profile](data_id)
+    if profile == 2:
+        if offset or mode:
+            raise ValueError("E2E profile 2 has neither an offset nor a data id mode")
+        return Profile02(bytes.fromhex(data_ids)) if data_ids else _profile_02(data_id)
+    if data_ids or (mode and profile not in (1, 11)):
+        raise ValueError(f"E2E profile {profile} has no {'list of data ids' if data_ids else 'data id mode'}")
+    options: dict[str, str | int] = {"mode": mode} if mode else {}
+    return PROFILES[profile](data_id, offset=offset, **options)
 
 
 def _check_range(name: str, value: int, maximum: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -230,3 +231,36 @@ def test_parameters_that_cannot_be_are_refused(make: Callable[[], object], text:
     with pytest.raises(ValueError) as caught:
         make()
     assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((1, 291, "low", 2), Profile01(291, "low", 2)),
+        ((11, 291, "both"), Profile01(291, "both")),
+        ((4, 7, "", 3), Profile04(7, 3)),
+        ((5, 7, "", 3), Profile05(7, 3)),
+        ((7, 7, "", 3), Profile07(7, 3)),
+        ((2, 0, "", 0, "00" * 16), Profile02(bytes(16))),
+        ((2, 1), Profile02(bytes((1 + step * 17) & 0xFF for step in range(16)))),
+    ],
+)
+def test_mode_offset_and_data_ids_reach_their_profile(arguments: Any, expected: Protection) -> None:
+    assert protection(*arguments) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((5, 7, "low"), "profile 5 has no data id mode"),
+        ((1, 7, "", 0, "00"), "profile 1 has no list of data ids"),
+        ((2, 7, "low"), "neither an offset nor a data id mode"),
+        ((2, 7, "", 1), "neither an offset nor a data id mode"),
+        ((2, 0, "", 0, "00"), "16 data ids"),
+        ((11, 7, "low"), "expected one of both, nibble"),
+        ((3, 7), "E2E profile 3 is unknown"),
+    ],
+)
+def test_what_a_profile_does_not_have_is_refused(arguments: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        protection(*arguments)

@@ -16,6 +16,7 @@ from cardan.drivers.can.bus import open_channel
 from cardan.drivers.can.python_can import NEEDS, PythonCanChannel
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.errors import ConfigError, DeviceError
+from cardan.runtime.messages import CanFrame
 from cardan.runtime.profile import CanChannelSettings
 
 
@@ -206,7 +207,7 @@ def test_a_serial_adapter_is_configured_and_carries_frames_both_ways(adapter: tu
     commands = said_to(line, b"T18DB33F10\r").split()
     assert list(dict.fromkeys(commands)) == [b"C", b"S6", b"O", b"t12320102", b"T18DB33F10"]  # S6: 500 kbit/s
     os.write(line, b"t4563AABBCC\rT1ABCDEF01FF\r")
-    frames = []
+    frames: list[CanFrame] = []
     while len(frames) < 2 and select.select([channel.fileno()], [], [], 5)[0]:
         frames += channel.receive_batch()
     channel.close()
