@@ -1,0 +1,241 @@
+"""Which engine runs next: newest frame only, earliest deadline first, and nothing that cannot be done in time.
+
+Pure logic on the time it is given. Each engine has a slot for one frame; a newer frame replaces it. An accelerator
+cannot be interrupted (an enqueued kernel runs to its end), so everything is decided before a run starts: of the waiting
+frames, taken by deadline, one is admitted when it ends in time, itself taking its usual time (the running median) and
+those before it the longest that they may (the running 99th percentile). When not all can, the least critical make room,
+and among equals the longest. One that makes room keeps its place until its deadline cannot be met any more: runs are
+mostly shorter than was reckoned with, and then its turn may still come.
+
+Earliest deadline first is optimal below full load and collapses above it (C. L. Liu, J. W. Layland, "Scheduling
+Algorithms for Multiprogramming in a Hard-Real-Time Environment", Journal of the ACM 20, 1973; on overload: G. Buttazzo,
+"Hard Real-Time Computing Systems", chapter 9); deciding before the launch from predicted run times is the idea of
+Clockwork (A. Gujarati et al., OSDI 2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+
+from cardan.engines.run_times import RunTimes
+
+
+class Criticality(IntEnum):
+    """Who makes room when not everything can be done in time: the lowest first."""
+
+    LOW = 0
+    MEDIUM = 1
+    HIGH = 2
+
+
+class Drop(Enum):
+    """Why a frame was not run to a result."""
+
+    SUPERSEDED = "superseded"
+    """Another frame of the same engine took its place: the newer one, or with `keep_older` the older one."""
+    LATE = "late"
+    """Its deadline could not be met any more when its turn came."""
+    SHED = "shed"
+    """It made room for more critical engines, or could not be done beside the others."""
+    LOST = "lost"
+    """It was chosen, and then could not be run: overwritten, or the engine failed."""
+    CLOSED = "closed"
+    """The host closed while it was waiting or running."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """What one engine asks for."""
+
+    name: str
+    deadline_ns: int
+    """From the capture of a frame to its result."""
+    criticality: Criticality = Criticality.MEDIUM
+    expected_ns: int
+    """A run, until runs have been measured."""
+    keep_older: bool = False
+    """A frame that waits is kept, and the newer one gives way."""
+    run_late: bool = False
+    """What cannot end in time is run all the same, when nothing else waits that can."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One frame of one engine that waits or runs."""
+
+    engine: str
+    number: int
+    """Counts the frames of the engine."""
+    due_ns: int
+
+
+@dataclass
+class Account:
+    """What became of every frame of one engine: released = done + late + dropped + open, at any time."""
+
+    released: int = 0
+    done: int = 0
+    """Ended by their deadlines."""
+    late: int = 0
+    dropped: dict[Drop, int] = field(default_factory=lambda: dict.fromkeys(Drop, 0))
+
+    @property
+    def open(self) -> int:
+        """Waiting or running: no more than one waits, and no more than the scheduler's `in_flight` run."""
+        return self.released - self.done - self.late - sum(self.dropped.values())
+
+
+class _Slot:
+    """One engine: its frame that waits, if any, and its numbers."""
+
+    def __init__(self, demand: Demand) -> None:
+        self.demand = demand
+        self.times = RunTimes(demand.expected_ns)
+        self.account = Account()
+        self.waiting: Job | None = None
+        self.passed_over = False
+
+    def drop(self, reason: Drop) -> None:
+        self.waiting = None
+        self.passed_over = False
+        self.account.dropped[reason] += 1
+
+
+class Scheduler:
+    """Decides for one accelerator. Not thread-safe: it belongs to the host's only thread.
+
+    in_flight: 1 when runs block; 2 when one may be staged behind the running one. margin_ns: added to each estimate for
+    what stands around a run (reading the frame, checking, publishing).
+    """
+
+    def __init__(self, demands: Iterable[Demand], *, in_flight: int = 1, margin_ns: int = 0) -> None:
+        self._slots = {demand.name: _Slot(demand) for demand in demands}
+        self._in_flight = in_flight
+        self._margin_ns = margin_ns
+        self._running: list[tuple[Job, int]] = []
+
+    def account(self, engine: str) -> Account:
+        """What became of the frames of an engine."""
+        return self._slots[engine].account
+
+    def estimate_ns(self, engine: str) -> int:
+        """What its next run is expected to take at most."""
+        return self._slots[engine].times.estimate_ns
+
+    @property
+    def waits(self) -> bool:
+        """True while a frame waits for its turn."""
+        return any(slot.waiting is not None for slot in self._slots.values())
+
+    def release(self, engine: str, origin_ns: int, frames: int = 1) -> Job:
+        """A new frame has arrived, captured at `origin_ns`; what waits now: it, or the older one that is kept.
+
+        frames: how many came since the last call; only the newest of them is to be had.
+        """
+        slot = self._slots[engine]
+        slot.account.released += frames
+        if slot.waiting is not None and slot.demand.keep_older:
+            slot.account.dropped[Drop.SUPERSEDED] += frames
+            return slot.waiting
+        if slot.waiting is not None:
+            slot.drop(Drop.SUPERSEDED)
+        slot.account.dropped[Drop.SUPERSEDED] += frames - 1
+        slot.waiting = Job(engine, slot.account.released, origin_ns + slot.demand.deadline_ns)
+        slot.passed_over = False
+        return slot.waiting
+
+    def start_or_none(self, now_ns: int) -> Job | None:
+        """The frame to run now, or None: nothing waits, nothing can be done in time, or enough is in flight.
+
+        The caller owes `finish` or `fail` for it.
+        """
+        if len(self._running) >= self._in_flight:
+            return None
+        free_ns = now_ns
+        for job, started_ns in self._running:
+            free_ns = max(free_ns, started_ns) + self._cost_ns(self._slots[job.engine])
+        slot = self._choose_or_none(free_ns)
+        if slot is None or slot.waiting is None:
+            return None
+        job, slot.waiting, slot.passed_over = slot.waiting, None, False
+        self._running.append((job, now_ns))
+        return job
+
+    def finish(self, job: Job, run_ns: int, now_ns: int) -> bool:
+        """The run has ended with a result at `now_ns` and took `run_ns`; True when that was in time."""
+        slot = self._end(job)
+        slot.times.add(run_ns)
+        in_time = now_ns <= job.due_ns
+        if in_time:
+            slot.account.done += 1
+        else:
+            slot.account.late += 1
+        return in_time
+
+    def fail(self, job: Job, reason: Drop = Drop.LOST) -> None:
+        """The run did not happen, or gave nothing."""
+        self._end(job).account.dropped[reason] += 1
+
+    def close(self) -> None:
+        """Account for what waits or runs: it comes to nothing."""
+        for job, _ in list(self._running):
+            self.fail(job, Drop.CLOSED)
+        for slot in self._slots.values():
+            if slot.waiting is not None:
+                slot.drop(Drop.CLOSED)
+
+    def _end(self, job: Job) -> _Slot:
+        self._running = [item for item in self._running if item[0] is not job]
+        return self._slots[job.engine]
+
+    def _cost_ns(self, slot: _Slot) -> int:
+        return slot.times.estimate_ns + self._margin_ns
+
+    def _choose_or_none(self, free_ns: int) -> _Slot | None:
+        """The admitted frame with the earliest deadline; drops those whose deadlines cannot be met any more.
+
+        Each is expected to take its usual time itself, and those before it the longest that they may.
+        """
+        admitted: list[_Slot] = []
+        before_ns = free_ns + self._margin_ns
+        for slot in sorted(self._waiting(free_ns), key=_due_ns):
+            while before_ns + slot.times.typical_ns > _due_ns(slot):
+                out = min((*admitted, slot), key=_rank)
+                out.passed_over = True
+                if out is slot:
+                    break
+                admitted.remove(out)
+                before_ns -= self._cost_ns(out)
+            else:
+                admitted.append(slot)
+                before_ns += self._cost_ns(slot)
+        return admitted[0] if admitted else min(self._late(free_ns), key=_due_ns, default=None)
+
+    def _late(self, free_ns: int) -> list[_Slot]:
+        """Those that are run although they cannot end in time."""
+        return [slot for slot in self._slots.values() if slot.waiting is not None and self._is_late(slot, free_ns)]
+
+    def _is_late(self, slot: _Slot, free_ns: int) -> bool:
+        return free_ns + slot.times.typical_ns + self._margin_ns > _due_ns(slot)
+
+    def _waiting(self, free_ns: int) -> list[_Slot]:
+        found = []
+        for slot in self._slots.values():
+            if slot.waiting is None:
+                continue
+            if not self._is_late(slot, free_ns):
+                found.append(slot)
+            elif not slot.demand.run_late:
+                slot.drop(Drop.SHED if slot.passed_over else Drop.LATE)
+        return found
+
+
+def _rank(slot: _Slot) -> tuple[int, int]:
+    """The first to make room has the lowest."""
+    return slot.demand.criticality, -slot.times.estimate_ns
+
+
+def _due_ns(slot: _Slot) -> int:
+    return slot.waiting.due_ns if slot.waiting is not None else 0
