@@ -71,6 +71,12 @@ NODE = (
         "see the log of the node; raise start_timeout_s if it needs the time",
     ),
     Fault(
+        "node-out-of-memory",
+        "the kernel ended a node because it took more memory than memory_max_mib",
+        "it takes more than was thought, or more and more of it",
+        "`cardan status` shows the most that it ever took; raise memory_max_mib, or find the leak",
+    ),
+    Fault(
         "node-hung",
         "a node did not end a step within its limit, and was killed",
         "a blocking call or an endless loop in `step`, or a starved computer",

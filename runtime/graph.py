@@ -158,6 +158,8 @@ def _node_plan(graph: Graph, part: Part, index: int, profile: Profile, placement
         start_timeout_s=entry.start_timeout_s,
         stop_timeout_s=entry.stop_timeout_s,
         process=entry.process,
+        memory_max_mib=entry.memory_max_mib,
+        cpu_weight=entry.cpu_weight,
         realtime=entry.realtime,
         priority=_priority(entry, profile, placement),
     )

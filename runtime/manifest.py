@@ -29,6 +29,7 @@ Text = Annotated[str, msgspec.Meta(min_length=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 RateHz = Annotated[float, msgspec.Meta(gt=0, le=10_000)]
 Priority = Annotated[int, msgspec.Meta(ge=1, le=99)]
+CpuWeight = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -49,6 +50,11 @@ class NodeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     realtime: bool = False
     priority: Priority | None = None
     """Of a real-time node, higher runs first; None: by rate, the fastest gets the profile's."""
+    memory_max_mib: Positive | None = None
+    """Most memory that the node and what it starts may take together; beyond it the kernel ends them, and they are
+    started again. Needs a control group with limits (the service has them); None: no limit."""
+    cpu_weight: CpuWeight | None = None
+    """Share of a busy processor against 100 of others, for a node that is not real-time; None: as all."""
     step_budget_ms: Positive | None = None
     """Longest step; None: the whole period."""
     max_restarts: Count = 10

@@ -78,6 +78,9 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
     step_budget_s: float | None = None
     process: str = "fork"
     """fork (from the preloaded supervisor) or exec (a fresh interpreter)."""
+    memory_max_mib: float | None = None
+    cpu_weight: int | None = None
+    """Limits of its control group, see NodeEntry."""
     realtime: bool = False
     priority: int = 0
     """Under SCHED_FIFO; 0 for a node that is not real-time."""

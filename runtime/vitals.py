@@ -165,6 +165,9 @@ class NodeVitals:
 
     # the supervisor writes
     STATE, PID, STARTS, STARTED_NS, READY_NS, EXIT_CODE, CRASHES, HANGS = range(8)
+    HAS_GROUP, MEMORY_MAX_KIB, CPU_WEIGHT, MEMORY_PEAK_KIB, CPU_US, MEMORY_KILLS = range(8, 14)
+    """Of its control group, where it has one: limits that hold (0: none), and what it has taken in this run, restarts
+    included. MEMORY_KILLS: processes that the kernel ended at the memory limit."""
     # the node writes
     STEPS, STEP_START_NS, STEP_END_NS, OVERRUNS, MISSED, WORST_STEP_NS, PERIOD_NS, FAULT_NS, WORST_LATENESS_NS = range(
         16, 25
@@ -175,8 +178,10 @@ class NodeVitals:
     READ_BACK_NS, POLICY, PRIORITY, CORES, STRAY_CORES, LOCKED_KIB, TIMER_SLACK_NS, COLLECTS, THREADS, HELPERS = range(
         112, 122
     )
+    IN_GROUP = 122
     """POLICY: SCHED_* number. CORES: CPUs it may run on; STRAY_CORES: how many of them the plan does not name.
-    COLLECTS: 1 while the garbage collector may run inside a step. HELPERS: threads beside its own and ZeroMQ's."""
+    COLLECTS: 1 while the garbage collector may run inside a step. HELPERS: threads beside its own and ZeroMQ's.
+    IN_GROUP: 1 when it is in its own control group."""
 
     def __init__(self, page: memoryview, offset: int, series: list[SeriesPlan]) -> None:
         self.words = words = Words(page, offset, 1024)
@@ -229,8 +234,8 @@ class Vitals:
     MAGIC_AT, NODES, STARTED_NS, STARTED_WALL_NS, SUPERVISOR_PID, RUN_STATE, HEARTBEAT_NS, CAUSE_NS = range(8)
     MODE_NS, STOP_NS = 8, 9
     """Since when this mode holds; since when the supervisor asks for a safe stop, 0 while it does not."""
-    CAUSE, CAUSE_CODE, MODE, MODE_TEXT = 64, 128, 136, 152
-    CAUSE_BYTES, MODE_BYTES, MODE_TEXT_BYTES = 512, 128, 512
+    CAUSE, CAUSE_CODE, MODE, MODE_TEXT, GROUPS_TEXT = 64, 128, 136, 152, 216
+    CAUSE_BYTES, MODE_BYTES, MODE_TEXT_BYTES, GROUPS_BYTES = 512, 128, 512, 256
 
     def __init__(self, mapping: mmap.mmap, plan: Plan) -> None:
         self._mapping = mapping
@@ -279,6 +284,14 @@ class Vitals:
         self.words.set_text(self.MODE, self.MODE_BYTES, mode)
         self.words.set_text(self.MODE_TEXT, self.MODE_TEXT_BYTES, text)
         self.words[self.MODE_NS] = since_ns
+
+    @property
+    def groups_text(self) -> str:
+        """Where the control groups of the nodes are and what they can limit, or why there are none."""
+        return self.words.text(self.GROUPS_TEXT, self.GROUPS_BYTES)
+
+    def set_groups_text(self, text: str) -> None:
+        self.words.set_text(self.GROUPS_TEXT, self.GROUPS_BYTES, text)
 
     def ask_for_stop(self, now_ns: int, wanted: bool) -> None:
         """Ask the bridge for a safe stop, or no longer. The bridge reads one word and needs nothing else of us."""

@@ -9,6 +9,8 @@ from cardan.runtime.clock import SPIN_FROM_HZ
 from cardan.runtime.plan import NodePlan
 from cardan.runtime.profile import RealtimeSettings
 
+PAGE_KIB = 64
+"""The kernel rounds a limit of memory down to whole pages; the largest of a computer of ours."""
 POLICIES = {os.SCHED_OTHER: "other", os.SCHED_FIFO: "fifo", os.SCHED_RR: "rr", os.SCHED_BATCH: "batch"}
 
 
@@ -29,6 +31,25 @@ class ProcessSettings:
     threads: int
     helpers: int
     """Threads beside the node's own and ZeroMQ's."""
+    in_group: bool
+    """It is in its own control group."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupSettings:
+    """The control group of a node, as the kernel says."""
+
+    exists: bool
+    memory_max_kib: int
+    """0: no limit."""
+    cpu_weight: int
+    """0: none."""
+    memory_peak_kib: int
+    cpu_us: int
+    memory_kills: int
+
+
+NO_GROUP = GroupSettings(exists=False, memory_max_kib=0, cpu_weight=0, memory_peak_kib=0, cpu_us=0, memory_kills=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +65,16 @@ class Difference:
     """The profile insists on it: it is a fault, not a remark."""
 
 
-def differences(node: NodePlan, realtime: RealtimeSettings, has: ProcessSettings) -> list[Difference]:
+def differences(
+    node: NodePlan, realtime: RealtimeSettings, has: ProcessSettings, group: GroupSettings = NO_GROUP
+) -> list[Difference]:
     """Every setting of a running node that is not as the plan and the profile wish it."""
     demanded = node.realtime and realtime.scheduler == "fifo"
     found = [_cores(node, has), *(_realtime(node, realtime, has) if node.realtime else ()), _timers(node, has)]
+    return _named(node, found, demanded) + _named(node, _group(node, has, group), False)
+
+
+def _named(node: NodePlan, found: list[Found], demanded: bool) -> list[Difference]:
     return [
         Difference(node=node.name, setting=setting, wished=wished, has=actual, remedy=remedy, demanded=demanded)
         for setting, wished, actual, remedy in filter(None, found)
@@ -91,6 +118,25 @@ def _memory(realtime: RealtimeSettings, has: ProcessSettings) -> Found:
     if not realtime.memory_lock or has.locked_kib:
         return None
     return "memory", "locked", "not locked", "allow it: LimitMEMLOCK=infinity or CAP_IPC_LOCK"
+
+
+def _group(node: NodePlan, has: ProcessSettings, group: GroupSettings) -> list[Found]:
+    """A group that the run has none of is said once, with its reason; here only what a node asked for or lacks."""
+    wished_kib = round((node.memory_max_mib or 0) * 1024)
+    remedy = "only a group that was handed over with its controllers has limits: run it as the service"
+    return [
+        ("group", "its own", "another", "see the log of the node") if group.exists and not has.in_group else None,
+        ("memory limit", f"{wished_kib / 1024:g} MiB", _or_none(group.memory_max_kib / 1024, " MiB"), remedy)
+        if abs(wished_kib - group.memory_max_kib) > PAGE_KIB
+        else None,
+        ("cpu weight", str(node.cpu_weight), _or_none(group.cpu_weight), remedy)
+        if node.cpu_weight and node.cpu_weight != group.cpu_weight
+        else None,
+    ]
+
+
+def _or_none(value: float, unit: str = "") -> str:
+    return f"{value:g}{unit}" if value else "none"
 
 
 def _timers(node: NodePlan, has: ProcessSettings) -> Found:

@@ -15,7 +15,7 @@ def all_differences(plan: Plan, shot: Snapshot) -> list[Difference]:
         found
         for node in shot.nodes
         if node.settings is not None
-        for found in differences(node.plan, realtime, node.settings)
+        for found in differences(node.plan, realtime, node.settings, node.group)
     ]
 
 

@@ -8,7 +8,7 @@ from cardan.runtime.errors import RunError
 from cardan.runtime.histogram import percentile
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.vitals import NodeState, NodeVitals, RunState, SeriesKind, SeriesPlan, SeriesVitals, Vitals, Words
-from cardan.runtime.wishes import ProcessSettings
+from cardan.runtime.wishes import GroupSettings, ProcessSettings
 
 MICRO = 1e-6
 
@@ -72,6 +72,7 @@ class NodeShot:
     """Time, code and text of the first fault that the node reported about itself."""
     settings: ProcessSettings | None
     """What its process has; None before it began to step."""
+    group: GroupSettings
     series: list[SeriesShot]
 
     def of_kind(self, kind: SeriesKind) -> list[SeriesShot]:
@@ -102,6 +103,8 @@ class Snapshot:
     mode_text: str
     mode_ns: int
     """Since when."""
+    groups_text: str
+    """Where the control groups of the nodes are, or why there are none."""
     nodes: list[NodeShot]
 
     @property
@@ -140,6 +143,7 @@ def take_snapshot(plan: Plan, vitals: Vitals, now_ns: int) -> Snapshot:
             mode=vitals.mode,
             mode_text=vitals.mode_text,
             mode_ns=words[Vitals.MODE_NS],
+            groups_text=vitals.groups_text,
             nodes=[_node(node, vitals.nodes[node.name]) for node in plan.nodes],
         )
     except ValueError as error:
@@ -166,6 +170,7 @@ def _node(plan: NodePlan, vitals: NodeVitals) -> NodeShot:
         step_time=Spread(vitals.step_time.counts(), words[NodeVitals.WORST_STEP_NS]),
         fault=vitals.fault,
         settings=_settings(words),
+        group=_group(words),
         series=[_series(plan, series) for plan, series in zip(vitals.plans, vitals.series, strict=True)],
     )
 
@@ -183,6 +188,18 @@ def _settings(words: Words) -> ProcessSettings | None:
         collects=bool(words[NodeVitals.COLLECTS]),
         threads=words[NodeVitals.THREADS],
         helpers=words[NodeVitals.HELPERS],
+        in_group=bool(words[NodeVitals.IN_GROUP]),
+    )
+
+
+def _group(words: Words) -> GroupSettings:
+    return GroupSettings(
+        exists=bool(words[NodeVitals.HAS_GROUP]),
+        memory_max_kib=words[NodeVitals.MEMORY_MAX_KIB],
+        cpu_weight=words[NodeVitals.CPU_WEIGHT],
+        memory_peak_kib=words[NodeVitals.MEMORY_PEAK_KIB],
+        cpu_us=words[NodeVitals.CPU_US],
+        memory_kills=words[NodeVitals.MEMORY_KILLS],
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from cardan.runtime.cli import units
 from cardan.runtime.cli.exits import Exit
+from cardan.runtime.cli.groups import Taken, group_lines, taken
 from cardan.runtime.cli.kept import recording_of, synced_of
 from cardan.runtime.cli.lines import Line, safe_text, write_lines
 from cardan.runtime.cli.report import report
@@ -47,6 +48,10 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     """What helps against it, where it is a code of ours."""
     settings: list[Difference]
     """What the processes of the nodes were to have and do not."""
+    groups: str
+    """Where the control groups of the nodes are, or why there are none."""
+    taken: dict[str, Taken]
+    """What each node with a control group has taken in this run."""
     timing: dict[str, NodeTiming]
     summary: Summary
 
@@ -61,7 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
         print(msgspec.json.encode(_document(found, shot, summary)).decode())
     else:
         lines = _screen(found, shot) if found.live else _last(found, shot, summary, clock)
-        write_lines([*lines, *help_lines(shot), *setting_lines(all_differences(found.plan, shot))], sys.stdout)
+        write_lines(
+            [*lines, *help_lines(shot), *setting_lines(all_differences(found.plan, shot)), *group_lines(shot)],
+            sys.stdout,
+        )
     refused = any(item.demanded for item in all_differences(found.plan, shot))
     healthy = summary.verdict == OK and not refused and not (found.live and headline(shot)[1] == "bad")
     return int(Exit.HEALTHY if healthy else Exit.FINDING)
@@ -129,6 +137,8 @@ def _document(found: FoundRun, shot: Snapshot, summary: Summary) -> StatusDocume
         cause_code=cause_code(shot),
         cure=_cure(shot),
         settings=all_differences(found.plan, shot),
+        groups=shot.groups_text,
+        taken=taken(shot),
         timing={node.plan.name: node_timing(node) for node in shot.nodes},
         summary=summary,
     )

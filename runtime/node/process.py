@@ -24,7 +24,7 @@ import zmq
 from cardan.runtime.bus.zmq import ZmqPublisher, ZmqSubscriber
 from cardan.runtime.clock import SPIN_FROM_HZ, MonotonicClock, ns
 from cardan.runtime.errors import CardanError
-from cardan.runtime.node import settings
+from cardan.runtime.node import group, settings
 from cardan.runtime.node.loop import Loop, StopFlag, StopRequested
 from cardan.runtime.node.node import Node
 from cardan.runtime.node.wiring import Wire, make_context
@@ -50,8 +50,9 @@ ENDED_BY_ITSELF, ENDED_BY_SIGNAL, ENDED_BY_FAILURE = b"F", b"S", b"E"
 class NodeProcess:
     """Runs one node of a plan in this process."""
 
-    def __init__(self, plan: Plan, name: str, paths: RunPaths, starts: int) -> None:
+    def __init__(self, plan: Plan, name: str, paths: RunPaths, starts: int, its_group: str = "") -> None:
         self._plan = plan
+        self._its_group = its_group
         self._node_plan = plan.node(name)
         self._paths = paths
         self._starts = starts
@@ -129,7 +130,7 @@ class NodeProcess:
             self._wait_for_readers(publisher)
             os.write(ready_fd, READY)
             if self._wait_for_go(go_fd):
-                settings.read_back(vitals, self._node_plan.cores, self._clock.now_ns())
+                settings.read_back(vitals, self._node_plan.cores, self._its_group, self._clock.now_ns())
                 self._loop(node, vitals, wire, subscriber).run()
                 self._take_last_news(wire, subscriber)
             ending = ENDED_BY_SIGNAL if self._stop.requested else ENDED_BY_ITSELF
@@ -231,22 +232,30 @@ class JsonLines(logging.Formatter):
         )
 
 
-def run_node(paths: RunPaths, name: str, starts: int, ready_fd: int, go_fd: int, plan: Plan | None = None) -> int:
-    """Be the process of node `name` from here on; returns the exit code. plan: where it is at hand already."""
+def run_node(
+    paths: RunPaths, name: str, starts: int, ready_fd: int, go_fd: int, its_group: str = "", plan: Plan | None = None
+) -> int:
+    """Be the process of node `name` from here on; returns the exit code.
+
+    its_group: folder of its control group, empty for none. plan: where it is at hand already.
+    """
     log_to_file(paths, name)
+    problem = group.join(its_group)
+    if problem:
+        logging.getLogger(f"cardan.{name}").warning("without a control group of its own: %s", problem)
     try:
-        return NodeProcess(plan or read_plan(paths.plan), name, paths, starts).run(ready_fd, go_fd)
+        return NodeProcess(plan or read_plan(paths.plan), name, paths, starts, its_group).run(ready_fd, go_fd)
     except CardanError as error:
         logging.getLogger(f"cardan.{name}").error("%s", error)
         return EXIT_CANNOT_START
 
 
 def main(arguments: list[str]) -> int:
-    """`RUN_DIR DATA_DIR NODE STARTS READY_FD GO_FD PARENT_PID`: run a node in a fresh interpreter."""
-    run_dir, data_dir, name, starts, ready_fd, go_fd, parent = arguments
+    """`RUN_DIR DATA_DIR NODE STARTS READY_FD GO_FD PARENT_PID GROUP`: run a node in a fresh interpreter."""
+    run_dir, data_dir, name, starts, ready_fd, go_fd, parent, its_group = arguments
     if not settings.die_with_parent(int(parent)):
         return EXIT_CANNOT_START
-    return run_node(RunPaths(Path(run_dir), Path(data_dir)), name, int(starts), int(ready_fd), int(go_fd))
+    return run_node(RunPaths(Path(run_dir), Path(data_dir)), name, int(starts), int(ready_fd), int(go_fd), its_group)
 
 
 if __name__ == "__main__":

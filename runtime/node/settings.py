@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 from cardan.runtime.clock import Clock, MonotonicClock
+from cardan.runtime.node.group import is_member
 from cardan.runtime.vitals import NodeVitals
 
 PR_SET_PDEATHSIG = 1
@@ -64,8 +65,11 @@ def sharpen_timers() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)
 
 
-def read_back(vitals: NodeVitals, cores: list[int], now_ns: int) -> None:
-    """Ask the kernel what this process has, and leave it in the vitals. cores: those of the plan, empty = any."""
+def read_back(vitals: NodeVitals, cores: list[int], group: str, now_ns: int) -> None:
+    """Ask the kernel what this process has, and leave it in the vitals.
+
+    cores: those of the plan, empty = any. group: folder of the control group it was to join, empty = none.
+    """
     words, allowed = vitals.words, os.sched_getaffinity(0)
     words[NodeVitals.POLICY] = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
     words[NodeVitals.PRIORITY] = os.sched_getparam(0).sched_priority
@@ -75,6 +79,7 @@ def read_back(vitals: NodeVitals, cores: list[int], now_ns: int) -> None:
     words[NodeVitals.TIMER_SLACK_NS] = ctypes.CDLL(None).prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0)
     names = named_threads(MonotonicClock())
     words[NodeVitals.THREADS] = len(names)
+    words[NodeVitals.IN_GROUP] = int(is_member(group))
     words[NodeVitals.HELPERS] = sum(not name.startswith(ZEROMQ_THREAD) for name in names) - 1
     words[NodeVitals.READ_BACK_NS] = now_ns
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cardan.runtime.errors import CardanError
 from cardan.runtime.run import RunPaths
+from cardan.runtime.supervise.groups import RunGroups
 from cardan.runtime.supervise.guardian import guard
 from cardan.runtime.supervise.journal import Journal
 
@@ -27,13 +28,15 @@ def main(arguments: list[str]) -> int:
     with closing(Journal()) as journal:
         echo = journal.write if rest == [SERVICE] else None
         try:
-            return guard(paths, lambda guardian_pid: supervise(paths, guardian_pid, echo), parent_pid, echo)
+            return guard(paths, lambda pid, groups: supervise(paths, pid, groups, echo), parent_pid, echo)
         except CardanError as error:
             sys.stderr.write(f"{error}\n")
             return 1
 
 
-def supervise(paths: RunPaths, guardian_pid: int, echo: Callable[[str, str], None] | None) -> int:
+def supervise(
+    paths: RunPaths, guardian_pid: int, groups: RunGroups | str, echo: Callable[[str, str], None] | None
+) -> int:
     """The supervisor's process. Its imports stand here so that the guardian stays small."""
     from cardan.runtime.clock import MonotonicClock
     from cardan.runtime.plan import read_plan
@@ -47,7 +50,7 @@ def supervise(paths: RunPaths, guardian_pid: int, echo: Callable[[str, str], Non
     plan = read_plan(paths.plan)
     vitals = create_vitals(paths.vitals, plan, now_ns=clock.now_ns(), wall_ns=clock.wall_ns())
     point_current(paths)
-    return Supervisor(plan, paths, vitals, guardian_pid, echo).run()
+    return Supervisor(plan, paths, vitals, guardian_pid, groups, echo).run()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ class Code(Enum):
         "warning",
         "{threads} threads before the first fork, expected 1: set OMP_NUM_THREADS=1",
     )
+    RUN_GROUPS = ("run-groups", "info", "control groups: {groups}")
     RUN_BEGAN = ("run-began", "info", "all nodes were told to go after {after_ms:.0f} ms")
     RUN_STATE = ("run-state", "info", "the run is {state}")
     RUN_CAUSE = ("run-cause", "error", "{cause}")
@@ -36,6 +37,7 @@ class Code(Enum):
     NODE_START_FAILED = ("node-start-failed", "error", "could not make a process: {error}")
     NODE_READY = ("node-ready", "info", "ready after {after_ms:.1f} ms")
     NODE_LATE = ("node-late", "error", "not ready {limit_s:g} s after its start; killed")
+    NODE_OUT_OF_MEMORY = ("node-out-of-memory", "error", "ended by the kernel at its memory limit of {limit_mib:g} MiB")
     NODE_HUNG = ("node-hung", "error", "no sign of life for {silent_ms:.0f} ms (limit {limit_ms:.0f}); killed")
     NODE_CLOSING_LATE = ("node-closing-late", "error", "still closing {limit_s:g} s after its last step; killed")
     NODE_EXIT = ("node-exit", "info", "ended: {how}")

@@ -17,6 +17,8 @@ from cardan.runtime.clock import NS_PER_S, MonotonicClock, ns
 from cardan.runtime.errors import CardanError, RunError
 from cardan.runtime.run import RunPaths, hold_lock, keep_last, sweep
 from cardan.runtime.supervise import kernel
+from cardan.runtime.supervise.delegation import find_delegation
+from cardan.runtime.supervise.groups import RunGroups, enter_groups
 
 PASSED_ON = (signal.SIGTERM, signal.SIGINT)
 GIVEN_UP = signal.SIGABRT
@@ -31,26 +33,29 @@ UNFED = "the service's watchdog was not fed: a critical node stayed away too lon
 
 def guard(
     paths: RunPaths,
-    supervise: Callable[[int], int],
+    supervise: Callable[[int, RunGroups | str], int],
     parent_pid: int | None = None,
     echo: Callable[[str, str], None] | None = None,
 ) -> int:
-    """Run `supervise(guardian pid)` in a child and clean up after it; returns its exit code, or 1 if it was killed.
+    """Run `supervise` in a child and clean up after it; returns its exit code, or 1 if it was killed.
 
+    supervise: gets the process id of the guardian, and the control groups of the run or why there are none.
     parent_pid: stop in order when this process, our parent, dies. echo: gets level and text of what only we can tell.
     """
     _lock(paths)
     kernel.adopt_orphans()
+    groups = enter_groups(find_delegation(), paths.run_id)
     signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
     guardian_pid = os.getpid()
     supervisor_pid = os.fork()
     if supervisor_pid == 0:
-        _be_supervisor(paths, supervise, guardian_pid)
+        _be_supervisor(paths, supervise, guardian_pid, groups)
     kernel.show_as("cardan-guardian", f"cardan-guardian {paths.run_id}")
     if parent_pid and not kernel.signal_on_parent_death(parent_pid, signal.SIGTERM):
         os.kill(supervisor_pid, signal.SIGTERM)
     exit_code, was_given_up = _wait_for(supervisor_pid)
     end_children(GONE_WITHIN_NS)
+    _leave(groups)
     cause = clean_up(paths, supervisor_pid, exit_code, UNFED if was_given_up else "")
     if echo is not None and cause:
         echo("error", f"verdict: {cause}")
@@ -92,12 +97,19 @@ def end_children(within_ns: int) -> None:
         signal.sigtimedwait([signal.SIGCHLD], 0.02)
 
 
-def _be_supervisor(paths: RunPaths, supervise: Callable[[int], int], guardian_pid: int) -> None:
+def _leave(groups: RunGroups | str) -> None:
+    if not isinstance(groups, str):
+        groups.leave()
+
+
+def _be_supervisor(
+    paths: RunPaths, supervise: Callable[[int, RunGroups | str], int], guardian_pid: int, groups: RunGroups | str
+) -> None:
     """The supervisor's process, up to its exit. It sweeps itself if the guardian is gone by then."""
     exit_code = 1
     try:
         if kernel.signal_on_parent_death(guardian_pid, signal.SIGUSR1):
-            exit_code = supervise(guardian_pid)
+            exit_code = supervise(guardian_pid, groups)
     except CardanError as error:
         sys.stderr.write(f"{error}\n")
     except BaseException:
@@ -105,6 +117,7 @@ def _be_supervisor(paths: RunPaths, supervise: Callable[[int], int], guardian_pi
     finally:
         if os.getppid() != guardian_pid:
             end_children(GONE_WITHIN_NS)
+            _leave(groups)
             clean_up(paths, os.getpid(), exit_code)
         sys.stderr.flush()
         os._exit(exit_code)

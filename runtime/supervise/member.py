@@ -11,7 +11,9 @@ from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.run import RunPaths
 from cardan.runtime.supervise.child import Action, Child, Ending, Happening, Rules
 from cardan.runtime.supervise.events import Code, EventLog
+from cardan.runtime.supervise.groups import NodeGroup
 from cardan.runtime.supervise.hang import HangWatch, Steps
+from cardan.runtime.supervise.node_group import WatchedGroup
 from cardan.runtime.supervise.sources import Sources
 from cardan.runtime.supervise.spawn import NodeProcessHandle, start_node
 from cardan.runtime.supervise.verdict import Standing
@@ -34,6 +36,7 @@ class Member:
         clock: Clock,
         log: EventLog,
         sources: Sources,
+        group: NodeGroup | None = None,
     ) -> None:
         self._plan = plan
         self._node = node
@@ -42,6 +45,7 @@ class Member:
         self._clock = clock
         self._log = log
         self._sources = sources
+        self._group = WatchedGroup(group, node, vitals)
         self._handle: NodeProcessHandle | None = None
         self._watch: HangWatch | None = None
         self.child = Child(Rules.of(node), random.random, self._note)
@@ -83,7 +87,8 @@ class Member:
             self.happen(Happening.DUE)
 
     def look(self, now_ns: int) -> None:
-        """Look for a sign of life in the vitals."""
+        """Look for a sign of life in the vitals, and at what the node takes."""
+        self._group.look(now_ns)
         watch = self._watch
         if watch is None or self.child.state is not NodeState.RUNNING or not watch.is_hung(self._steps(), now_ns):
             return
@@ -112,7 +117,9 @@ class Member:
         words = self._vitals.words
         words[NodeVitals.STARTS], words[NodeVitals.STARTED_NS] = self.child.starts, self._clock.now_ns()
         try:
-            handle = start_node(self._plan, self._node, self._paths, self.child.starts)
+            handle = start_node(
+                self._plan, self._node, self._paths, self.child.starts, self._group.for_start(self.child.starts)
+            )
         except OSError as error:
             self._note(Code.NODE_START_FAILED, error=str(error))
             self.happen(Happening.EXITED, exit_code=NO_PROCESS)
@@ -152,6 +159,8 @@ class Member:
         self._sources.remove(handle.pidfd)
         self._sources.remove(handle.ready_fd)
         exit_code = handle.reap()
+        if self._group.take_stock():
+            self._note(Code.NODE_OUT_OF_MEMORY, limit_mib=self._vitals.words[NodeVitals.MEMORY_MAX_KIB] / 1024)
         self._vitals.words[NodeVitals.PID] = 0
         self._vitals.words[NodeVitals.EXIT_CODE] = exit_code
         self.happen(Happening.EXITED, exit_code=exit_code)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.run import RunPaths
 from cardan.runtime.supervise import kernel
+from cardan.runtime.supervise.groups import StartGroup
 
 FIRST_FREE_FD = 3
 GO = b"1"
@@ -28,6 +29,8 @@ class NodeProcessHandle:
     ready_fd: int
     """Non-blocking; gives what the node says about itself."""
     go_fd: int
+    group: StartGroup | None = None
+    """Its control group; None where there are none."""
 
     def go(self) -> None:
         """Let the node step."""
@@ -40,9 +43,9 @@ class NodeProcessHandle:
         self._send(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it and everything in its process group."""
+        """End it and everything in its groups."""
         self._send(signal.SIGKILL)
-        self._kill_group()
+        self._kill_groups()
 
     def read_news(self) -> bytes | None:
         """What the node has said since the last call; empty at its end, None when there is nothing yet."""
@@ -52,11 +55,11 @@ class NodeProcessHandle:
             return None
 
     def reap(self) -> int:
-        """Take the exit code (negative: a signal) of the process that has ended, and end what is left of its group.
+        """Take the exit code (negative: a signal) of the process that has ended, and end what is left of its groups.
 
-        The group is killed before the wait, while its number cannot belong to anybody else.
+        They are killed before the wait, while the number of the process group cannot belong to anybody else.
         """
-        self._kill_group()
+        self._kill_groups()
         _, status = os.waitpid(self.pid, 0)
         for descriptor in (self.pidfd, self.ready_fd, self.go_fd):
             os.close(descriptor)
@@ -66,20 +69,25 @@ class NodeProcessHandle:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, number)
 
-    def _kill_group(self) -> None:
+    def _kill_groups(self) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+        if self.group is not None:
+            self.group.kill()
 
 
-def start_node(plan: Plan, node: NodePlan, paths: RunPaths, starts: int) -> NodeProcessHandle:
+def start_node(
+    plan: Plan, node: NodePlan, paths: RunPaths, starts: int, group: StartGroup | None = None
+) -> NodeProcessHandle:
     """Start the process of `node`; OSError when the kernel refuses. Does not wait for it."""
+    folder = "" if group is None else str(group.folder)
     ready_fd, child_ready_fd = os.pipe2(os.O_CLOEXEC)
     child_go_fd, go_fd = os.pipe2(os.O_CLOEXEC)
     try:
         make = _spawn if node.process == "exec" else _fork
-        pid = make(plan, node, paths, starts, child_ready_fd, child_go_fd)
+        pid = make(plan, node, paths, starts, child_ready_fd, child_go_fd, folder)
         os.set_blocking(ready_fd, False)
-        return NodeProcessHandle(pid, os.pidfd_open(pid), ready_fd, go_fd)
+        return NodeProcessHandle(pid, os.pidfd_open(pid), ready_fd, go_fd, group)
     except OSError:
         os.close(ready_fd)
         os.close(go_fd)
@@ -89,7 +97,7 @@ def start_node(plan: Plan, node: NodePlan, paths: RunPaths, starts: int) -> Node
         os.close(child_go_fd)
 
 
-def _spawn(plan: Plan, node: NodePlan, paths: RunPaths, starts: int, ready_fd: int, go_fd: int) -> int:
+def _spawn(plan: Plan, node: NodePlan, paths: RunPaths, starts: int, ready_fd: int, go_fd: int, group: str) -> int:
     """A fresh interpreter, for what cannot be forked (CUDA, libraries with threads)."""
     for descriptor in (ready_fd, go_fd):
         os.set_inheritable(descriptor, True)
@@ -97,7 +105,7 @@ def _spawn(plan: Plan, node: NodePlan, paths: RunPaths, starts: int, ready_fd: i
     command = [sys.executable, "-m", "cardan.runtime.node.process", str(paths.run_dir), str(paths.data_dir), node.name]
     return os.posix_spawn(
         sys.executable,
-        command + numbers,
+        [*command, *numbers, group],
         os.environ,
         file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
         setsid=True,
@@ -106,21 +114,28 @@ def _spawn(plan: Plan, node: NodePlan, paths: RunPaths, starts: int, ready_fd: i
     )
 
 
-def _fork(plan: Plan, node: NodePlan, paths: RunPaths, starts: int, ready_fd: int, go_fd: int) -> int:
-    """A copy of this preloaded process. Signals wait until the copy has its own handlers."""
+def _fork(plan: Plan, node: NodePlan, paths: RunPaths, starts: int, ready_fd: int, go_fd: int, group: str) -> int:
+    """A copy of this preloaded process, born in its group. Signals wait until the copy has its own handlers."""
     supervisor_pid = os.getpid()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS_OF_SUPERVISOR)
     try:
-        pid = os.fork()
+        pid = kernel.fork_into(group)
         if pid == 0:
-            _be_node(plan, node, paths, starts, ready_fd, go_fd, supervisor_pid)
+            _be_node(plan, node, paths, starts, ready_fd, go_fd, group, supervisor_pid)
         return pid
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _be_node(
-    plan: Plan, node: NodePlan, paths: RunPaths, starts: int, ready_fd: int, go_fd: int, supervisor_pid: int
+    plan: Plan,
+    node: NodePlan,
+    paths: RunPaths,
+    starts: int,
+    ready_fd: int,
+    go_fd: int,
+    group: str,
+    supervisor_pid: int,
 ) -> None:
     """The life of the copy, up to its exit: never returns into the supervisor's code, whatever happens."""
     exit_code = 1
@@ -128,7 +143,7 @@ def _be_node(
         _leave_supervisor(node, paths, ready_fd, go_fd, supervisor_pid)
         from cardan.runtime.node.process import run_node
 
-        exit_code = run_node(paths, node.name, starts, ready_fd, go_fd, plan)
+        exit_code = run_node(paths, node.name, starts, ready_fd, go_fd, group, plan)
     except SystemExit as error:
         exit_code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:

@@ -15,9 +15,11 @@ from cardan.runtime.run import RunPaths
 from cardan.runtime.supervise import kernel
 from cardan.runtime.supervise.child import Happening
 from cardan.runtime.supervise.events import Code, EventLog
+from cardan.runtime.supervise.groups import RunGroups
 from cardan.runtime.supervise.hang import LOOK_NS
 from cardan.runtime.supervise.lifeline import Lifeline
 from cardan.runtime.supervise.member import Member
+from cardan.runtime.supervise.node_group import enable_limits
 from cardan.runtime.supervise.notify import take_wishes
 from cardan.runtime.supervise.one_line import verdict
 from cardan.runtime.supervise.order import Wave, stop_waves
@@ -36,7 +38,7 @@ ORPHAN_LIMIT_NS = ns(1.0)
 class Supervisor:
     """Runs one plan from the first start to the last exit. `run()` is called once, in the main thread.
 
-    echo: gets the level and the text of each event.
+    groups: the control groups of the run, or why there are none. echo: gets the level and the text of each event.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Supervisor:
         paths: RunPaths,
         vitals: Vitals,
         guardian_pid: int,
+        groups: RunGroups | str,
         echo: Callable[[str, str], None] | None = None,
     ) -> None:
         self._plan = plan
@@ -54,10 +57,9 @@ class Supervisor:
         self._log = EventLog(paths.logs / "supervisor.log", self._clock, echo)
         self._lifeline = Lifeline(plan, vitals, take_wishes(os.environ), self._log.write)
         self._sources = Sources()
-        self._members = {
-            node.name: Member(plan, node, paths, vitals.nodes[node.name], self._clock, self._log, self._sources)
-            for node in plan.nodes
-        }
+        vitals.set_groups_text(enable_limits(plan, groups))
+        self._groups = None if isinstance(groups, str) else groups
+        self._members = {node.name: self._member(node, paths) for node in plan.nodes}
         self._started_ns = self._clock.now_ns()
         self._next_look_ns = self._started_ns
         self._began = False
@@ -69,6 +71,13 @@ class Supervisor:
         self._asked: list[Member] = []
         self._asked_ns = 0
         self._kill_at_ns: int | None = None
+
+    def _member(self, node: NodePlan, paths: RunPaths) -> Member:
+        """A node with its control group, where there is one and the kernel makes it."""
+        vitals, group = self._vitals.nodes[node.name], None
+        with suppress(OSError):
+            group = self._groups.node(node.name) if self._groups is not None else None
+        return Member(self._plan, node, paths, vitals, self._clock, self._log, self._sources, group)
 
     def run(self) -> int:
         """Returns the exit code: 0 after an orderly end, 1 when the run failed."""
@@ -91,6 +100,7 @@ class Supervisor:
         preload(self._plan)
         loaded_ms = (self._clock.now_ns() - self._started_ns) / 1e6
         self._log.write(Code.RUN_STARTING, nodes=len(self._members), vehicle=self._plan.name, loaded_ms=loaded_ms)
+        self._log.write(Code.RUN_GROUPS, groups=self._vitals.groups_text)
         if kernel.thread_count() > 1:
             self._log.write(Code.RUN_THREADS, threads=kernel.thread_count())
 

@@ -9,7 +9,7 @@ import pytest
 
 from cardan.runtime.plan import NodePlan
 from cardan.runtime.profile import RealtimeSettings
-from cardan.runtime.wishes import Difference, ProcessSettings, differences
+from cardan.runtime.wishes import NO_GROUP, Difference, GroupSettings, ProcessSettings, differences
 
 CONTROL = NodePlan(name="control", index=0, use="m:C", realtime=True, priority=50, rate_hz=100.0, cores=[2])
 RECORDER = NodePlan(name="recorder", index=1, use="m:R", rate_hz=10.0)
@@ -24,7 +24,12 @@ GRANTED = ProcessSettings(
     collects=False,
     threads=3,
     helpers=0,
+    in_group=True,
 )
+GROUP = GroupSettings(
+    exists=True, memory_max_kib=0, cpu_weight=100, memory_peak_kib=50_000, cpu_us=1_000_000, memory_kills=0
+)
+LIMITED = NodePlan(name="camera", index=2, use="m:E", rate_hz=10.0, memory_max_mib=256.0, cpu_weight=50)
 PLAIN = replace(GRANTED, policy=os.SCHED_OTHER, priority=0, locked_kib=0, timer_slack_ns=50_000, collects=True, cores=8)
 
 
@@ -77,3 +82,28 @@ def test_a_node_of_numbered_cores_is_content_with_exactly_those() -> None:
     (found,) = differences(both, DEMANDING, GRANTED)
     assert isinstance(found, Difference)
     assert (found.wished, found.has) == ("1,3", "1 cores, 0 of them others")
+
+
+def test_a_node_with_its_limits_differs_in_nothing() -> None:
+    assert differences(LIMITED, DEMANDING, PLAIN, replace(GROUP, memory_max_kib=256 * 1024, cpu_weight=50)) == []
+
+
+@pytest.mark.parametrize(
+    ("has", "group", "said"),
+    [
+        (PLAIN, GROUP, [("memory limit", "256 MiB", "none"), ("cpu weight", "50", "100")]),
+        (PLAIN, NO_GROUP, [("memory limit", "256 MiB", "none"), ("cpu weight", "50", "none")]),
+        (PLAIN, replace(GROUP, memory_max_kib=128 * 1024, cpu_weight=50), [("memory limit", "256 MiB", "128 MiB")]),
+        (
+            replace(PLAIN, in_group=False),
+            replace(GROUP, memory_max_kib=256 * 1024, cpu_weight=50),
+            [("group", "its own", "another")],
+        ),
+    ],
+)
+def test_a_limit_that_does_not_hold_is_a_remark(
+    has: ProcessSettings, group: GroupSettings, said: list[tuple[str, str, str]]
+) -> None:
+    found = differences(LIMITED, DEMANDING, has, group)
+    assert [(item.setting, item.wished, item.has) for item in found] == said
+    assert not any(item.demanded for item in found)

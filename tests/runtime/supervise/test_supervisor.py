@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cardan.runtime.plan import InputPlan, OutputPlan, read_plan
-from cardan.runtime.run import is_alive, new_run
+from cardan.runtime.run import RunPaths, is_alive, new_run
 from cardan.runtime.supervise.start import start_supervisor
 from cardan.runtime.vitals import NodeState, NodeVitals, RunState, SeriesKind, SeriesVitals, open_vitals
 
@@ -199,15 +199,56 @@ def test_nothing_is_left_two_seconds_after_the_supervisor_or_its_guardian_was_ki
         assert "ended: killed by SIGKILL" in vitals.cause
 
 
-def test_what_a_node_started_ends_with_it(up: Up) -> None:
-    run = up(up.node("Parent"))
+@pytest.mark.parametrize("process", ["fork", "exec"])
+def test_what_a_node_started_ends_with_it_even_a_daemon_where_there_are_control_groups(up: Up, process: str) -> None:
+    run = up(up.node("Parent", process=process))
     run.wait_running()
+    run.wait_steps("parent")
     up.wait_until(lambda: len(up.processes_of(run.paths)) == 5)  # guardian, supervisor, node, its child, its daemon
+    (daemon,) = orphans_of(run, up)
+    has_group = run.word("parent", NodeVitals.HAS_GROUP)
+    assert run.word("parent", NodeVitals.IN_GROUP) == has_group
     os.kill(run.pid("parent"), signal.SIGKILL)
     up.wait_until(lambda: run.word("parent", NodeVitals.STARTS) == 2)
     run.wait_state("parent", NodeState.RUNNING)
-    up.wait_until(lambda: len(up.processes_of(run.paths)) == 6)  # the first daemon is left, and ends with the run
+    if has_group:
+        up.wait_until(lambda: not Path(f"/proc/{daemon}").exists(), 1.0)
+    up.wait_until(lambda: len(up.processes_of(run.paths)) == 5 + (not has_group))  # it ends with the run otherwise
     assert run.stop() == 0
+
+
+WITHOUT_GROUPS = """
+import sys
+from cardan.runtime.supervise import guardian
+from cardan.runtime.supervise.__main__ import main
+from cardan.runtime.supervise.delegation import Delegation
+
+guardian.find_delegation = lambda: Delegation(None, "not handed over")
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_without_control_groups_the_run_says_so_and_a_daemon_ends_with_the_run(
+    up: Up, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    starter = tmp_path / "starter.py"
+    starter.write_text(WITHOUT_GROUPS)
+    monkeypatch.setattr("cardan.runtime.supervise.start._command", lambda paths: command_of(starter, paths))
+    run = up(up.node("Parent"))
+    run.wait_running()
+    assert run.vitals.groups_text.startswith("none: not handed over; what a node leaves behind ends with the run")
+    assert [event["groups"] for event in run.events("run-groups")] == [run.vitals.groups_text]
+    (daemon,) = orphans_of(run, up)
+    os.kill(run.pid("parent"), signal.SIGKILL)
+    up.wait_until(lambda: run.word("parent", NodeVitals.STARTS) == 2)
+    run.wait_state("parent", NodeState.RUNNING)
+    assert Path(f"/proc/{daemon}").exists()
+    assert run.stop() == 0
+    assert not Path(f"/proc/{daemon}").exists()
+
+
+def command_of(starter: Path, paths: RunPaths) -> list[str]:
+    return [sys.executable, str(starter), str(paths.run_dir), str(paths.data_dir)]
 
 
 def test_a_daemon_that_a_node_left_behind_leaves_no_zombie(up: Up) -> None:
