@@ -1,7 +1,8 @@
-"""One bus message as packed tables: bytes to physical values and back, with its checksum and counter.
+"""One bus message: bytes to physical values and back, with its checksum and counter.
 
-A table row is (byte order, shift, mask, sign bit, scale, offset); decoding is one integer of the whole message and
-two operations a signal. Multiplexed messages and floating-point signals take a slower path with the same results.
+A message of whole numbers gets two functions of its own, written out and compiled once (see `codec_source`): decoding
+is one integer of the whole message and two operations a signal. Multiplexed messages and floating-point signals take
+a slower path with the same results, which also says what is wrong with values that a message cannot carry.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
+from cardan.firmware_bridge.codec_source import Pack, Unpack, compile_pack, compile_unpack, is_plain
 from cardan.firmware_bridge.e2e import Protection
 from cardan.runtime.errors import ConfigError, near_names
 
@@ -75,7 +77,7 @@ class Signal:
             if self.float_format and math.isfinite(value):
                 return int.from_bytes(struct.pack(self.float_format, (value - self.offset) / self.scale), "big")
             raw = self.to_raw(value)
-        except (ValueError, OverflowError) as error:
+        except (ValueError, OverflowError, TypeError) as error:
             raise self.refuse(value, message) from error
         low, high = self.raw_range
         if not low <= raw <= high:
@@ -95,12 +97,6 @@ class Signal:
         if self.signed:
             return -self.sign_bit, self.sign_bit - 1
         return 0, self.mask
-
-
-DecodeRow = tuple[str, bool, int, int, int, float, float]
-"""Name, big-endian, shift, mask, sign bit, scale, offset."""
-EncodeRow = tuple[str, bool, int, int, int, int, float, float]
-"""Name, big-endian, shift, mask, least raw, greatest raw, scale (0: use the signal's own conversion), offset."""
 
 
 class MessageCodec:
@@ -130,9 +126,15 @@ class MessageCodec:
         self.signals = {signal.name: signal for signal in signals}
         self._filled = {checksum_signal, counter_signal} - {""}
         self._counter = self.signals[counter_signal] if counter_signal else None
-        self._plain = not any(signal.float_format or signal.multiplexer for signal in self.signals.values())
-        self._decode_rows = [_decode_row(signal) for signal in self.signals.values()]
-        self._encode_rows = [_encode_row(signal) for signal in self.signals.values() if signal.name not in self._filled]
+        self.modulus = _modulus(protection, self._counter)
+        """The counter runs 0 .. modulus - 1; 0 when the message has none."""
+        every = list(self.signals.values())
+        self._unpack: Unpack = self._unpack_any
+        self._pack: Pack = self._pack_any
+        if is_plain(every):
+            self._unpack = compile_unpack(every)
+            given = [signal for signal in every if signal.name not in self._filled]
+            self._pack = compile_pack(given, self._counter, length)
 
     def signal(self, name: str) -> Signal:
         """The signal called `name`; CodecError names the near ones."""
@@ -144,15 +146,10 @@ class MessageCodec:
 
     def decode(self, data: bytes) -> dict[str, float]:
         """Physical values of the signals that `data` carries. `data` must have the message's length (see `fits`)."""
-        little, big = int.from_bytes(data, "little"), int.from_bytes(data, "big")
-        if not self._plain:
-            return self._decode_any(little, big)
-        values = {}
-        for name, big_endian, shift, mask, sign, scale, offset in self._decode_rows:
-            values[name] = ((((big if big_endian else little) >> shift & mask) ^ sign) - sign) * scale + offset
-        return values
+        return self._unpack(data)
 
-    def _decode_any(self, little: int, big: int) -> dict[str, float]:
+    def _unpack_any(self, data: bytes) -> dict[str, float]:
+        little, big = int.from_bytes(data, "little"), int.from_bytes(data, "big")
         values: dict[str, float] = {}
         selectors: dict[str, int] = {}
         for signal in self.signals.values():
@@ -171,13 +168,6 @@ class MessageCodec:
         """True when length and checksum are right; a message without a checksum is intact when its length is."""
         return len(data) == self.length and (self.protection is None or self.protection.matches(data))
 
-    @property
-    def modulus(self) -> int:
-        """The counter runs 0 .. modulus - 1; 0 when the message has none."""
-        if self.protection is not None and self.protection.modulus:
-            return self.protection.modulus
-        return self._counter.mask + 1 if self._counter is not None else 0
-
     def counter(self, data: bytes) -> int:
         """The counter in `data`; 0 when the message has none."""
         if self.protection is not None and self.protection.modulus:
@@ -195,40 +185,19 @@ class MessageCodec:
         Every signal but counter and checksum must have a value (of a multiplexed message: every signal that the
         selector asks for). CodecError for a missing or unknown name, or a value that the signal cannot carry.
         """
-        little, big = self._pack_plain(values) if self._plain else self._pack_any(values)
-        if self._counter is not None:
-            bits = (counter & self._counter.mask) << self._counter.shift
-            little, big = (little, big | bits) if self._counter.big_endian else (little | bits, big)
-        data = little.to_bytes(self.length, "little")
-        if big:
-            data = (little | int.from_bytes(big.to_bytes(self.length, "big"), "little")).to_bytes(self.length, "little")
+        try:
+            data = self._pack(values, counter)
+        except (KeyError, ValueError, OverflowError, TypeError):
+            data = None
+        if data is None:
+            data = self._pack_any(values, counter)
         if self.protection is None:
             return data
         protected = bytearray(data)
         self.protection.protect(protected, counter)
         return bytes(protected)
 
-    def _pack_plain(self, values: Mapping[str, float]) -> tuple[int, int]:
-        if len(values) != len(self._encode_rows):
-            self._refuse_names(values)
-        little = big = 0
-        try:
-            for name, big_endian, shift, mask, least, most, scale, offset in self._encode_rows:
-                value = values[name]
-                raw = round((value - offset) / scale) if scale else self.signals[name].to_raw(value)
-                if not least <= raw <= most:
-                    raise self.signals[name].refuse(value, self.name)
-                if big_endian:
-                    big |= (raw & mask) << shift
-                else:
-                    little |= (raw & mask) << shift
-        except KeyError:
-            self._refuse_names(values)
-        except (ValueError, OverflowError) as error:
-            raise self.signals[name].refuse(value, self.name) from error
-        return little, big
-
-    def _pack_any(self, values: Mapping[str, float]) -> tuple[int, int]:
+    def _pack_any(self, values: Mapping[str, float], counter: int) -> bytes:
         little = big = used = 0
         selectors: dict[str, int] = {}
         for signal in self.signals.values():
@@ -236,7 +205,7 @@ class MessageCodec:
             if absent or signal.name in self._filled:
                 continue
             if signal.name not in values:
-                raise CodecError(f"no value for {self.name}.{signal.name}")
+                self._refuse_names(values, f"no value for {self.name}.{signal.name}")
             used += 1
             bits = selectors[signal.name] = signal.to_bits(values[signal.name], self.name)
             if signal.big_endian:
@@ -244,16 +213,19 @@ class MessageCodec:
             else:
                 little |= bits << signal.shift
         if used != len(values):
-            self._refuse_names(values)
-        return little, big
+            self._refuse_names(
+                values, f"message {self.name}: a value belongs to a signal that is filled in, or left out here"
+            )
+        if self._counter is not None:
+            bits = (counter & self._counter.mask) << self._counter.shift
+            little, big = (little, big | bits) if self._counter.big_endian else (little | bits, big)
+        whole = little | int.from_bytes(big.to_bytes(self.length, "big"), "little")
+        return whole.to_bytes(self.length, "little")
 
-    def _refuse_names(self, values: Mapping[str, float]) -> NoReturn:
+    def _refuse_names(self, values: Mapping[str, float], what: str) -> NoReturn:
         for name in values:
             self.signal(name)
-        for name in self.signals:
-            if self._plain and name not in values and name not in self._filled:
-                raise CodecError(f"no value for {self.name}.{name}")
-        raise CodecError(f"message {self.name}: a value belongs to a signal that is filled in, or left out here")
+        raise CodecError(what)
 
     def snap(self, name: str, value: float, low: float, high: float) -> float:
         """The value nearest to `value` that the signal can carry inside `low` to `high` (and the DBC's own range).
@@ -290,20 +262,7 @@ class MessageCodec:
         return [signal.to_physical(step & signal.mask) for step in (bits, bits - 1, bits + 1)]
 
 
-def _decode_row(signal: Signal) -> DecodeRow:
-    return (
-        signal.name,
-        signal.big_endian,
-        signal.shift,
-        signal.mask,
-        signal.sign_bit,
-        signal.scale,
-        signal.offset,
-    )
-
-
-def _encode_row(signal: Signal) -> EncodeRow:
-    # Whole factors other than 1 need the exact conversion for 64-bit integers.
-    exact = isinstance(signal.scale, int) and isinstance(signal.offset, int)
-    scale = 0 if exact else signal.scale
-    return (signal.name, signal.big_endian, signal.shift, signal.mask, *signal.raw_range, scale, signal.offset)
+def _modulus(protection: Protection | None, counter: Signal | None) -> int:
+    if protection is not None and protection.modulus:
+        return protection.modulus
+    return counter.mask + 1 if counter is not None else 0

@@ -170,15 +170,20 @@ class Profile04:
 
 @dataclass(frozen=True, slots=True)
 class Profile05:
-    """Header of 3 bytes: CRC-16 CCITT (2, little-endian), counter 0..255 (1). The data id enters the CRC last."""
+    """Header of 3 bytes: CRC-16 CCITT (2, little-endian), counter 0..255 (1). The data id enters the CRC last.
+
+    CRC-16 CCITT: polynomial 0x1021 (what the library calls hqx), start 0xFFFF, no final inversion.
+    """
 
     data_id: int
     offset: int = 0
+    _id_bytes: bytes = field(init=False, repr=False, compare=False)
     modulus = 256
 
     def __post_init__(self) -> None:
         _check_range("data_id", self.data_id, 0xFFFF)
         _check_offset(self.offset)
+        object.__setattr__(self, "_id_bytes", self.data_id.to_bytes(2, "little"))
 
     @property
     def minimum_length(self) -> int:
@@ -195,8 +200,9 @@ class Profile05:
         return data[self.offset + 2]
 
     def _crc(self, data: bytes | bytearray) -> bytes:
-        covered = bytes(data[: self.offset]) + data[self.offset + 2 :] + self.data_id.to_bytes(2, "little")
-        return crc16_ccitt_false(covered).to_bytes(2, "little")
+        at = self.offset
+        crc = binascii.crc_hqx(data[at + 2 :], binascii.crc_hqx(data[:at], 0xFFFF))
+        return binascii.crc_hqx(self._id_bytes, crc).to_bytes(2, "little")
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,11 +323,6 @@ def crc8(data: bytes, start: int, polynomial: int = CRC8_SAE_J1850) -> int:
     for byte in data:
         crc = table[crc ^ byte]
     return crc
-
-
-def crc16_ccitt_false(data: bytes, start: int = 0xFFFF) -> int:
-    """CRC-16, polynomial 0x1021, start 0xFFFF, no final inversion."""
-    return binascii.crc_hqx(data, start)
 
 
 def crc32_p4(data: bytes) -> int:
