@@ -23,10 +23,13 @@ class Check:
 def arming_checks(
     envelope: Envelope,
     *,
+    latched: str,
     listen_only: bool,
+    unmet: str,
     command_reason: str,
     command_usable: bool,
     bus_problems: Sequence[str],
+    not_ready: Sequence[str],
     driver: str,
     stop_asked: str,
     speed_mps: float,
@@ -34,19 +37,26 @@ def arming_checks(
 ) -> list[Check]:
     """Every check with its result.
 
-    driver: what the driver does now that speaks against arming; "" = nothing. stop_asked: why the supervisor asks for
-    a safe stop; "" = it does not.
+    latched: cause of a fault that nobody has reset. unmet: what the hardware profile demands of this process and is not
+    so. not_ready: signals whose actuator does not answer. driver: what the driver does now that speaks against arming.
+    stop_asked: why the supervisor asks for a safe stop. Empty = nothing, for all of them.
     """
     return [
-        Check(
-            "listen-only", not listen_only, "by configuration" if listen_only else "may send", "set listen_only = false"
-        ),
+        _clear("fault", latched, "none is latched", "find the cause, then `cardan control reset`"),
+        _clear("listen-only", "by configuration" if listen_only else "", "may send", "set listen_only = false"),
+        _clear("scheduler", unmet, "as the profile demands", "allow it: LimitRTPRIO= or CAP_SYS_NICE"),
         Check("command", command_usable, command_reason, "is control running, with the same envelope?"),
-        Check("bus", not bus_problems, ", ".join(bus_problems) or "healthy", "look at the bus: `candump`"),
-        Check("driver", not driver, driver or "hands and feet off", "release brake, steering wheel and accelerator"),
-        Check("supervisor", not stop_asked, stop_asked or "asks for no stop", "what is lost? `cardan status`"),
+        _clear("bus", ", ".join(bus_problems), "healthy", "look at the bus: `cardan can health`"),
+        _clear("actuators", ", ".join(not_ready), "take commands", "what do their control units report?"),
+        _clear("driver", driver, "hands and feet off", "release brake, steering wheel and accelerator"),
+        _clear("supervisor", stop_asked, "asks for no stop", "what is lost? `cardan status`"),
         *(_in_place(envelope, name, measured, speed_mps) for name in _steering(envelope)),
     ]
+
+
+def _clear(name: str, trouble: str, otherwise: str, hint: str) -> Check:
+    """A check that passes when there is no trouble."""
+    return Check(name, not trouble, trouble or otherwise, hint)
 
 
 def _steering(envelope: Envelope) -> list[str]:

@@ -3,84 +3,41 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
-
-import msgspec
+import os
 
 from cardan.drivers.can.bus import open_channel
-from cardan.drivers.can.channel import CanChannel
+from cardan.drivers.can.channel import CanChannel, Confirming
+from cardan.drivers.can.error_frames import decode_error_frame
+from cardan.firmware_bridge.bridge_config import BridgeConfig, guard_settings, open_gate
 from cardan.firmware_bridge.dbc import Dbc
-from cardan.firmware_bridge.engage import State
-from cardan.firmware_bridge.envelope import MAX_AGE_PERIODS, Envelope
-from cardan.firmware_bridge.gate import Actuator, Gate, OutFrame
-from cardan.firmware_bridge.guard import Command, Decision, Guard, GuardSettings, Vehicle
+from cardan.firmware_bridge.engage import State, Transition
+from cardan.firmware_bridge.envelope import Envelope
+from cardan.firmware_bridge.gate import Gate, OutFrame
+from cardan.firmware_bridge.guard import Command, Decision, Guard, Vehicle
+from cardan.firmware_bridge.latch import Latch
 from cardan.firmware_bridge.limits import read_envelope
-from cardan.firmware_bridge.safe_stop import SEQUENCE, Phase, check_sequence
+from cardan.firmware_bridge.transmit_watch import TransmitWatch
 from cardan.firmware_bridge.vehicle_bus import VehicleBus
-from cardan.firmware_bridge.vehicle_map import VehicleMap, open_map
+from cardan.firmware_bridge.vehicle_map import open_map
 from cardan.firmware_bridge.vehicle_state import only_channel
+from cardan.runtime.clock import NS_PER_S
+from cardan.runtime.control_port import Answer, CheckResult, ControlPort, name_of, port_path
 from cardan.runtime.errors import ConfigError, DeviceError
 from cardan.runtime.messages import ActuatorCommand, BridgeVerdict, CanFrame, CanFrames
-from cardan.runtime.node import Input, Metric, Node, NodeConfig, Output
+from cardan.runtime.node import Input, Metric, Node, Output
 
 NEEDED = ("speed_mps", "brake_pressed", "cancel_requested", "engage_requested")
 """What the vehicle's bus must tell before a bridge may ever send."""
 MEASURED = {"steering_angle": "steering_rad", "acceleration": "accel_mps2"}
 """Quantity of the envelope -> what measures it."""
+POLICIES = {os.SCHED_OTHER: "SCHED_OTHER", os.SCHED_RR: "SCHED_RR", os.SCHED_BATCH: "SCHED_BATCH"}
 RECEIVE_LIMIT = 512
 """Frames taken in one period: twice a full 1 Mbit/s bus, so a backlog is gone within a few periods."""
 
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=10)]
-
-
-class ActuatorConfig(NodeConfig, frozen=True):
-    """Which message carries a signal of the envelope."""
-
-    message: str
-    value: str
-    """Signal of the message that carries the value."""
-    enable: str = "ENABLE"
-    """Signal of the message that is 1 while the actuator belongs to the bridge."""
-
-
-class PhaseConfig(NodeConfig, frozen=True):
-    """One part of the safe stop."""
-
-    name: str
-    accel_mps2: float
-    lasts_s: float
-
-
-REFERENCE_ACTUATORS = {
-    "steering_rad": ActuatorConfig(message="STEERING_COMMAND", value="ROAD_WHEEL_ANGLE"),
-    "accel_mps2": ActuatorConfig(message="ACCEL_COMMAND", value="ACCELERATION"),
-}
-
-
-class BridgeConfig(NodeConfig, frozen=True):
-    """Settings of Bridge; the limits themselves are the manifest's `[envelope]`."""
-
-    vehicle: str | VehicleMap = "reference"
-    """Name of a known vehicle, or its map."""
-    channel: str = ""
-    """Channel of the profile that the vehicle's bus is on; empty = the only one."""
-    listen_only: bool = False
-    """Judge commands, but never arm and never send."""
-    actuators: dict[str, ActuatorConfig] = msgspec.field(default_factory=lambda: dict(REFERENCE_ACTUATORS))
-    """Signal of the envelope -> where it goes."""
-    status: str = "BRIDGE_STATUS"
-    """Message that tells the vehicle the state of the bridge; empty = none."""
-    constants: dict[str, float] = msgspec.field(default_factory=dict)
-    """MESSAGE.SIGNAL -> value of signals of actuator messages that never change."""
-    max_age_s: dict[str, float] = msgspec.field(default_factory=dict)
-    """Message -> seconds of silence after which it is not believed; three of its periods where nothing is said."""
-    max_age_periods: Annotated[float, msgspec.Meta(gt=0, le=MAX_AGE_PERIODS)] = MAX_AGE_PERIODS
-    """A command older than this many control periods is stale."""
-    pre_enable_s: Seconds = 0.5
-    soft_disable_s: Seconds = 1.0
-    """So long control or the bus may be away before the safe stop begins."""
-    safe_stop: list[PhaseConfig] = msgspec.field(default_factory=list)
-    """Sequence of the safe stop; empty = the default one (see safe_stop.py)."""
+CONFIRM_PERIODS = 5
+"""A frame that the bus has not confirmed after so many periods was not sent, where the bus confirms at all."""
+READY = {"steering_angle": "steering_ready", "acceleration": "accel_ready"}
+"""Quantity of the envelope -> what tells that its actuator takes commands."""
 
 
 class Bridge(Node):
@@ -106,35 +63,42 @@ class Bridge(Node):
     """1 for each command that was not followed as it was while engaged."""
 
     def open(self) -> None:
-        config = self.config
+        config, context = self.config, self.context
         self._channel: CanChannel | None = None
-        envelope = read_envelope(
-            self.context.envelope,
-            period_s=1.0 / (self.context.rate_hz or 100.0),
-            max_age_periods=config.max_age_periods,
-        )
+        self._port: ControlPort | None = None
+        rate_hz = context.rate_hz or 100.0
+        envelope = read_envelope(context.envelope, period_s=1.0 / rate_hz, max_age_periods=config.max_age_periods)
         self._measured = {item.name: MEASURED.get(item.quantity, "") for item in envelope.signals}
-        vehicle, dbc = open_map(config.vehicle, self.context.manifest_dir)
-        channel = only_channel(self.context, config.channel)
+        self._ready = {item.name: READY.get(item.quantity, "") for item in envelope.signals}
+        vehicle, dbc = open_map(config.vehicle, context.manifest_dir)
+        channel = only_channel(context, config.channel)
         self._bus = VehicleBus(vehicle, dbc, channel=channel, max_age_s=config.max_age_s)
         gate = None if config.listen_only else self._open_gate(envelope, dbc)
-        self._guard = Guard(envelope, gate, self._settings(), self.clock.now_ns())
-        self._channel = open_channel(self.context.can_channels[channel], self.clock)
+        self._guard = Guard(envelope, gate, guard_settings(config), self.clock.now_ns())
+        self._latch = Latch(context.data_dir / f"{context.name}.latched")
+        self._guard.report_fault(self._latch.cause())
+        self._transmitted = TransmitWatch(round(CONFIRM_PERIODS * NS_PER_S / rate_hz))
+        self._channel = open_channel(context.can_channels[channel], self.clock)
+        self._port = ControlPort(port_path(context.run_dir, context.name))
         self._send_failed = False
         self._changes = 0
         self._origin_ns = 0
 
     def step(self) -> None:
         now_ns = self.clock.now_ns()
-        self._receive()
+        self._receive(now_ns)
+        asked = self._take_question()
         self._guard.stop_asked(self.context.stop_wanted())
+        if not self._guard.engagement.active:
+            self._guard.demand(self._unmet_demand())
         decision = self._guard.step(now_ns, self._command(), self._vehicle(now_ns))
-        if self._send(decision.frames):
+        if self._send(decision.frames, now_ns):
             self._measure_photon_to_can(decision)
         self._answer(decision)
         if self._guard.engagement.changes > self._changes:
-            self._changes = self._guard.engagement.changes
-            self._report_transition()
+            self._report_transitions()
+        if asked:
+            self._answer_question()
         if self._guard.engagement.active and not decision.accepted:
             self.limited.observe(1)
 
@@ -142,6 +106,9 @@ class Bridge(Node):
         if self._channel is not None:
             self._channel.close()
             self._channel = None
+        if self._port is not None:
+            self._port.close()
+            self._port = None
 
     # ------------------------------------------------------------------------------------------------------- opening
 
@@ -150,41 +117,59 @@ class Bridge(Node):
         if missing:
             hint = "the bridge never sends without them; set listen_only = true to look on"
             raise ConfigError(f"the vehicle map has no {', '.join(missing)}", hint=hint)
-        lacking = [item.name for item in envelope.signals if item.name not in self.config.actuators]
-        if lacking:
-            raise ConfigError(f"no actuator for {lacking[0]}", hint=f"add config.actuators.{lacking[0]}")
-        actuators = [self._actuator(item.name, dbc) for item in envelope.signals]
-        status = dbc.message(self.config.status) if self.config.status else None
-        return Gate(actuators, status=status, constants=self.config.constants)
-
-    def _actuator(self, signal: str, dbc: Dbc) -> Actuator:
-        wanted = self.config.actuators[signal]
-        message = dbc.message(wanted.message)
-        value, enable = message.signal(wanted.value).name, message.signal(wanted.enable).name
-        return Actuator(signal=signal, message=message, value=value, enable=enable)
-
-    def _settings(self) -> GuardSettings:
-        phases = tuple(
-            Phase(name=item.name, accel_mps2=item.accel_mps2, lasts_s=item.lasts_s) for item in self.config.safe_stop
-        )
-        wrong = check_sequence(phases or SEQUENCE)
-        if wrong:
-            raise ConfigError(f"config.safe_stop: {wrong}")
-        return GuardSettings(
-            listen_only=self.config.listen_only,
-            pre_enable_s=self.config.pre_enable_s,
-            soft_disable_s=self.config.soft_disable_s,
-            safe_stop=phases or SEQUENCE,
-        )
+        return open_gate(self.config, envelope, dbc)
 
     # ------------------------------------------------------------------------------------------------------ one period
 
-    def _receive(self) -> None:
-        for frame in self._open_channel().receive_batch(RECEIVE_LIMIT):
-            if not frame.error and self._guard.owns(frame.id, frame.extended):
-                self._guard.foreign_frame(frame.id)
+    def _receive(self, now_ns: int) -> None:
+        channel, guard = self._open_channel(), self._guard
+        for frame in channel.receive_batch(RECEIVE_LIMIT):
+            if frame.error:
+                self._judge_error(frame)
+            elif guard.owns(frame.id, frame.extended):
+                guard.foreign_frame(frame.id)
             else:
                 self._bus.receive(frame)
+        if isinstance(channel, Confirming):
+            for frame in channel.take_confirmed():
+                self._transmitted.echoed(frame.id, frame.data)
+            if self._transmitted.overdue(now_ns):
+                guard.report_fault("not-confirmed")
+
+    def _judge_error(self, frame: CanFrame) -> None:
+        """A controller that has left the bus cannot carry what we send."""
+        if self._guard.engagement.active and decode_error_frame(frame.id, frame.data).bus_off:
+            self._guard.report_fault("bus-off")
+
+    def _unmet_demand(self) -> str:
+        """What the profile insists on and this process has not."""
+        policy = os.sched_getscheduler(0)
+        if self.context.profile.realtime.scheduler != "fifo" or policy == os.SCHED_FIFO:
+            return ""
+        return f"SCHED_FIFO demanded, has {POLICIES.get(policy, str(policy))}"
+
+    def _take_question(self) -> bool:
+        """Hand on what a person asks; True when somebody waits for the answer."""
+        question = self._port.take() if self._port is not None else None
+        if question is None:
+            return False
+        who = name_of(question.who)
+        if question.verb == "arm":
+            self._guard.engage(who)
+        elif question.verb == "disarm":
+            self._guard.disengage(who)
+        elif question.verb == "reset":
+            self._guard.reset(who)
+        return True
+
+    def _answer_question(self) -> None:
+        checks = [
+            CheckResult(name=item.name, passed=item.passed, text=item.text, hint=item.hint)
+            for item in self._guard.arming_report()
+        ]
+        engagement = self._guard.engagement
+        if self._port is not None:
+            self._port.answer(Answer(engagement=engagement.state.value, cause=engagement.cause, checks=checks))
 
     def _command(self) -> Command | None:
         message = self.command.value_or_none
@@ -199,6 +184,7 @@ class Bridge(Node):
             problems=tuple(bus.problems(now_ns)),
             speed_mps=bus.number("speed_mps"),
             measured={name: bus.number(source) if source else math.nan for name, source in self._measured.items()},
+            not_ready=frozenset(name for name, source in self._ready.items() if not self._is_ready(source, now_ns)),
             brake=bus.switch("brake_pressed"),
             cancel=bus.switch("cancel_requested"),
             gas=bus.switch("gas_pressed"),
@@ -206,7 +192,12 @@ class Bridge(Node):
             engage=bus.switch("engage_requested"),
         )
 
-    def _send(self, frames: list[OutFrame]) -> bool:
+    def _is_ready(self, source: str, now_ns: int) -> bool:
+        """An actuator takes commands when it says so, in a message that may be believed; or when it cannot say."""
+        bus = self._bus
+        return not bus.has(source) or (bus.switch(source) and bus.answers(source, now_ns))
+
+    def _send(self, frames: list[OutFrame], now_ns: int) -> bool:
         if not frames:
             return False
         channel = self._open_channel()
@@ -230,6 +221,9 @@ class Bridge(Node):
             return False
         self._guard.send_result(True)
         self._send_failed = False
+        if isinstance(channel, Confirming):
+            for frame in frames:
+                self._transmitted.sent(frame.id, frame.data, now_ns)
         self.sent.send(CanFrames(frames=carried), valid=True)
         return True
 
@@ -255,8 +249,14 @@ class Bridge(Node):
             valid=True,
         )
 
-    def _report_transition(self) -> None:
-        newest = self._guard.engagement.history[-1]
+    def _report_transitions(self) -> None:
+        engagement = self._guard.engagement
+        new = engagement.changes - self._changes
+        self._changes = engagement.changes
+        for transition in list(engagement.history)[-new:]:
+            self._report_transition(transition)
+
+    def _report_transition(self, newest: Transition) -> None:
         self.log.info("%s -> %s: %s", newest.before.value, newest.after.value, newest.cause)
         if newest.after is State.SOFT_DISABLING:
             self.soft_disables.observe(1)
@@ -264,6 +264,14 @@ class Bridge(Node):
             self.safe_stops.observe(1)
         if newest.after in (State.SAFE_STOP, State.FAULT_LATCHED):
             self.report_fault(newest.after.value, newest.cause)
+        if newest.after is State.FAULT_LATCHED:
+            self._log_if(self._latch.set(newest.cause))
+        if newest.before is State.FAULT_LATCHED:
+            self._log_if(self._latch.clear())
+
+    def _log_if(self, wrong: str) -> None:
+        if wrong:
+            self.log.error("the latched fault could not be kept on disk: %s", wrong)
 
     def _open_channel(self) -> CanChannel:
         if self._channel is None:

@@ -1,9 +1,9 @@
 """The guard: from a command and what the vehicle says to the frames of one period. Pure: it gets the time.
 
-It is closed until the driver engages with every arming check passed, and it decides alone: the last accepted values,
-the engagement and the safe stop live here. A period goes: judge the command, collect the events, take at most one
-transition, choose the values (the command's, or the guard's own when control or the bus has failed), build and read
-back the frames, remember what they carry.
+It is closed until the driver, or a person at the command line, engages with every arming check passed, and it decides
+alone: the last accepted values, the engagement and the safe stop live here. A period goes: judge the command, collect
+the events, take at most one transition, choose the values (the command's, or the guard's own when control or the bus
+has failed), build and read back the frames, remember what they carry.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cardan.firmware_bridge.codec import CodecError
 from cardan.firmware_bridge.engage import Engagement, Event, State, Transition
 from cardan.firmware_bridge.envelope import Accepted, Bounds, Envelope, Verdict, advance, check, limit, refuse, start
 from cardan.firmware_bridge.gate import Gate, GateFault, OutFrame
-from cardan.firmware_bridge.safe_stop import SEQUENCE, Phase, SafeStop
+from cardan.firmware_bridge.safe_stop import SEQUENCES, SafeStop, StopSequence, with_release
 
 STATE_CODES = {state: code for code, state in enumerate(State)}
 """Number of a state in the status message."""
@@ -41,7 +41,8 @@ class GuardSettings:
     """Frames that tell the actuators to let go, after the end of an engagement."""
     send_failures: int = 5
     """Periods in a row that could not be sent before that is a fault."""
-    safe_stop: tuple[Phase, ...] = SEQUENCE
+    safe_stop: tuple[StopSequence, ...] = SEQUENCES
+    """From the best to the last; see safe_stop.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class Vehicle:
     steering: bool = False
     """The driver turns the steering wheel against the actuator."""
     engage: bool = False
+    not_ready: frozenset[str] = frozenset()
+    """Signals whose actuator does not answer, or says that it takes no commands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ class Guard:
         self._max_age_ns = round(envelope.max_age_s * 1e9)
         self._limits_hash = int(envelope.hash[:8], 16)
         self.engagement = Engagement(now_ns)
+        self._findings: tuple[Verdict, Vehicle, Mapping[Event, str]] | None = None
+        """Of the newest period, for the arming checks."""
         self.checks: list[Check] = []
         """Result of the newest arming checks."""
         self._accepted = dict(start(envelope, {limits.name: limits.safe_value for limits in envelope.signals}))
@@ -105,8 +110,15 @@ class Guard:
         self._usable_ns = -(10**18)
         self._good_periods = 0
         self._overridden: frozenset[str] = frozenset()
+        self._cycle: tuple[int, int] | None = None
+        """Stamp and number of the newest command."""
+        self._repeated = False
+        """The newest command has a new stamp and an old number."""
         self._fault = ""
         self._reset = ""
+        self._asked_by = ""
+        self._refused_by = ""
+        self._unmet = ""
         self._stop_asked = ""
         self._send_failures = 0
         self._release_left = 0
@@ -116,14 +128,18 @@ class Guard:
 
     def foreign_frame(self, frame_id: int) -> None:
         """Somebody else sent one of our messages."""
+        self.report_fault(f"second-sender:0x{frame_id:X}")
+
+    def report_fault(self, code: str) -> None:
+        """Something that nothing on the bus can clear; the first one is the cause that is latched."""
         if not self._settings.listen_only:
-            self._fault = self._fault or f"second-sender:0x{frame_id:X}"
+            self._fault = self._fault or code
 
     def send_result(self, sent: bool) -> None:
         """Whether the frames of the last period could be handed to the bus."""
         self._send_failures = 0 if sent else self._send_failures + 1
         if self._send_failures >= self._settings.send_failures:
-            self._fault = self._fault or "send-failed"
+            self.report_fault("send-failed")
 
     def stop_asked(self, why: str) -> None:
         """Whether the supervisor asks for a safe stop, until it is told otherwise. why: "" = it does not."""
@@ -132,6 +148,18 @@ class Guard:
     def reset(self, who: str) -> None:
         """A person clears a latched fault."""
         self._reset = f"reset-by:{who}"
+
+    def engage(self, who: str) -> None:
+        """A person asks to engage, as with the vehicle's own engage signal."""
+        self._asked_by = f"engaged-by:{who}"
+
+    def disengage(self, who: str) -> None:
+        """A person ends the engagement, as with the vehicle's own cancel signal."""
+        self._refused_by = f"disengaged-by:{who}"
+
+    def demand(self, unmet: str) -> None:
+        """What the hardware profile demands of this process and is not so, until it is told otherwise; "" = nothing."""
+        self._unmet = unmet
 
     def owns(self, frame_id: int, extended: bool) -> bool:
         """True for a message that only this guard may send."""
@@ -151,6 +179,8 @@ class Guard:
         if transition is not None:
             self._entered(transition, now_ns)
             self._overridden = self._used_by_driver(vehicle) | self._kept_by_driver()
+        if self._stop is not None:
+            self._stop.choose(self._answering(vehicle), now_ns, self._speed_mps)
         frames, chosen = self._act(now_ns, verdict)
         accepted = verdict.accepted and chosen is verdict and self.engagement.state is State.ENABLED
         return Decision(
@@ -178,6 +208,17 @@ class Guard:
         """The actuators that stay released until the override has ended for several periods."""
         return self._overridden if self.engagement.state is State.OVERRIDING else frozenset()
 
+    def _answering(self, vehicle: Vehicle) -> frozenset[str]:
+        """The quantities whose actuators all answer."""
+        return frozenset(self._quantity.values()) - {self._quantity[name] for name in vehicle.not_ready}
+
+    def _given_up(self) -> frozenset[str]:
+        """The actuators that the safe stop does without."""
+        if self._stop is None:
+            return frozenset()
+        lets_go = self._stop.sequence.lets_go_of
+        return frozenset(name for name, quantity in self._quantity.items() if lets_go(quantity))
+
     def _judge(self, now_ns: int, command: Command | None) -> Verdict:
         """The envelope's verdict; refusals for commands that are absent, of other limits, or invalid come first."""
         if command is None:
@@ -186,6 +227,8 @@ class Guard:
             return self._refuse("limits-hash")
         if not command.valid:
             return self._refuse("invalid")
+        if self._is_repeated(command):
+            return self._refuse("counter")
         verdict = check(
             self._envelope,
             command.values,
@@ -196,6 +239,14 @@ class Guard:
         if verdict.usable:
             self._usable_ns = command.sent_ns
         return verdict
+
+    def _is_repeated(self, command: Command) -> bool:
+        """A new message whose number has not grown: a controller that is stuck, or that has just started again."""
+        newest = (command.sent_ns, command.cycle)
+        if newest != self._cycle:
+            self._repeated = self._cycle is not None and command.cycle <= self._cycle[1]
+            self._cycle = newest
+        return self._repeated
 
     def _refuse(self, reason: str) -> Verdict:
         return refuse(self._envelope, reason, self._speed_mps, self._accepted)
@@ -208,6 +259,8 @@ class Guard:
             found[Event.FAULT], self._fault = self._fault, ""
         if self._reset:
             found[Event.RESET], self._reset = self._reset, ""
+        if self._refused_by:
+            found[Event.DRIVER_TAKES_OVER], self._refused_by = self._refused_by, ""
         if vehicle.brake or vehicle.cancel:
             found[Event.DRIVER_TAKES_OVER] = "driver-brake" if vehicle.brake else "driver-cancel"
         if vehicle.steering or vehicle.gas:
@@ -216,12 +269,19 @@ class Guard:
             found[Event.STOP_ASKED] = f"supervisor:{self._stop_asked}"
         if vehicle.problems:
             found[Event.BUS_LOST] = f"bus:{vehicle.problems[0]}"
+        elif vehicle.not_ready:
+            found[Event.BUS_LOST] = f"not-ready:{min(vehicle.not_ready)}"
         if now_ns - self._usable_ns > self._max_age_ns:
             found[Event.COMMAND_LOST] = f"command:{verdict.reason}"
+        if self._asked_by:
+            found[Event.ENGAGE], self._asked_by = self._asked_by, ""
         if self._engaged_now(vehicle):
             found[Event.ENGAGE] = "driver-engage"
+        self._findings = (verdict, vehicle, found)
         if state is State.PRE_ENABLED:
-            self._arm(verdict, vehicle, found)
+            self.checks = self.arming_report()
+            if all(item.passed for item in self.checks):
+                found[Event.CHECKS_PASSED] = "armed"
         if self._recovered(verdict, vehicle):
             found[Event.RECOVERED] = "recovered"
         self._add_time_events(now_ns, vehicle, found)
@@ -235,24 +295,30 @@ class Guard:
         self._engage_before = vehicle.engage
         return rising
 
-    def _arm(self, verdict: Verdict, vehicle: Vehicle, found: dict[Event, str]) -> None:
-        driver = found.get(Event.DRIVER_TAKES_OVER) or found.get(Event.DRIVER_OVERRIDES) or ""
-        self.checks = arming_checks(
+    def arming_report(self) -> list[Check]:
+        """Every arming check with what was found in the newest period; empty before the first one."""
+        if self._findings is None:
+            return []
+        verdict, vehicle, found = self._findings
+        state = self.engagement.state
+        return arming_checks(
             self._envelope,
+            latched=self.engagement.cause if state is State.FAULT_LATCHED else "",
             listen_only=self._settings.listen_only or self._gate is None,
+            unmet=self._unmet,
             command_usable=verdict.usable,
             command_reason=verdict.reason,
             bus_problems=vehicle.problems,
-            driver=driver,
+            not_ready=sorted(vehicle.not_ready),
+            driver=found.get(Event.DRIVER_TAKES_OVER) or found.get(Event.DRIVER_OVERRIDES) or "",
             stop_asked=self._stop_asked,
             speed_mps=self._speed_mps,
             measured={name: vehicle.measured.get(name, math.nan) for name in self._quantity},
         )
-        if all(item.passed for item in self.checks):
-            found[Event.CHECKS_PASSED] = "armed"
 
     def _recovered(self, verdict: Verdict, vehicle: Vehicle) -> bool:
-        good = verdict.usable and not vehicle.problems and not vehicle.steering and not vehicle.gas
+        lost = vehicle.problems or vehicle.not_ready
+        good = verdict.usable and not lost and not vehicle.steering and not vehicle.gas
         self._good_periods = self._good_periods + 1 if good else 0
         return self._good_periods >= self._settings.recover_periods
 
@@ -262,15 +328,18 @@ class Guard:
             found[Event.TIMED_OUT] = f"not-armed:{first_failure(self.checks)}"
         if state is State.SOFT_DISABLING and elapsed_s >= self._settings.soft_disable_s:
             found[Event.TIMED_OUT] = f"not-recovered:{self.engagement.cause}"
-        if self._stop is not None and self._stop.complete(now_ns, None if vehicle.problems else self._speed_mps):
-            found[Event.STANDSTILL] = "standstill"
+        if self._stop is not None:
+            ended = self._stop.ended(now_ns, None if vehicle.problems else self._speed_mps)
+            if ended:
+                found[Event.STANDSTILL] = ended
 
     def _entered(self, transition: Transition, now_ns: int) -> None:
         """What a change of state starts and ends."""
         self._good_periods = 0
         self._stop = None
         if transition.after is State.SAFE_STOP:
-            self._stop = SafeStop(self._settings.safe_stop, now_ns, self._speed_mps)
+            every = frozenset(self._quantity.values())
+            self._stop = SafeStop(with_release(self._settings.safe_stop), every, now_ns, self._speed_mps)
         if transition.after is State.DISABLED and transition.before not in (State.PRE_ENABLED, State.FAULT_LATCHED):
             self._release_left = self._settings.release_periods
         if transition.after is State.FAULT_LATCHED:
@@ -296,10 +365,12 @@ class Guard:
     def _own_values(self, now_ns: int, verdict: Verdict) -> Verdict:
         """The command's values, or slower ones while control or the bus has failed."""
         if self._stop is not None:
-            accel = self._stop.phase(now_ns).accel_mps2
+            accel = self._stop.accel_mps2(now_ns)
         elif self.engagement.state is State.SOFT_DISABLING:
             accel = self._settings.soft_accel_mps2
         else:
+            return verdict
+        if accel is None:
             return verdict
         wanted = {
             name: min(value, accel) if self._quantity[name] == "acceleration" else value
@@ -308,7 +379,8 @@ class Guard:
         return limit(self._envelope, wanted, speed_mps=self._speed_mps, state=self._accepted, drop=False)
 
     def _send(self, gate: Gate, chosen: Verdict) -> list[OutFrame]:
-        enabled = {name: name not in self._overridden for name in chosen.values}
+        released = self._overridden | self._given_up()
+        enabled = {name: name not in released for name in chosen.values}
         values = {
             name: gate.snap(name, value, chosen.bounds[name]) if enabled[name] else self._accepted[name].last
             for name, value in chosen.values.items()

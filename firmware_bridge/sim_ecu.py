@@ -23,7 +23,7 @@ STEERING_RATIO = 16.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pedals:
-    """What the driver does with hands and feet."""
+    """What the driver does with hands and feet, and what is left of the actuators under them."""
 
     brake: float = 0.0
     """0 to 1."""
@@ -32,6 +32,10 @@ class Pedals:
     cancel: bool = False
     steering: bool = False
     """The driver turns the wheel against the actuator."""
+    steering_ready: bool = True
+    """The steering actuator takes commands."""
+    accel_ready: bool = True
+    """Drive and brakes take commands."""
 
 
 class ActuatorEcu:
@@ -68,7 +72,7 @@ class SensorEcu:
 
     def frames(self, truth: SimTruth, pedals: Pedals) -> list[tuple[int, bytes]]:
         """(identifier, data) of each message."""
-        contents = (_driver(pedals), _wheels(truth), _steering(truth), _motion(truth))
+        contents = (_driver(pedals), _wheels(truth), _steering(truth, pedals), _motion(truth))
         frames = [
             (codec.frame_id, codec.encode(_carried(codec, content), self._count % codec.modulus))
             for codec, content in zip(self._messages, contents, strict=True)
@@ -90,6 +94,7 @@ def _driver(pedals: Pedals) -> dict[str, float]:
         "ENGAGE_BUTTON": pedals.engage,
         "CANCEL_BUTTON": pedals.cancel,
         "STEERING_OVERRIDE": pedals.steering,
+        "ACCEL_READY": pedals.accel_ready,
         "BRAKE_PEDAL": 100 * pedals.brake,
         "GAS_PEDAL": 100 * pedals.gas,
         "STEERING_TORQUE": 3.0 if pedals.steering else 0.0,
@@ -102,8 +107,9 @@ def _wheels(truth: SimTruth) -> dict[str, float]:
     return {"FRONT_LEFT": left, "FRONT_RIGHT": right, "REAR_LEFT": left, "REAR_RIGHT": right}
 
 
-def _steering(truth: SimTruth) -> dict[str, float]:
+def _steering(truth: SimTruth, pedals: Pedals) -> dict[str, float]:
     return {
+        "READY": pedals.steering_ready,
         "ROAD_WHEEL_ANGLE": truth.steering_rad,
         "STEERING_WHEEL_ANGLE": truth.steering_rad * STEERING_RATIO,
     }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
+from cardan.firmware_bridge.codec import MessageCodec
 from cardan.firmware_bridge.dbc import Dbc
-from cardan.firmware_bridge.trust import TrustedMessage
+from cardan.firmware_bridge.trust import Quality, TrustedMessage
 from cardan.firmware_bridge.vehicle_map import NUMBERS, SWITCHES, Term, VehicleMap
 from cardan.runtime.errors import ConfigError, near_names
 from cardan.runtime.messages import CanFrame
@@ -40,8 +41,12 @@ class VehicleBus:
 
     def _message(self, name: str, vehicle: VehicleMap, dbc: Dbc, max_age_s: Mapping[str, float]) -> TrustedMessage:
         if name not in self._messages:
+            codec = dbc.message(name)
             self._messages[name] = TrustedMessage(
-                dbc.message(name), period_s=vehicle.periods_s.get(name), max_age_s=max_age_s.get(name)
+                codec,
+                period_s=vehicle.periods_s.get(name),
+                max_age_s=max_age_s.get(name),
+                quality=_quality(vehicle, codec),
             )
         return self._messages[name]
 
@@ -60,6 +65,10 @@ class VehicleBus:
     def missing(self, quantities: Iterable[str]) -> list[str]:
         """Those of `quantities` that the map does not have."""
         return [name for name in quantities if name not in self._quantities]
+
+    def has(self, quantity: str) -> bool:
+        """True for a quantity of the map."""
+        return quantity in self._quantities
 
     def complete(self) -> bool:
         """True when every quantity of the map has a value."""
@@ -86,6 +95,10 @@ class VehicleBus:
         """What is wrong with the messages that the quantities need, as `CODE:MESSAGE`; empty when nothing is."""
         return [problem for message in self._used if (problem := message.problem(now_ns))]
 
+    def answers(self, name: str, now_ns: int) -> bool:
+        """True when every message behind a quantity may be believed; also for a quantity that the map lacks."""
+        return not any(message.problem(now_ns) for message, *_ in self._quantities.get(name, ()))
+
     @property
     def newest_ns(self) -> int:
         """Reception of the newest believed frame that a quantity needs; 0 before the first."""
@@ -99,3 +112,12 @@ class VehicleBus:
             sum(item.checksum_failures for item in every),
             sum(item.counter_failures for item in every),
         )
+
+
+def _quality(vehicle: VehicleMap, codec: MessageCodec) -> Quality | None:
+    """The flag that the map names for a message; None where it names none."""
+    for term in vehicle.quality:
+        message, _, signal = term.signal.partition(".")
+        if message == codec.name:
+            return Quality(codec.signal(signal).name, term.scale, term.offset)
+    return None

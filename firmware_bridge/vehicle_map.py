@@ -25,8 +25,16 @@ NUMBERS = (
     "accel_mps2",
 )
 """What a vehicle reports as numbers."""
-SWITCHES = ("brake_pressed", "gas_pressed", "steering_override", "engage_requested", "cancel_requested")
-"""What a vehicle reports as yes or no."""
+SWITCHES = (
+    "brake_pressed",
+    "gas_pressed",
+    "steering_override",
+    "engage_requested",
+    "cancel_requested",
+    "steering_ready",
+    "accel_ready",
+)
+"""What a vehicle reports as yes or no; the last two: the actuator takes commands."""
 
 
 class Term(NodeConfig, frozen=True):
@@ -51,6 +59,9 @@ class VehicleMap(NodeConfig, frozen=True):
     """Period of messages whose DBC does not tell it."""
     signals: dict[str, list[Term]] = msgspec.field(default_factory=dict)
     """Quantity -> terms."""
+    quality: list[Term] = msgspec.field(default_factory=list)
+    """What tells whether a sender trusts its own message: it is used only while the term is above 0.5. A message that
+    is not named here has its signal VALID as its flag, if there is one."""
     verify: list[str] = msgspec.field(default_factory=list)
     """Further messages whose checksum and counter are watched."""
 
@@ -72,6 +83,8 @@ REFERENCE = VehicleMap(
         "steering_override": [Term(signal="DRIVER_INPUTS.STEERING_OVERRIDE")],
         "engage_requested": [Term(signal="DRIVER_INPUTS.ENGAGE_BUTTON")],
         "cancel_requested": [Term(signal="DRIVER_INPUTS.CANCEL_BUTTON")],
+        "steering_ready": [Term(signal="STEERING_ANGLE.READY")],
+        "accel_ready": [Term(signal="DRIVER_INPUTS.ACCEL_READY")],
     },
 )
 """The simulated vehicle."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from cardan.runtime.errors import DeviceError
 from cardan.runtime.messages import CanFrame
@@ -66,6 +66,14 @@ class CanChannel(Protocol):
 
     def close(self) -> None:
         """Release the channel; twice is fine."""
+
+
+@runtime_checkable
+class Confirming(Protocol):
+    """A channel that can tell which of its frames were on the bus."""
+
+    def take_confirmed(self) -> list[CanFrame]:
+        """Our own frames that were on the bus, as seen by `receive_batch`, oldest first; each is told once."""
 
 
 def check_frame(name: str, frame_id: int, data: bytes, *, extended: bool, fd: bool, fd_channel: bool) -> None:

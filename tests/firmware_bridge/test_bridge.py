@@ -8,7 +8,8 @@ from typing import Any, get_type_hints
 import pytest
 
 from cardan.drivers.can.loopback import LoopbackChannel
-from cardan.firmware_bridge.bridge import ActuatorConfig, Bridge, BridgeConfig, PhaseConfig
+from cardan.firmware_bridge.bridge import Bridge
+from cardan.firmware_bridge.bridge_config import ActuatorConfig, BridgeConfig, PhaseConfig, SafeStopConfig
 from cardan.firmware_bridge.dbc import load_dbc
 from cardan.firmware_bridge.envelope import envelope_hash
 from cardan.firmware_bridge.sim_ecu import Pedals, SensorEcu
@@ -201,8 +202,13 @@ def test_a_bus_that_takes_no_frames_is_reported_once_and_latches(road: Road, mon
     assert fault[1] == "can-send"
 
 
+def stop_config(accel_mps2: float) -> SafeStopConfig:
+    phase = PhaseConfig(name="firm", accel_mps2=accel_mps2, lasts_s=0.2)
+    return SafeStopConfig(name="mine", uses=["steering_angle", "acceleration"], phases=[phase])
+
+
 def test_the_safe_stop_of_the_manifest_is_used(bus: CanChannelSettings) -> None:
-    road = Road(bus, safe_stop=[PhaseConfig(name="firm", accel_mps2=-3.0, lasts_s=0.2)], soft_disable_s=0.2)
+    road = Road(bus, safe_stop=[stop_config(-3.0)], soft_disable_s=0.2)
     road.engage()
     for _ in range(80):
         road.step(command=False)
@@ -217,7 +223,7 @@ def test_the_safe_stop_of_the_manifest_is_used(bus: CanChannelSettings) -> None:
 @pytest.mark.parametrize(
     ("config", "text"),
     [
-        ({"safe_stop": [PhaseConfig(name="go", accel_mps2=1.0, lasts_s=1.0)]}, 'config.safe_stop: phase "go"'),
+        ({"safe_stop": [stop_config(1.0)]}, 'config.safe_stop: safe stop "mine", phase "firm": accel_mps2 is 1'),
         ({"actuators": {}}, "no actuator for steering_rad"),
         ({"actuators": {"steering_rad": ActuatorConfig(message="STEER", value="X")}}, "no actuator for accel_mps2"),
         ({"status": "BRIDGE_STATE"}, 'no message "BRIDGE_STATE"\n  hint: did you mean "BRIDGE_STATUS"'),

@@ -93,6 +93,7 @@ def test_an_unknown_measurement_leaves_the_safe_value(bench: GuardBench) -> None
         ({"speed_mps": math.nan}, "not-armed:command (speed-unknown)"),
         ({"gas": True}, "not-armed:driver (driver-gas)"),
         ({"steering": True}, "not-armed:driver (driver-steering)"),
+        ({"not_ready": frozenset({"steering_rad", "accel_mps2"})}, "not-armed:actuators (accel_mps2, steering_rad)"),
         (
             {"measured": {"steering_rad": 0.1, "accel_mps2": 0.0}},
             "not-armed:steering_rad (measured 0.1000 at 20.0 m/s)",
@@ -183,6 +184,7 @@ def test_what_is_not_said_is_as_documented_and_no_switch_is_on() -> None:
     assert GuardSettings(listen_only=False, release_periods=10, send_failures=5, safe_stop=said.safe_stop) == said
     vehicle = Vehicle(problems=(), speed_mps=0.0, measured={})
     assert (vehicle.brake, vehicle.cancel, vehicle.gas, vehicle.steering, vehicle.engage) == (False,) * 5
+    assert vehicle.not_ready == frozenset()
 
 
 def test_the_brake_is_named_among_the_arming_checks(bench: GuardBench) -> None:
@@ -191,6 +193,74 @@ def test_the_brake_is_named_among_the_arming_checks(bench: GuardBench) -> None:
     bench.step(brake=True)
     assert [(check.passed, check.text) for check in bench.guard.checks if check.name == "driver"] == [
         (False, "driver-brake")
+    ]
+
+
+def test_a_person_at_the_command_line_can_engage_as_the_driver_can(bench: GuardBench) -> None:
+    bench.step()
+    bench.guard.engage("ada")
+    assert bench.step().frames == []
+    assert (bench.state, bench.cause) == (State.PRE_ENABLED, "engaged-by:ada")
+    assert enabled(bench, bench.step()) == (1, 1)
+    assert (bench.state, bench.cause) == (State.ENABLED, "armed")
+
+
+def test_a_person_who_asks_while_the_bridge_is_not_disabled_changes_nothing_then_or_later(engaged: GuardBench) -> None:
+    engaged.guard.engage("ada")
+    engaged.step()
+    engaged.step(brake=True)
+    engaged.run(0.1, brake=False)
+    assert (engaged.state, engaged.cause) == (State.DISABLED, "driver-brake")
+
+
+def test_the_drivers_own_signal_is_the_cause_when_both_ask(bench: GuardBench) -> None:
+    bench.step(engage=False)
+    bench.guard.engage("ada")
+    bench.step(engage=True)
+    assert bench.cause == "driver-engage"
+
+
+def test_a_person_can_end_the_engagement_in_one_period_and_the_brake_is_named_first(engaged: GuardBench) -> None:
+    engaged.guard.disengage("ada")
+    assert enabled(engaged, engaged.step()) == (0, 0)
+    assert (engaged.state, engaged.cause) == (State.DISABLED, "disengaged-by:ada")
+    engaged.run(0.1)
+    engaged.engage()
+    engaged.guard.disengage("ada")
+    engaged.step(brake=True)
+    assert engaged.cause == "driver-brake"
+
+
+def test_what_the_profile_demands_and_is_not_so_keeps_the_bridge_closed(bench: GuardBench) -> None:
+    bench.guard.demand("SCHED_FIFO, has SCHED_OTHER")
+    with pytest.raises(NodeError, match="not enabled but pre-enabled"):
+        bench.engage()
+    bench.run(0.6)
+    assert bench.cause == "not-armed:scheduler (SCHED_FIFO, has SCHED_OTHER)"
+    bench.guard.demand("")
+    bench.engage()
+
+
+def test_the_arming_report_is_there_in_every_state_and_names_every_check(bench: GuardBench) -> None:
+    assert bench.guard.arming_report() == []
+    bench.step(brake=True)
+    report = {check.name: check for check in bench.guard.arming_report()}
+    assert list(report) == [
+        "fault",
+        "listen-only",
+        "scheduler",
+        "command",
+        "bus",
+        "actuators",
+        "driver",
+        "supervisor",
+        "steering_rad",
+    ]
+    assert [name for name, check in report.items() if not check.passed] == ["driver"]
+    bench.guard.foreign_frame(0x120)
+    bench.step(brake=False)
+    assert [(check.name, check.text) for check in bench.guard.arming_report() if not check.passed] == [
+        ("fault", "second-sender:0x120")
     ]
 
 
@@ -259,6 +329,33 @@ def test_a_command_of_exactly_three_periods_is_fresh_and_a_nanosecond_later_it_i
     assert engaged.state is State.ENABLED
     engaged.guard.step(now_ns + 1, command, engaged.vehicle)
     assert (engaged.state, engaged.cause) == (State.SOFT_DISABLING, "command:stale")
+
+
+def test_a_command_whose_number_does_not_grow_is_not_used(engaged: GuardBench) -> None:
+    engaged._cycle -= 1
+    decision = engaged.step(steering_rad=0.001)
+    assert (decision.reason, decision.values["steering_rad"], engaged.state) == ("counter", 0.0, State.ENABLED)
+    assert engaged.step(silent=True).reason == "counter"
+    assert engaged.step(steering_rad=0.0002).accepted
+
+
+def test_a_controller_that_is_stuck_on_one_number_is_lost_within_four_periods(engaged: GuardBench) -> None:
+    for _ in range(4):
+        engaged._cycle -= 1
+        engaged.step(steering_rad=0.001)
+    assert (engaged.state, engaged.cause) == (State.SOFT_DISABLING, "command:counter")
+
+
+def test_a_controller_that_starts_again_is_followed_from_its_second_command_on(engaged: GuardBench) -> None:
+    engaged.run(1.0)
+    engaged._cycle = 0
+    assert engaged.step().reason == "counter"
+    assert engaged.step().accepted
+
+
+def test_a_command_that_is_read_twice_is_judged_twice_alike(engaged: GuardBench) -> None:
+    assert engaged.step(steering_rad=0.0002).accepted
+    assert engaged.step(silent=True).accepted
 
 
 def test_control_that_dies_is_noticed_within_four_periods(engaged: GuardBench) -> None:
@@ -346,6 +443,58 @@ def test_a_safe_stop_keeps_the_lane_as_long_as_control_can_steer(engaged: GuardB
     assert not decision.accepted
 
 
+def stopping(bench: GuardBench, **vehicle: object) -> Decision:
+    """Into the safe stop by a supervisor who asks for it; the decision 1.5 s later."""
+    bench.guard.stop_asked("camera is lost")
+    return bench.run(1.5, **vehicle)[-1]
+
+
+def test_a_safe_stop_without_steering_releases_it_and_stops_firmly_at_once(engaged: GuardBench) -> None:
+    decision = stopping(engaged, not_ready=frozenset({"steering_rad"}))
+    assert enabled(engaged, decision) == (0, 1)
+    assert decision.values["accel_mps2"] == pytest.approx(-2.5, abs=0.01)
+
+
+def test_a_safe_stop_without_brakes_keeps_the_lane_and_then_lets_go(engaged: GuardBench) -> None:
+    decision = stopping(engaged, steering_rad=0.0005, not_ready=frozenset({"accel_mps2"}))
+    assert enabled(engaged, decision) == (1, 0)
+    assert decision.values["steering_rad"] == pytest.approx(0.0005, abs=1e-5)
+    engaged.run(8.6)
+    assert (engaged.state, engaged.cause) == (State.DISABLED, "keep-lane-over")
+
+
+def test_a_safe_stop_in_which_nothing_answers_lets_go_at_once(engaged: GuardBench) -> None:
+    engaged.guard.stop_asked("camera is lost")
+    assert enabled(engaged, engaged.step(not_ready=frozenset({"steering_rad", "accel_mps2"}))) == (0, 0)
+    assert engaged.state is State.SAFE_STOP
+    engaged.step()
+    assert (engaged.state, engaged.cause) == (State.DISABLED, "release-over")
+
+
+def test_an_actuator_that_falls_away_during_a_safe_stop_changes_the_sequence_and_never_comes_back(
+    engaged: GuardBench,
+) -> None:
+    assert enabled(engaged, stopping(engaged)) == (1, 1)
+    assert enabled(engaged, engaged.step(not_ready=frozenset({"steering_rad"}))) == (0, 1)
+    decision = engaged.run(1.0, not_ready=frozenset())[-1]
+    assert enabled(engaged, decision) == (0, 1)
+    assert decision.values["accel_mps2"] == pytest.approx(-2.5, abs=0.01)
+
+
+def test_an_actuator_that_takes_no_commands_disables_softly_and_may_return(engaged: GuardBench) -> None:
+    engaged.step(not_ready=frozenset({"steering_rad"}))
+    assert (engaged.state, engaged.cause) == (State.SOFT_DISABLING, "not-ready:steering_rad")
+    engaged.run(0.04, not_ready=frozenset())
+    assert engaged.state is State.SOFT_DISABLING
+    engaged.step()
+    assert (engaged.state, engaged.cause) == (State.ENABLED, "recovered")
+
+
+def test_a_message_that_cannot_be_believed_comes_before_an_actuator_that_takes_no_commands(engaged: GuardBench) -> None:
+    engaged.step(not_ready=frozenset({"steering_rad"}), problems=("silent:STEERING_ANGLE",))
+    assert engaged.cause == "bus:silent:STEERING_ANGLE"
+
+
 def test_control_that_brakes_harder_than_the_safe_stop_is_followed(engaged: GuardBench) -> None:
     engaged.run(1.2, problems=("silent:WHEEL_SPEEDS",))
     assert engaged.run(0.5, accel_mps2=-3.0)[-1].values["accel_mps2"] == -3.0
@@ -363,7 +512,7 @@ def test_a_safe_stop_without_a_speed_to_believe_ends_after_the_longest_time(enga
     engaged.run(1.5 * (20.0 + 1.0) - 0.2)
     assert engaged.state is State.SAFE_STOP
     engaged.run(0.3)
-    assert (engaged.state, engaged.cause) == (State.DISABLED, "standstill")
+    assert (engaged.state, engaged.cause) == (State.DISABLED, "stop-in-lane-over")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from cardan.drivers.can.loopback import LoopbackChannel
-from cardan.firmware_bridge.bridge import Bridge, BridgeConfig
+from cardan.firmware_bridge.bridge import Bridge
+from cardan.firmware_bridge.bridge_config import BridgeConfig
 from cardan.firmware_bridge.dbc import load_dbc
 from cardan.firmware_bridge.envelope import envelope_hash
 from cardan.firmware_bridge.sim_vehicle import SimVehicle, SimVehicleConfig

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cardan.drivers.can.loopback import LoopbackChannel
-from cardan.firmware_bridge.bridge import Bridge, BridgeConfig
+from cardan.firmware_bridge.bridge import Bridge
+from cardan.firmware_bridge.bridge_config import BridgeConfig
 from cardan.firmware_bridge.engage import TRANSITIONS, Event, State
 from cardan.firmware_bridge.envelope import envelope_hash
 from cardan.firmware_bridge.guard import GuardSettings

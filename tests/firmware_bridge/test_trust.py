@@ -6,7 +6,7 @@ import pytest
 
 from cardan.firmware_bridge.codec import MessageCodec
 from cardan.firmware_bridge.dbc import load_dbc
-from cardan.firmware_bridge.trust import TrustedMessage
+from cardan.firmware_bridge.trust import Quality, TrustedMessage
 from cardan.firmware_bridge.vehicle_map import reference_dbc_path
 
 MS = 1_000_000
@@ -127,3 +127,51 @@ def test_a_message_without_checksum_and_counter_is_judged_by_length_and_age() ->
     assert message.receive(b"ab", 1 * MS)
     assert not message.receive(b"abc", 2 * MS)
     assert message.problem(301 * MS) == ""
+
+
+def fed(codec: MessageCodec, every_ms: int, count: int, **settings: float) -> TrustedMessage:
+    """A message that came `count` times, every so many milliseconds."""
+    message = TrustedMessage(codec, **settings)
+    for number in range(count):
+        message.receive(motion(codec, number), (1 + number * every_ms) * MS)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("every_ms", "count", "problem"),
+    [
+        (10, 21, ""),
+        (20, 21, ""),
+        (21, 20, ""),
+        (21, 21, "slow:MOTION"),
+        (30, 21, "slow:MOTION"),
+        (5, 21, ""),
+        (4, 20, ""),
+        (4, 21, "fast:MOTION"),
+    ],
+)
+def test_a_sender_at_less_than_half_or_more_than_twice_its_rate_is_not_believed(
+    codec: MessageCodec, every_ms: int, count: int, problem: str
+) -> None:
+    assert fed(codec, every_ms, count).problem((1 + (count - 1) * every_ms) * MS) == problem
+
+
+def test_the_slowest_rate_follows_an_age_limit_that_is_told(codec: MessageCodec) -> None:
+    assert fed(codec, 60, 30, max_age_s=0.1).problem(1 + 29 * 60 * MS) == ""
+    assert fed(codec, 70, 30, max_age_s=0.1).problem(1 + 29 * 70 * MS) == "slow:MOTION"
+
+
+def test_after_a_silence_the_rate_is_judged_anew(codec: MessageCodec) -> None:
+    message = fed(codec, 10, 40)
+    for number in range(40, 80):
+        stamp_ns = (601 + number * 10) * MS
+        message.receive(motion(codec, number), stamp_ns)
+        assert message.problem(stamp_ns) == ""
+
+
+def test_the_quality_flag_of_a_vehicle_may_have_any_name_and_sense(codec: MessageCodec) -> None:
+    message = TrustedMessage(codec, quality=Quality("ACCELERATION", scale=-1.0, offset=1.0))
+    assert message.receive(motion(codec, 0, valid=False), 1 * MS)
+    bad = codec.encode({"SPEED": 9.0, "YAW_RATE": 0.0, "ACCELERATION": 1.0, "VALID": 1}, 1)
+    assert not message.receive(bad, 10 * MS)
+    assert (message.flagged, message.values["SPEED"]) == (1, 10.0)
