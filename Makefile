@@ -16,7 +16,7 @@ PACKAGES := runtime drivers engines firmware_bridge hw_profiles
 SCRIPTS := $(sort $(patsubst %/,%,$(dir $(wildcard examples/*/*.py benches/*.py docs/*.py docs/pictures/*.py packaging/ci/*.py))))
 
 # The tests that `make safety` counts lines and branches with; tests/firmware_bridge/coverage.ini names what they must cover.
-SAFETY := additive codec codec_source counters dbc e2e engage envelope gate guard limits safe_stop stop_asked trust
+SAFETY := additive codec codec_source counters dbc e2e engage envelope gate guard limits safe_stop stop_asked transmit_watch trust
 SAFETY_TESTS := $(wildcard $(SAFETY:%=tests/firmware_bridge/test_%.py))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

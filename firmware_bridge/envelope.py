@@ -203,19 +203,26 @@ class _Judged(NamedTuple):
 
 
 def _judge(limits: SignalLimits, value: float, accepted: Accepted, speed_mps: float, period_s: float) -> _Judged:
-    violated = ""
-    place, step = (-math.inf, math.inf), (-math.inf, math.inf)
-    for code, low, high in place_limits(limits, speed_mps):
-        violated = violated or ("" if low <= value <= high else code)
-        place = max(place[0], low), min(place[1], high)
-    for code, low, high in _step_limits(limits, accepted, speed_mps, period_s):
-        violated = violated or ("" if low <= value <= high else code)
-        step = max(step[0], low), min(step[1], high)
+    places, steps = place_limits(limits, speed_mps), _step_limits(limits, accepted, speed_mps, period_s)
+    violated = next((code for code, low, high in (*places, *steps) if not low <= value <= high), "")
+    place_low, place_high = _common(places)
+    step_low, step_high = _common(steps)
     # Outside the place (the speed has risen) all between the last value and the place is allowed on the way back.
-    low = max(min(place[0], accepted.last), step[0])
-    high = min(max(place[1], accepted.last), step[1])
-    nearest = min(max(min(max(value, place[0]), place[1]), step[0]), step[1])
+    low = max(min(place_low, accepted.last), step_low)
+    high = min(max(place_high, accepted.last), step_high)
+    nearest = min(max(min(max(value, place_low), place_high), step_low), step_high)
     return _Judged(violated, nearest, (low, high))
+
+
+def _common(found: list[tuple[str, float, float]]) -> Bounds:
+    """What all intervals have in common."""
+    _, common_low, common_high = found[0]
+    for _, low, high in found:
+        if low > common_low:
+            common_low = low
+        if high < common_high:
+            common_high = high
+    return common_low, common_high
 
 
 def place_limits(limits: SignalLimits, speed_mps: float) -> list[tuple[str, float, float]]:

@@ -128,13 +128,13 @@ class Gate:
 
     def _read_back(self, frames: list[OutFrame], bounds: Mapping[str, Bounds], enabled: Mapping[str, bool]) -> None:
         """Decode the bytes that are about to leave and compare them with what the envelope allows."""
+        said = {(frame.id, frame.extended): frame.data for frame in frames}
         for actuator in self._actuators:
             codec = actuator.message
-            frame = next(item for item in frames if (item.id, item.extended) == (codec.frame_id, codec.extended))
-            found = codec.decode(frame.data)
+            found = codec.decode(said[codec.frame_id, codec.extended])
             low, high = bounds[actuator.signal]
             if not low <= found[actuator.value] <= high:
-                said = f"{codec.name}.{actuator.value} reads {found[actuator.value]:.9g}"
-                raise GateFault(f"read-back:{actuator.signal}", f"{said}, allowed is {low:.9g} to {high:.9g}")
+                reads = f"{codec.name}.{actuator.value} reads {found[actuator.value]:.9g}"
+                raise GateFault(f"read-back:{actuator.signal}", f"{reads}, allowed is {low:.9g} to {high:.9g}")
             if bool(found[actuator.enable]) != bool(enabled.get(actuator.signal)):
                 raise GateFault(f"read-back:{actuator.signal}", f"{codec.name}.{actuator.enable} is not as meant")

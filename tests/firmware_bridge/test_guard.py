@@ -332,7 +332,7 @@ def test_a_command_of_exactly_three_periods_is_fresh_and_a_nanosecond_later_it_i
 
 
 def test_a_command_whose_number_does_not_grow_is_not_used(engaged: GuardBench) -> None:
-    engaged._cycle -= 1
+    engaged.repeat_cycle()
     decision = engaged.step(steering_rad=0.001)
     assert (decision.reason, decision.values["steering_rad"], engaged.state) == ("counter", 0.0, State.ENABLED)
     assert engaged.step(silent=True).reason == "counter"
@@ -341,7 +341,7 @@ def test_a_command_whose_number_does_not_grow_is_not_used(engaged: GuardBench) -
 
 def test_a_controller_that_is_stuck_on_one_number_is_lost_within_four_periods(engaged: GuardBench) -> None:
     for _ in range(4):
-        engaged._cycle -= 1
+        engaged.repeat_cycle()
         engaged.step(steering_rad=0.001)
     assert (engaged.state, engaged.cause) == (State.SOFT_DISABLING, "command:counter")
 

@@ -6,6 +6,7 @@ guard. CARDAN_FUZZ_COMMANDS sets how many commands are tried (20 000 without it)
 
 from __future__ import annotations
 
+import csv
 import math
 import os
 import random
@@ -14,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 
 import cantools.database
 import pytest
@@ -131,36 +133,87 @@ def fuzzed(rng: random.Random, last: float, low: float, high: float) -> object:
     return rng.uniform(low, high)
 
 
+def recorded() -> list[tuple[float, float, float]]:
+    """Steering, acceleration and speed of 20 s of the reference vehicle under control, one row for each period."""
+    path = Path(__file__).resolve().parent / "data" / "reference_commands.csv"
+    with path.open(newline="") as file:
+        return [(float(steering), float(accel), float(speed)) for steering, accel, speed in list(csv.reader(file))[1:]]
+
+
+def glitched(rng: random.Random, value: float, low: float, high: float) -> object:
+    """A recorded value, now and then with a spike, a wrong sign, a flipped bit, or what is no number."""
+    kind = rng.randrange(60)
+    if kind == 0:
+        return value + rng.choice((-1, 1)) * rng.uniform(0, 2 * high)
+    if kind == 1:
+        return -value
+    return fuzzed(rng, value, low, high) if kind == 2 else value
+
+
+class Script:
+    """What is asked in each period: hostile values for a while, then a stretch of the recording with glitches."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._recorded = recorded()
+        self._left = 0
+        self._at = 0
+        self.speed_mps = 20.0
+
+    def commands(self, steering: float, accel: float) -> tuple[object, object]:
+        """The next command, after these values were in force."""
+        rng = self._rng
+        if not self._left and rng.random() < 0.002:
+            self._left = 300
+            self._at = rng.randrange(len(self._recorded) - 700)
+        if not self._left:
+            self.speed_mps = min(45.0, max(0.0, self.speed_mps + rng.gauss(0, 0.05)))
+            if rng.random() < 0.001:
+                self.speed_mps = rng.uniform(0.0, 45.0)  # a speed that jumps must not let the steering jump
+            return fuzzed(rng, steering, -0.5, 0.5), fuzzed(rng, accel, -3.5, 2.0)
+        self._left -= 1
+        if rng.random() < 0.02:
+            self._at += rng.randrange(-5, 6)  # samples that are left out, or come twice and in the wrong order
+        self._at = max(0, self._at + 1)
+        wanted_steering, wanted_accel, self.speed_mps = self._recorded[self._at]
+        return glitched(rng, wanted_steering, -0.5, 0.5), glitched(rng, wanted_accel, -3.5, 2.0)
+
+
+NOT_READY = [frozenset({"steering_rad"}), frozenset({"accel_mps2"}), frozenset({"steering_rad", "accel_mps2"})]
+
+
 def drive(rng: random.Random, commands: int) -> Iterator[tuple[GuardBench, Decision, float, dict[str, float]]]:
-    """Hostile commands to one guard, on a bus and with a driver that change at random.
+    """Hostile and replayed commands to one guard, on a bus and with a driver that change at random.
 
     Yields the bench, its decision, the speed that the guard may believe, and where the actuators were measured.
     """
-    bench = GuardBench()
-    speed_mps, trusted_mps, quiet = 20.0, 20.0, 0
+    bench, script = GuardBench(), Script(rng)
+    trusted_mps, quiet, not_ready = 20.0, 0, 0
     last = {"steering_rad": 0.0, "accel_mps2": 0.0}
     for number in range(commands):
-        speed_mps = min(45.0, max(0.0, speed_mps + rng.gauss(0, 0.05)))
-        if rng.random() < 0.001:
-            speed_mps = rng.uniform(0.0, 45.0)  # a speed that jumps must not let the steering jump
         quiet = quiet - 1 if quiet else rng.choice((0, 0, 0, 0, 5, 120)) if rng.random() < 0.02 else 0
+        not_ready = not_ready - 1 if not_ready else rng.randrange(450) if rng.random() < 0.0005 else 0
         steering, accel = last["steering_rad"], last["accel_mps2"]
         measured = {"steering_rad": steering + rng.gauss(0, 0.001), "accel_mps2": accel + rng.gauss(0, 0.1)}
+        if rng.random() < 0.01:
+            bench.repeat_cycle()
+        if rng.random() < 0.02:
+            bench.guard.stop_asked("camera is lost" if rng.random() < 0.02 else "")
         decision = bench.step(
-            fuzzed(rng, steering, -0.5, 0.5),
-            fuzzed(rng, accel, -3.5, 2.0),
+            *script.commands(steering, accel),
             silent=bool(quiet),
             valid=rng.random() > 0.01,
             envelope_hash="stale" if rng.random() < 0.01 else None,
-            speed_mps=speed_mps,
+            speed_mps=script.speed_mps,
             measured=measured,
             engage=number % 40 == 5,
             brake=rng.random() < 0.002,
             gas=rng.random() < 0.002,
             steering=rng.random() < 0.002,
+            not_ready=NOT_READY[not_ready // 150] if not_ready else frozenset(),
             problems=("silent:MOTION",) if rng.random() < 0.002 else (),
         )
-        trusted_mps = trusted_mps if bench.vehicle.problems else speed_mps
+        trusted_mps = trusted_mps if bench.vehicle.problems else script.speed_mps
         yield bench, decision, trusted_mps, measured
         last = dict(decision.values)
 
