@@ -2,7 +2,7 @@
 
 A vehicle declares its sequences from the best to the last. A safe stop begins with the first one whose actuators all
 answer, and moves to a later one when an actuator of its own falls away; it never moves back. What a sequence does not
-use is released at once.
+use is released at once, and what was released does not come back.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ class SafeStop:
     def __init__(self, sequences: tuple[StopSequence, ...], answering: Collection[str], now_ns: int, speed_mps: float):
         self._sequences = sequences
         self._at = 0
+        self._held = set(answering)
+        """Quantities whose actuators answer and have not been released."""
         self._begin(now_ns, speed_mps)
         self.choose(answering, now_ns, speed_mps)
 
@@ -85,8 +87,10 @@ class SafeStop:
     def choose(self, answering: Collection[str], now_ns: int, speed_mps: float) -> None:
         """Move to the first sequence, from the present one on, whose actuators all answer; the last one needs none."""
         before = self._at
-        while not set(self.sequence.uses) <= set(answering):
+        self._held &= set(answering)
+        while not set(self.sequence.uses) <= self._held:
             self._at += 1
+        self._held &= set(self.sequence.uses)
         if self._at != before:
             self._begin(now_ns, speed_mps)
 

@@ -20,6 +20,9 @@ MODULES = {
     "control why": "cardan.runtime.cli.control_why",
     "control history": "cardan.runtime.cli.control_history",
     "control limits": "cardan.runtime.cli.control_limits",
+    "control arm": "cardan.runtime.cli.control_ask",
+    "control disarm": "cardan.runtime.cli.control_ask",
+    "control reset": "cardan.runtime.cli.control_ask",
     "install-service": "cardan.runtime.cli.install_service",
     "version": "cardan.runtime.cli.version",
 }

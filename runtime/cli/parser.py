@@ -12,9 +12,10 @@ from cardan.runtime.errors import near_names
 COMMANDS = ("up", "check", "status", "topic", "control", *SIBLINGS, "install-service", "version")
 TOPIC_COMMANDS = ("list", "hz", "echo")
 CONTROL_COMMANDS = ("state", "why", "history", "limits")
+CONTROL_ACTIONS = ("arm", "disarm", "reset")
 NOUNS = {
     "topic": (TOPIC_COMMANDS, "Look at the topics of a run."),
-    "control": (CONTROL_COMMANDS, "Who drives, why, and within which limits."),
+    "control": ((*CONTROL_COMMANDS, *CONTROL_ACTIONS), "Who drives, why, and within which limits."),
     **{name: (tuple(noun.verbs), noun.about) for name, noun in SIBLINGS.items()},
 }
 """Commands of two words: the first word, the second words, and what they are about."""
@@ -115,6 +116,9 @@ SHORT = {
     "control why": "why control ended or could not begin the last time",
     "control history": "every change of engagement with its cause",
     "control limits": "the envelope and its hash",
+    "control arm": "run every arming check; with --yes, engage",
+    "control disarm": "end the engagement, as the driver's cancel does",
+    "control reset": "clear a latched fault, once its cause is known",
     **{f"{name} {verb}": text for name, noun in SIBLINGS.items() for verb, text in noun.verbs.items()},
     "install-service": "let systemd run a vehicle from boot on",
     "version": "show the versions that a bug report needs",
@@ -177,6 +181,11 @@ def _add_control(parser: Parser) -> None:
     _add_json(parser, "one JSON document")
 
 
+def _add_action(parser: Parser) -> None:
+    _add_control(parser)
+    parser.add_argument("--yes", action="store_true", help="do it; without this, only look")
+
+
 def _add_limits(parser: Parser, default: str) -> None:
     parser.add_argument("--for", dest="duration", metavar="TIME", help=f"end after 500ms, 30s, 2m{default}")
     parser.add_argument("--count", metavar="N", help="end after N messages of each topic")
@@ -205,7 +214,9 @@ ADD = {
     "topic list": _add_topic_list,
     "topic hz": _add_topic_hz,
     "topic echo": _add_topic_echo,
-    **{f"control {name}": _add_control for name in CONTROL_COMMANDS},
+    **{f"control {name}": _add_control for name in (*CONTROL_COMMANDS, "disarm")},
+    "control arm": _add_action,
+    "control reset": _add_action,
     "install-service": _add_install_service,
     "version": _add_version,
 }
@@ -253,6 +264,16 @@ Why control ended, was interrupted, or could not begin the last time: the first 
 that followed. Read from the recording.""",
     "control history": """\
 Every change of engagement of a run with its one cause. Read from the recording, which is about a second behind.""",
+    "control arm": """\
+Run every arming check of the bridge and show each, with what to do about those that have not passed.
+
+With --yes it also engages, as the vehicle's own engage signal does: when every check passes within `pre_enable_s`,
+control drives from then on. Exit code 4 when the bridge is not ready, or does not engage.""",
+    "control disarm": """\
+End the engagement in this period, as the driver's cancel button does.""",
+    "control reset": """\
+Clear a latched fault, so that the bridge may be armed again. Only with --yes: find the cause first (`cardan control
+why`). A latched fault outlives the bridge and the run; nothing else clears it.""",
     "control limits": """\
 The envelope as the manifest declares it, and the hash that control and bridge compare before anything is sent.""",
 }

@@ -481,6 +481,12 @@ def test_an_actuator_that_falls_away_during_a_safe_stop_changes_the_sequence_and
     assert decision.values["accel_mps2"] == pytest.approx(-2.5, abs=0.01)
 
 
+def test_an_actuator_that_was_released_in_a_safe_stop_does_not_jump_back(engaged: GuardBench) -> None:
+    assert enabled(engaged, stopping(engaged, not_ready=frozenset({"steering_rad"}))) == (0, 1)
+    away = {"steering_rad": 0.002, "accel_mps2": -2.5}
+    assert enabled(engaged, engaged.step(not_ready=frozenset({"accel_mps2"}), measured=away)) == (0, 0)
+
+
 def test_an_actuator_that_takes_no_commands_disables_softly_and_may_return(engaged: GuardBench) -> None:
     engaged.step(not_ready=frozenset({"steering_rad"}))
     assert (engaged.state, engaged.cause) == (State.SOFT_DISABLING, "not-ready:steering_rad")

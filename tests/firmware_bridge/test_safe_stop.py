@@ -85,6 +85,17 @@ def test_an_actuator_that_falls_away_begins_a_later_sequence_anew_and_nothing_mo
     assert stop.sequence.name == "release"
 
 
+def test_what_was_released_does_not_come_back_when_another_actuator_falls_away() -> None:
+    stop = begun(SPEED)
+    stop.choose((LANE,), 1 * S, 20.0)
+    assert stop.sequence.name == "release"
+    stop = SafeStop(SEQUENCES[1:], BOTH, 0, 20.0)
+    stop.choose(BOTH, 1 * S, 20.0)
+    assert stop.sequence.name == "stop"
+    stop.choose((LANE,), 2 * S, 20.0)
+    assert stop.sequence.name == "release"
+
+
 def test_the_time_that_a_vehicle_has_stood_counts_anew_in_a_new_sequence() -> None:
     stop = begun(*BOTH)
     assert stop.ended(9 * S, 0.0) == ""
