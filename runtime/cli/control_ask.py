@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from cardan.runtime.cli.control_causes import meaning
+from cardan.runtime.cli.control_causes import CONTROLLED, meaning
 from cardan.runtime.cli.control_facts import verdict_topic
 from cardan.runtime.cli.exits import Exit, NoDataError
 from cardan.runtime.cli.lines import Line, safe_text, write_lines
@@ -79,6 +79,8 @@ def _arm(arguments: argparse.Namespace, person: Person) -> int:
     if arguments.yes:
         return _show(arguments, person.arm(), "armed", "enabled")
     answer = person.ask("check")
+    if answer.engagement in CONTROLLED:
+        return _show(arguments, answer, "already armed", answer.engagement)
     ready = answer.engagement == "disabled" and all(check.passed for check in answer.checks)
     return _show(arguments, answer, "ready to arm: add --yes" if ready else "not ready to arm", "disabled", ready)
 

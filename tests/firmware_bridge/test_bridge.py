@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
@@ -15,9 +18,10 @@ from cardan.firmware_bridge.envelope import envelope_hash
 from cardan.firmware_bridge.sim_ecu import Pedals, SensorEcu
 from cardan.firmware_bridge.testing import LIMITS
 from cardan.firmware_bridge.vehicle_map import REFERENCE, VehicleMap, reference_dbc_path
+from cardan.runtime.control_port import Answer, Ask, ask, port_path
 from cardan.runtime.errors import ConfigError
 from cardan.runtime.messages import ActuatorCommand, BridgeVerdict, CanFrame, SimTruth
-from cardan.runtime.profile import CanChannelSettings
+from cardan.runtime.profile import CanChannelSettings, Profile, RealtimeSettings
 from cardan.runtime.testing import Bench
 
 TABLE: dict[str, dict[str, Any]] = {name: dict(limits) for name, limits in LIMITS.items()}
@@ -33,13 +37,17 @@ def truth(speed_mps: float) -> SimTruth:
 class Road:
     """A bridge on a bench, and everything on the other end of its bus."""
 
-    def __init__(self, bus: CanChannelSettings, **config: Any) -> None:
+    def __init__(
+        self, bus: CanChannelSettings, *, data_dir: Path | None = None, profile: Profile | None = None, **config: Any
+    ) -> None:
         self.bench = Bench(
             Bridge,
             config=BridgeConfig(**config),
             envelope=TABLE,
             envelope_hash=HASH,
             can_channels={"vehicle": bus},
+            data_dir=data_dir,
+            profile=profile,
         )
         self.vehicle = LoopbackChannel(bus, self.bench.clock)
         self.dbc = load_dbc(reference_dbc_path())
@@ -253,6 +261,148 @@ def test_the_status_message_can_be_left_out(bus: CanChannelSettings) -> None:
     road.engage()
     assert [frame.id for frame in road.step()] == [0x120, 0x121]
     road.close()
+
+
+# ---------------------------------------------------------------------------------------------- a person at the bridge
+
+
+def asked(road: Road, verb: Any, who: str = "ada") -> Answer:
+    """What a person is told who asks now and waits for the next period."""
+    path = port_path(road.bench.context.run_dir, "node")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, path, Ask(verb=verb, who=who), 5.0)
+        while not answer.done():
+            road.step()
+    return answer.result()
+
+
+def test_a_person_sees_every_arming_check_and_can_arm_and_disarm(road: Road) -> None:
+    road.step()
+    report = asked(road, "check")
+    assert (report.engagement, [check.name for check in report.checks if not check.passed]) == ("disabled", [])
+    assert asked(road, "arm").engagement in ("pre-enabled", "enabled")
+    for _ in range(3):
+        road.step()
+    assert (road.verdict.engagement, road.verdict.cause) == ("enabled", "armed")
+    assert asked(road, "disarm", "ada; rm").cause == "disengaged-by:ada--rm"
+    assert road.verdict.engagement == "disabled"
+
+
+def test_a_latched_fault_outlives_the_bridge_until_a_person_resets_it(bus: CanChannelSettings, tmp_path: Path) -> None:
+    road = Road(bus, data_dir=tmp_path)
+    road.engage()
+    (steering, *_) = road.step()
+    road.vehicle.send(steering.id, steering.data)
+    road.step()
+    road.close()
+    road = Road(bus, data_dir=tmp_path)
+    for pedals in [Pedals(), Pedals(engage=True)] + [Pedals()] * 60:
+        assert road.step(pedals) == []
+    assert (road.verdict.engagement, road.verdict.cause) == ("fault-latched", "second-sender:0x120")
+    assert [check.name for check in asked(road, "arm").checks if not check.passed] == ["fault"]
+    assert asked(road, "reset").cause == "reset-by:ada"
+    road.engage()
+    road.close()
+    road = Road(bus, data_dir=tmp_path)
+    road.engage()
+    road.close()
+
+
+def test_a_disk_that_takes_nothing_does_not_change_what_the_bridge_does(road: Road) -> None:
+    (road.bench.context.data_dir / "node.latched").mkdir()
+    road.engage()
+    (steering, *_) = road.step()
+    road.vehicle.send(steering.id, steering.data)
+    assert road.step() == []
+    assert road.verdict.engagement == "fault-latched"
+
+
+def test_a_profile_that_demands_fifo_keeps_a_bridge_without_it_closed(
+    bus: CanChannelSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = os.SCHED_OTHER
+    monkeypatch.setattr(os, "sched_getscheduler", lambda _: policy)
+    profile = Profile(name="test", realtime=RealtimeSettings(scheduler="fifo"))
+    road = Road(bus, profile=profile)
+    for pedals in [Pedals(), Pedals(engage=True)] + [Pedals()] * 60:
+        assert road.step(pedals) == []
+    assert road.verdict.cause == "not-armed:scheduler (SCHED_FIFO demanded, has SCHED_OTHER)"
+    policy = os.SCHED_FIFO
+    road.engage()
+    road.close()
+
+
+# ---------------------------------------------------------------------------------------------- what the bus confirms
+
+
+class ConfirmingChannel(LoopbackChannel):
+    """A bench channel that can tell what was on the bus, and can leave it out."""
+
+    confirms = True
+
+    def send(self, frame_id: int, data: bytes, **options: Any) -> int:
+        stamp_ns = super().send(frame_id, data, **options)
+        if self.confirms:
+            self.__dict__.setdefault("kept", []).append(CanFrame(self.name, frame_id, data, stamp_ns))
+        return stamp_ns
+
+    def take_confirmed(self) -> list[CanFrame]:
+        kept = self.__dict__.pop("kept", [])
+        return kept if isinstance(kept, list) else []
+
+
+def test_frames_that_the_bus_does_not_confirm_are_a_fault_after_five_periods(
+    bus: CanChannelSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cardan.firmware_bridge.bridge.open_channel", ConfirmingChannel)
+    road = Road(bus)
+    road.engage()
+    for _ in range(30):
+        road.step()
+    assert road.verdict.engagement == "enabled"
+    assert road.bench.node._transmitted.confirmed >= 90
+    monkeypatch.setattr(ConfirmingChannel, "confirms", False)
+    for _ in range(6):
+        road.step()
+    assert road.verdict.engagement == "enabled"
+    assert road.step() == []
+    assert (road.verdict.engagement, road.verdict.cause) == ("fault-latched", "not-confirmed")
+    road.close()
+
+
+def test_a_controller_that_leaves_the_bus_is_a_fault_while_engaged_only(road: Road) -> None:
+    def bus_off() -> None:
+        road.vehicle.send(0x40, bytes(8), error=True)
+
+    bus_off()
+    road.engage()
+    bus_off()
+    assert road.step() == []
+    assert (road.verdict.engagement, road.verdict.cause) == ("fault-latched", "bus-off")
+
+
+# ---------------------------------------------------------------------------------------------- what takes no commands
+
+
+def test_an_actuator_that_reports_that_it_is_not_ready_is_not_counted_on(road: Road) -> None:
+    road.engage()
+    for _ in range(105):
+        road.step(Pedals(steering_ready=False))
+    assert (road.verdict.engagement, road.verdict.cause) == ("safe-stop", "not-recovered:not-ready:steering_rad")
+    frames = road.step(Pedals(steering_ready=False))
+    assert [
+        road.dbc.message(name).decode(frame.data)["ENABLE"]
+        for name, frame in zip(("STEERING_COMMAND", "ACCEL_COMMAND"), frames[:2], strict=True)
+    ] == [0, 1]
+
+
+def test_an_actuator_whose_control_unit_is_silent_does_not_answer(road: Road) -> None:
+    road.engage()
+    ready = road.bench.node._is_ready
+    now_ns = road.bench.clock.now_ns()
+    assert ready("steering_ready", now_ns)
+    assert ready("", now_ns)
+    assert not ready("steering_ready", now_ns + 40_000_000)
 
 
 def test_closing_twice_is_fine(road: Road) -> None:

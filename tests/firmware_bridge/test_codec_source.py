@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,7 +66,7 @@ def test_values_that_nothing_can_carry_are_refused_and_others_are_equal(
     message: MessageCodec, data: st.DataObject
 ) -> None:
     names = [name for name in message.signals if name not in message._filled]
-    values = {name: data.draw(NUMBERS) for name in names if data.draw(st.booleans()) or len(names) == 1}
+    values: Any = {name: data.draw(NUMBERS) for name in names if data.draw(st.booleans()) or len(names) == 1}
     try:
         expected = message._pack_any(values, 0)
     except CodecError as error:

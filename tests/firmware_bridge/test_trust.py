@@ -129,9 +129,9 @@ def test_a_message_without_checksum_and_counter_is_judged_by_length_and_age() ->
     assert message.problem(301 * MS) == ""
 
 
-def fed(codec: MessageCodec, every_ms: int, count: int, **settings: float) -> TrustedMessage:
+def fed(codec: MessageCodec, every_ms: int, count: int, max_age_s: float | None = None) -> TrustedMessage:
     """A message that came `count` times, every so many milliseconds."""
-    message = TrustedMessage(codec, **settings)
+    message = TrustedMessage(codec, max_age_s=max_age_s)
     for number in range(count):
         message.receive(motion(codec, number), (1 + number * every_ms) * MS)
     return message

@@ -166,3 +166,31 @@ def test_a_map_can_lie_in_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_an_unknown_vehicle_names_the_near_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match='no vehicle "refrence"\n  hint: did you mean "reference"'):
         open_map("refrence", tmp_path)
+
+
+def test_a_quantity_answers_while_every_message_behind_it_may_be_believed(dbc: Dbc) -> None:
+    bus = bus_of(REFERENCE, dbc)
+    assert not bus.answers("steering_ready", 10 * MS)
+    bus.receive(frame(dbc, "STEERING_ANGLE", READY=1.0))
+    assert bus.answers("steering_ready", 40 * MS)
+    assert not bus.answers("steering_ready", 41 * MS)
+    assert bus.has("steering_ready")
+    assert not bus.has("grip")
+    assert bus.answers("grip", 41 * MS)
+
+
+def test_a_vehicle_can_say_which_signal_tells_the_quality_of_a_message(dbc: Dbc) -> None:
+    vehicle = VehicleMap(
+        dbc="reference",
+        signals={
+            "speed_mps": [Term(signal="MOTION.SPEED")],
+            "steering_rad": [Term(signal="STEERING_ANGLE.ROAD_WHEEL_ANGLE")],
+        },
+        quality=[Term(signal="STEERING_ANGLE.READY"), Term(signal="MOTION.YAW_RATE", scale=-1.0, offset=1.0)],
+    )
+    bus = bus_of(vehicle, dbc)
+    assert not bus.receive(frame(dbc, "STEERING_ANGLE"))
+    assert bus.receive(frame(dbc, "STEERING_ANGLE", 1, READY=1.0))
+    assert bus.receive(frame(dbc, "MOTION", VALID=0.0, SPEED=3.0))
+    assert not bus.receive(frame(dbc, "MOTION", 1, YAW_RATE=2.0))
+    assert bus.number("speed_mps") == 3.0
