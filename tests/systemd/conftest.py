@@ -123,7 +123,7 @@ class Machine:
     def forget(self) -> None:
         """The service as new: stopped, nothing counted, no wishes, an empty journal."""
         self.run("systemctl", "stop", SERVICE)
-        for wish in ("hold", "hang"):
+        for wish in ("hold", "hang", "daemon"):
             (self.data / wish).unlink(missing_ok=True)
         self.drop_in("")
         self.run("systemctl", "reset-failed", SERVICE, check=False)

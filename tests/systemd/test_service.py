@@ -102,6 +102,27 @@ def test_a_node_that_comes_back_in_time_costs_no_restart_of_the_service(service:
     assert service.processes()["cardan-guardian"] == before["cardan-guardian"]
 
 
+def test_what_a_node_left_behind_ends_with_it_because_its_control_group_is_ours(service: Machine) -> None:
+    (service.data / "daemon").touch()
+    before = started(service)
+    assert service.status()["groups"].startswith("one for each node in /sys/fs/cgroup/")
+    assert service.status()["taken"]["ticker"]["cpu_s"] >= 0.0
+    assert not [item for item in service.status()["settings"] if item["setting"] == "group"]
+    service.signal(before["cardan-ticker"], "KILL")
+    service.wait_journal("ticker: ended: killed by SIGKILL")
+    service.wait_show("StatusText", "running: ok, 3 nodes")
+    after = service.processes()
+    assert after["sleep"] != before["sleep"]
+    assert service.try_run("test", "-e", f"/proc/{before['sleep']}").returncode != 0
+
+
+def test_without_delegation_the_service_runs_and_says_that_it_has_no_control_groups(service: Machine) -> None:
+    started(service, "[Service]\nDelegate=no\n")
+    assert service.status()["groups"].startswith("none: ")
+    assert any(line.startswith("control groups: none: ") for line in service.journal())
+    assert service.status()["verdict"] == "ok"
+
+
 @pytest.mark.parametrize(
     ("victim", "verdict"),
     [

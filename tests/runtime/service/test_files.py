@@ -123,3 +123,16 @@ def test_the_unit_is_exposed_no_more_than_it_has_to_be(tmp_path: Path) -> None:
     command = ["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=25", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_whatever_stays_open_is_named_in_the_unit(python: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cardan.service"
+    path.write_text(service_files(Service(python=python))[UNIT])
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "Overall exposure" not in done.stdout:
+        pytest.skip(f"this systemd cannot judge a file: {done.stderr.strip()}")
+    still_open = {line.split()[1].partition("=")[0] for line in done.stdout.splitlines() if line.startswith("✗")}
+    assert {"RestrictRealtime", "Delegate"} <= still_open
+    assert {key for key in still_open if f"{key}=" not in path.read_text()} == set()
