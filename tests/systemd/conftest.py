@@ -143,6 +143,10 @@ class Machine:
             lambda: self.show(name) == value, within_s, lambda: f"{name}={self.show(name)}\n{self.story()}"
         )
 
+    def wait_new(self, name: str, before: dict[str, int], within_s: float = 15.0) -> None:
+        """Until there is another process of that name than before."""
+        wait_until(lambda: self.processes().get(name, before[name]) != before[name], within_s, self.story)
+
     def wait_journal(self, text: str, within_s: float = 15.0) -> float:
         """Until a line of the journal holds `text`."""
         return wait_until(lambda: any(text in line for line in self.journal()), within_s, self.story)
