@@ -127,6 +127,7 @@ def _plan(graph: Graph, profile: Profile) -> Plan:
             for index, part in enumerate(start_order(graph))
         ],
         stop_when=manifest.stop_when,
+        bus=manifest.bus,
     )
 
 
@@ -180,5 +181,6 @@ def _input_plan(graph: Graph, part: Part, port: str) -> InputPlan:
 def _output_plan(graph: Graph, part: Part, port: str) -> OutputPlan:
     topic = f"{part.name}/{port}"
     readers = {node for (node, _), wired in graph.wires.items() if topic in wired}
-    kind = type_name(part.ports.outputs[port].type)
-    return OutputPlan(port=port, topic=topic, type=kind, subscribers=len(readers))
+    output = part.ports.outputs[port]
+    kind = type_name(output.type)
+    return OutputPlan(port=port, topic=topic, type=kind, subscribers=len(readers), latched=output.latched)

@@ -96,6 +96,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     name: Text
     profile: Text = "bench"
     stop_when: str | None = None
+    bus: Literal["ring", "zmq"] = "ring"
     nodes: dict[str, NodeEntry] = {}
     envelope: dict[str, EnvelopeSignal] = {}
     reactions: dict[str, Reactions] = {}
@@ -110,6 +111,8 @@ class Manifest:
     name: str
     profile: str
     stop_when: str | None
+    bus: str
+    """How messages travel between the nodes: ring or zmq."""
     nodes: dict[str, NodeEntry]
     """In the order of the file."""
     broken_nodes: frozenset[str]
@@ -170,6 +173,7 @@ def _make(
         name=values.get("name") or "unnamed",
         profile=values.get("profile") or "bench",
         stop_when=values.get("stop_when"),
+        bus=values.get("bus") or "ring",
         nodes={name: entry for name, entry in nodes.items() if entry is not None and name not in broken},
         broken_nodes=frozenset(broken),
         envelope={name: document.data["envelope"][name] for name in envelope},

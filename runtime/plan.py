@@ -35,7 +35,9 @@ class OutputPlan(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     """`module:Class` of its message type."""
     subscribers: int = 0
-    """How many nodes of this plan read it: a publisher waits for them before it starts."""
+    """How many nodes of this plan read it: over ZeroMQ a publisher waits for them before it starts."""
+    latched: bool = False
+    """A reader that starts late gets the last message."""
 
 
 class MetricPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +107,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """In start order."""
     stop_when: str | None = None
     """The run ends when this node has finished."""
+    bus: str = "ring"
+    """ring (shared memory) or zmq: how messages travel between the nodes."""
+    ring_bytes: int = 1 << 20
+    """Data of each ring."""
 
     def node(self, name: str) -> NodePlan:
         """The node called `name`; RunError when the plan has none."""
@@ -112,6 +118,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             if node.name == name:
                 return node
         raise RunError(f'no node "{name}" in the plan of {self.name}')
+
+    def readers(self, topic: str) -> list[str]:
+        """Names of the nodes that read `topic`, in plan order."""
+        return [node.name for node in self.nodes if any(topic in item.topics for item in node.inputs)]
 
     def topics(self) -> dict[str, OutputPlan]:
         """Every topic with its output."""

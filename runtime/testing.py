@@ -76,7 +76,7 @@ class Bench(Generic[N]):
             plan_json=msgspec.json.encode(self.plan),
         )
         self.context.data_dir.mkdir(parents=True, exist_ok=True)
-        self.wire = Wire(self.plan, self.plan.nodes[0], self.vitals.nodes["node"], self.clock, None)
+        self.wire = Wire(self.plan, self.plan.nodes[0], self.vitals, self.clock, None)
         self.node: N = node_type()
         self._decoders = {
             f"node/{name}": MessageDecoder(output.type) for name, output in node_type.ports().outputs.items()

@@ -140,6 +140,9 @@ class SeriesVitals:
     RESTARTS, WORST_AGE_NS = 10, 11
     """Of an input: how often its publisher was replaced by a new one; how old its newest message was at worst when a
     step began."""
+    LAST_INDEX, LATE, TORN = 12, 13, 14
+    """Of an input: number of its newest message in the ring of its topic, plus one; messages that were too old when
+    they came; messages whose memory was damaged."""
     NAME, TOPIC, UNIT = 16, 24, 40
 
     def __init__(self, page: memoryview, offset: int) -> None:

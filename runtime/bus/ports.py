@@ -2,8 +2,8 @@
 
 Declarations are class attributes; on a running node the same names are the live ends. A reader keeps the newest
 message undecoded until somebody looks, so messages that are overtaken cost no decoding. Every message that does
-not reach the node is counted where that is seen: lost (missing sequence), overtaken (a newer one came first),
-dropped (a full queue).
+not reach the node is counted where that is seen: lost (it never came), overtaken (a newer one came first), dropped (a
+full queue, or shared memory that was reused). Those that came but were older than the input allows are late.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 import numpy as np
 
 from cardan.runtime.bus.codec import MessageDecoder, MessageEncoder
+from cardan.runtime.bus.ends import AGAIN, Passed
 from cardan.runtime.bus.envelope import HEADER_SIZE, Header, Sample, pack
+from cardan.runtime.bus.rate import RateMeter
 from cardan.runtime.bus.slots import SlotPool
 from cardan.runtime.clock import Clock, ns
 from cardan.runtime.errors import BusError, NodeError
@@ -37,7 +39,8 @@ class Input(Generic[M]):
 
     max_age_s: older than this the value is not `fresh`; None = never stale. queue: 0 keeps the newest value only,
     else up to `queue` messages wait for `take()` and the oldest is dropped (and counted) when it is full.
-    optional: may stay unwired. many: any number of topics (with AnyMessage, of any type).
+    optional: may stay unwired. many: any number of topics (with AnyMessage, of any type). min_rate_hz: below this the
+    input is not `rate_ok`.
     """
 
     def __init__(
@@ -48,12 +51,14 @@ class Input(Generic[M]):
         queue: int = 0,
         optional: bool = False,
         many: bool = False,
+        min_rate_hz: float | None = None,
     ) -> None:
         self.type = message_type
         self.max_age_s = max_age_s
         self.queue = queue
         self.optional = optional
         self.many = many
+        self.min_rate_hz = min_rate_hz
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -70,10 +75,14 @@ class Input(Generic[M]):
 
 
 class Output(Generic[M]):
-    """Declares that a node publishes a topic `node/output`."""
+    """Declares that a node publishes a topic `node/output`.
 
-    def __init__(self, message_type: type[M]) -> None:
+    latched: a reader that starts late, or again, gets the last message at once (settings, maps, calibrations).
+    """
+
+    def __init__(self, message_type: type[M], *, latched: bool = False) -> None:
         self.type = message_type
+        self.latched = latched
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -145,6 +154,7 @@ class Reader(Generic[M]):
         """True when a message has arrived since the last step."""
         self.restarted = False
         """True when a publisher of this input was replaced by a new one since the last step."""
+        self._rate = RateMeter()
         self._only = next(iter(topics.values()))[1] if len(topics) == 1 else None
 
     @property
@@ -152,15 +162,22 @@ class Reader(Generic[M]):
         """False for an optional input that the manifest leaves open."""
         return bool(self._topics)
 
-    def deliver(self, topic: str, header: Header, payload: bytes) -> None:
-        """Called by the transport with each message of a topic of this input, in order."""
+    def deliver(self, topic: str, header: Header, payload: bytes, passed: Passed | None = None) -> None:
+        """Called by the transport with each message of a topic of this input, in order.
+
+        passed: what the transport knows of messages before it; None leaves that to the sequence numbers.
+        """
         decoder, series = self._topics[topic]
         if header.schema != decoder.schema:
             raise BusError(
                 f"{topic} carries another message type than {self._spec.name} reads",
                 hint="do publisher and reader run the same code? `cardan check`",
             )
-        self._count(series, header)
+        if passed is None and _is_repeated(series, header):
+            if self._newest is not None:
+                return
+            passed = Passed(AGAIN, 0, 0)
+        self._count(series, header, passed)
         if self._spec.queue:
             if len(self._queue) >= self._limit:
                 self._queue.popleft()
@@ -168,20 +185,34 @@ class Reader(Generic[M]):
             self._queue.append((topic, header, payload))
         elif self.new:
             series.words[SeriesVitals.OVERTAKEN] += 1
+        if not self._spec.queue:
+            decoder.release()
         self._newest = (topic, header, payload)
         self._decoded = None
         self.new = True
 
-    def _count(self, series: SeriesVitals, header: Header) -> None:
+    def _count(self, series: SeriesVitals, header: Header, passed: Passed | None) -> None:
         words = series.words
-        epoch = words[SeriesVitals.LAST_EPOCH]
-        expected = words[SeriesVitals.LAST_SEQ] + 1 if epoch == header.epoch else 0
-        if epoch not in (0, header.epoch):
+        now_ns = self._clock.now_ns()
+        if words[SeriesVitals.LAST_EPOCH] not in (0, header.epoch):
             words[SeriesVitals.RESTARTS] += 1
             self.restarted = True
-        words[SeriesVitals.LOST] += max(0, header.seq - expected)
+        if passed is None:
+            missing = _missing(words[SeriesVitals.LAST_EPOCH], words[SeriesVitals.LAST_SEQ], header)
+            words[SeriesVitals.LOST] += missing
+        elif passed.number != AGAIN:
+            missing = passed.skipped + passed.lost
+            words[SeriesVitals.COUNT] += passed.skipped
+            words[SeriesVitals.OVERTAKEN] += passed.skipped
+            words[SeriesVitals.LOST] += passed.lost
+            words[SeriesVitals.LAST_INDEX] = passed.number + 1
+        else:
+            return
+        if self._newest is not None and header.sent_ns > self._newest[1].sent_ns:
+            self._rate.add(header.sent_ns - self._newest[1].sent_ns, missing + 1)
+        if self._max_age_ns is not None and now_ns - header.sent_ns > self._max_age_ns:
+            words[SeriesVitals.LATE] += 1
         words[SeriesVitals.LAST_EPOCH], words[SeriesVitals.LAST_SEQ] = header.epoch, header.seq
-        now_ns = self._clock.now_ns()
         words[SeriesVitals.LAST_NS] = now_ns
         series.observe(now_ns - header.sent_ns)
 
@@ -195,10 +226,18 @@ class Reader(Generic[M]):
 
     @property
     def value_or_none(self) -> M | None:
-        """The newest message, or None while nothing has arrived."""
+        """The newest message, or None while nothing has arrived that can be read.
+
+        One that cannot be read (its publisher's shared memory is gone) is counted as dropped.
+        """
         if self._decoded is None and self._newest is not None:
             topic, _, payload = self._newest
-            self._decoded = self._topics[topic][0].decode(payload)
+            decoder, series = self._topics[topic]
+            try:
+                self._decoded = decoder.decode(payload)
+            except BusError:
+                series.words[SeriesVitals.DROPPED] += 1
+                self._newest = None
         return self._decoded
 
     @property
@@ -216,7 +255,7 @@ class Reader(Generic[M]):
     @property
     def fresh(self) -> bool:
         """True when there is a value and it is no older than `max_age_s`."""
-        if self._newest is None:
+        if self.value_or_none is None or self._newest is None:
             return False
         return self._max_age_ns is None or self._clock.now_ns() - self._newest[1].sent_ns <= self._max_age_ns
 
@@ -240,6 +279,14 @@ class Reader(Generic[M]):
         """Capture time of the newest message's origin; 0 while there is none."""
         return 0 if self._newest is None else self._newest[1].origin_ns
 
+    def schema_of(self, topic: str) -> int:
+        """Schema id of the messages that this input takes from `topic`."""
+        return self._topics[topic][0].schema
+
+    def next_index(self, topic: str) -> int:
+        """Number, in the ring of `topic`, of the first message that this input has not had in this run."""
+        return self._topics[topic][1].words[SeriesVitals.LAST_INDEX]
+
     @property
     def received(self) -> int:
         """Messages received in this run, over all topics of this input."""
@@ -249,6 +296,25 @@ class Reader(Generic[M]):
     def lost(self) -> int:
         """Messages that were published but never arrived."""
         return sum(series.words[SeriesVitals.LOST] for _, series in self._topics.values())
+
+    @property
+    def late(self) -> int:
+        """Messages that were older than `max_age_s` when they arrived."""
+        return sum(series.words[SeriesVitals.LATE] for _, series in self._topics.values())
+
+    @property
+    def rate_hz(self) -> float:
+        """Messages a second at which this input is published lately; 0 while fewer than two have arrived.
+
+        A silence longer than the usual interval lowers it. Of an input that reads many topics, over all of them.
+        """
+        silent_ns = 0 if self._newest is None else self._clock.now_ns() - self._newest[1].sent_ns
+        return self._rate.hz(silent_ns)
+
+    @property
+    def rate_ok(self) -> bool:
+        """False while the input is published at less than `min_rate_hz`."""
+        return self._spec.min_rate_hz is None or self.rate_hz >= self._spec.min_rate_hz
 
     @property
     def restarts(self) -> int:
@@ -267,6 +333,8 @@ class Reader(Generic[M]):
         counted as dropped.
         """
         taken = []
+        for decoder, _ in self._topics.values():
+            decoder.release()
         while self._queue:
             topic, header, payload = self._queue.popleft()
             decoder, series = self._topics[topic]
@@ -292,6 +360,18 @@ class Reader(Generic[M]):
         """Called by the loop after each step."""
         self.new = False
         self.restarted = False
+
+
+def _missing(last_epoch: int, last_seq: int, header: Header) -> int:
+    """Messages between the last one and this one, as the sequence numbers say."""
+    expected = last_seq + 1 if last_epoch == header.epoch else 0
+    return max(0, header.seq - expected)
+
+
+def _is_repeated(series: SeriesVitals, header: Header) -> bool:
+    """True for a message that this node has had: a latched topic is sent again for a reader that came late."""
+    words = series.words
+    return bool(words[SeriesVitals.LAST_EPOCH] == header.epoch and header.seq <= words[SeriesVitals.LAST_SEQ])
 
 
 class Writer(Generic[M]):

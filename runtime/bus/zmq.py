@@ -6,20 +6,22 @@ Sockets are `ipc://` in the run directory, which only the service user can enter
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 
 import zmq
 
+from cardan.runtime.bus.ends import Deliver
+from cardan.runtime.bus.publisher_lock import lock_publisher
 from cardan.runtime.clock import Clock, ns
-from cardan.runtime.errors import BusError
 
 SEND_QUEUE = 10_000
 RECEIVE_QUEUE = 20_000
 """Bounds in messages: a reader that stalls for seconds loses messages, and sees how many by their sequence."""
 RECONNECT_MS = 5
+LOOK_NS = ns(0.02)
+"""ZeroMQ subscribes again only when its socket is used: a reader uses it at least this often."""
 
 
 def endpoint(bus_dir: Path, node: str) -> str:
@@ -31,7 +33,7 @@ class ZmqPublisher:
     """The publishing end of one node: all its topics over one socket. A second publisher of a node is refused."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], bus_dir: Path, node: str) -> None:
-        self._lock = _lock_publisher(bus_dir, node)
+        self._lock = lock_publisher(bus_dir, node)
         self._socket = context.socket(zmq.XPUB)
         self._socket.setsockopt(zmq.SNDHWM, SEND_QUEUE)
         self._socket.setsockopt(zmq.XPUB_VERBOSER, 1)
@@ -43,7 +45,7 @@ class ZmqPublisher:
         """Publish one message; never blocks (a full queue drops it for that reader, who sees the gap)."""
         self._socket.send_multipart((topic, header + payload), flags=zmq.DONTWAIT)
 
-    def wait_for_subscribers(self, expected: dict[bytes, int], clock: Clock, timeout_s: float) -> bool:
+    def wait_for_readers(self, expected: dict[bytes, int], clock: Clock, timeout_s: float) -> bool:
         """Wait until each topic has its expected number of readers; False when `timeout_s` passes first."""
         deadline_ns = clock.now_ns() + ns(timeout_s)
         while not self._has(expected):
@@ -53,6 +55,10 @@ class ZmqPublisher:
             self._socket.poll(remaining_ms)
             self._read_subscriptions()
         return True
+
+    def serve(self) -> None:
+        """Hear who reads by now."""
+        self._read_subscriptions()
 
     def _has(self, expected: dict[bytes, int]) -> bool:
         return all(self._subscribers.get(topic, 0) >= count for topic, count in expected.items())
@@ -72,17 +78,31 @@ class ZmqPublisher:
 class ZmqSubscriber:
     """The reading end of one node: all its inputs over one socket."""
 
+    look_every_ns = LOOK_NS
+
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], bus_dir: Path, topics: list[str]) -> None:
         self.socket = context.socket(zmq.SUB)
         self.socket.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE)
         self.socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         self.socket.setsockopt(zmq.LINGER, 0)
+        self._watched: set[int] = set()
+        self._poller = zmq.Poller()
+        self._poller.register(self.socket, zmq.POLLIN)
         for topic in topics:
             self.socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
         for node in sorted({topic.split("/")[0] for topic in topics}):
             self.socket.connect(endpoint(bus_dir, node))
 
-    def drain(self, deliver: Callable[[str, bytes], None], limit: int = RECEIVE_QUEUE) -> int:
+    def watch(self, descriptors: Iterable[int]) -> None:
+        for descriptor in descriptors:
+            self._watched.add(descriptor)
+            self._poller.register(descriptor, zmq.POLLIN)
+
+    def wait(self, timeout_s: float) -> list[int]:
+        ready = self._poller.poll(max(0, round(timeout_s * 1000)))
+        return [item for item, _ in ready if isinstance(item, int) and item in self._watched]
+
+    def drain(self, deliver: Deliver, limit: int = RECEIVE_QUEUE) -> int:
         """Hand over every message that has arrived, oldest first; the number of messages."""
         for count in range(limit):
             try:
@@ -94,20 +114,3 @@ class ZmqSubscriber:
 
     def close(self) -> None:
         self.socket.close()
-
-
-def _lock_publisher(bus_dir: Path, node: str) -> int:
-    path = bus_dir / f"{node}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        owner = os.read(descriptor, 32).decode(errors="replace")
-        os.close(descriptor)
-        raise BusError(
-            f'the topics of node "{node}" already have a publisher (process {owner or "unknown"})',
-            hint="stop the other one first, or give this node another name",
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, str(os.getpid()).encode())
-    return descriptor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -11,13 +12,12 @@ import msgspec
 from cardan.runtime.cli.exits import NoDataError
 from cardan.runtime.cli.kept import recording_of
 from cardan.runtime.cli.runs import FoundRun
-from cardan.runtime.clock import Clock, ns
+from cardan.runtime.clock import NS_PER_S, Clock, ns
 from cardan.runtime.plan import Plan
 
 VERDICT = "cardan.runtime.messages:BridgeVerdict"
 WAIT_S = 1.0
 """A bridge answers in every period; after so long without a verdict it does not answer."""
-POLL_NS = 10_000_000
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,24 +54,16 @@ def live_verdict_or_none(found: FoundRun, clock: Clock) -> Verdict | None:
     """The next verdict of a run that is active; None when none comes within WAIT_S. Blocks for so long."""
     if found.bus_dir is None:
         return None
-    import zmq
-
     from cardan.runtime.bus.envelope import HEADER_SIZE
-    from cardan.runtime.bus.zmq import ZmqSubscriber
+    from cardan.runtime.bus.tail import open_tail
     from cardan.runtime.cli.foreign import decode_foreign
 
-    topic = verdict_topic(found.plan)
-    context = zmq.Context()
-    subscriber = ZmqSubscriber(context, found.bus_dir, [topic])
     newest: list[bytes] = []
     ends_ns = clock.now_ns() + ns(WAIT_S)
-    try:
+    with closing(open_tail(found.plan, found.bus_dir, [verdict_topic(found.plan)], clock)) as tail:
         while not newest and clock.now_ns() < ends_ns:
-            clock.sleep_until_ns(clock.now_ns() + POLL_NS)
-            subscriber.drain(lambda name, message: newest.append(message) if name == topic else None)
-    finally:
-        subscriber.close()
-        context.term()
+            tail.wait((ends_ns - clock.now_ns()) / NS_PER_S)
+            tail.drain(lambda _, message: newest.append(message))
     return verdict_of(decode_foreign(newest[-1][HEADER_SIZE:])) if newest else None
 
 

@@ -6,26 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from cardan.runtime.bus.envelope import HEADER_SIZE
-from cardan.runtime.bus.zmq import ZmqSubscriber
+from cardan.runtime.bus.tail import open_tail
 from cardan.runtime.cli.foreign import decode_foreign
 from cardan.runtime.cli.lines import safe_text
+from cardan.runtime.clock import Clock
 from cardan.runtime.errors import BusError
+from cardan.runtime.plan import Plan
 
 
 class EngagementReader:
     """Keeps the newest verdict. Not thread-safe; `close()` it."""
 
-    def __init__(self, bus_dir: Path, topic: str) -> None:
-        import zmq
-
-        self._topic = topic
-        self._context = zmq.Context()
-        self._subscriber = ZmqSubscriber(self._context, bus_dir, [topic])
+    def __init__(self, plan: Plan, bus_dir: Path, topic: str, clock: Clock) -> None:
+        self._tail = open_tail(plan, bus_dir, [topic], clock, last=1)
         self._newest = b""
 
     def read(self) -> str:
         """`enabled`, or `safe-stop (cause)`; empty while nothing has come. Never blocks."""
-        self._subscriber.drain(self._keep)
+        self._tail.drain(self._keep)
         if not self._newest:
             return ""
         try:
@@ -34,12 +32,10 @@ class EngagementReader:
             return ""
 
     def _keep(self, topic: str, message: bytes) -> None:
-        if topic == self._topic:
-            self._newest = message
+        self._newest = message
 
     def close(self) -> None:
-        self._subscriber.close()
-        self._context.term()
+        self._tail.close()
 
 
 def describe(verdict: Any) -> str:

@@ -8,7 +8,7 @@ from collections import deque
 from typing import Any
 
 from cardan.runtime.bus.envelope import HEADER_SIZE, Header, unpack
-from cardan.runtime.bus.zmq import ZmqSubscriber
+from cardan.runtime.bus.tail import open_tail
 from cardan.runtime.cli import units
 from cardan.runtime.cli.durations import parse_count, parse_duration_s
 from cardan.runtime.cli.exits import Exit, NoDataError
@@ -41,14 +41,11 @@ class _Echo:
     """One subscription, from its first message to its last."""
 
     def __init__(self, found: FoundRun, topic: str, clock: Clock, *, as_json: bool) -> None:
-        import zmq
-
         self._topic = topic
         self._clock = clock
         self._as_json = as_json
         self._paths = RunPaths((found.bus_dir or found.data_dir).parent, found.data_dir)
-        self._context = zmq.Context()
-        self._subscriber = ZmqSubscriber(self._context, self._paths.bus, [topic])
+        self._tail = open_tail(found.plan, self._paths.bus, [topic], clock)
         self._waiting: deque[bytes] = deque()
         self.printed = 0
 
@@ -57,8 +54,8 @@ class _Echo:
         started_ns = self._clock.now_ns()
         warned = False
         while not self._done(count, longest_s, started_ns) and is_alive(self._paths):
-            self._subscriber.socket.poll(self._wait_ms(longest_s, started_ns))
-            self._subscriber.drain(self._deliver)
+            self._tail.wait(self._wait_s(longest_s, started_ns))
+            self._tail.drain(self._deliver)
             self._print(count)
             if not self.printed and not warned and self._clock.now_ns() - started_ns > QUIET_S * NS_PER_S:
                 warned = True
@@ -72,13 +69,12 @@ class _Echo:
             return True
         return longest_s is not None and self._clock.now_ns() >= started_ns + ns(longest_s)
 
-    def _wait_ms(self, longest_s: float | None, started_ns: int) -> int:
+    def _wait_s(self, longest_s: float | None, started_ns: int) -> float:
         left_s = WAIT_S if longest_s is None else longest_s - (self._clock.now_ns() - started_ns) / NS_PER_S
-        return max(1, round(min(WAIT_S, left_s) * 1000))
+        return max(0.001, min(WAIT_S, left_s))
 
     def _deliver(self, topic: str, message: bytes) -> None:
-        if topic == self._topic:  # a subscription is a prefix: `can/frame` also brings `can/frames`
-            self._waiting.append(message)
+        self._waiting.append(message)
 
     def _print(self, count: int | None) -> None:
         while self._waiting and (count is None or self.printed < count):
@@ -93,8 +89,7 @@ class _Echo:
         sys.stdout.flush()
 
     def close(self) -> None:
-        self._subscriber.close()
-        self._context.term()
+        self._tail.close()
 
 
 def record(topic: str, header: Header, value: Any, now_ns: int) -> dict[str, Any]:

@@ -135,10 +135,9 @@ class Watch:
             self._engagement = self._subscribe()
 
     def _subscribe(self) -> EngagementReader:
-        """ZeroMQ is loaded only now that the nodes have started."""
         from cardan.runtime.cli.engagement import EngagementReader
 
-        return EngagementReader(self.paths.bus, verdict_topic(self.plan))
+        return EngagementReader(self.plan, self.paths.bus, verdict_topic(self.plan), self.clock)
 
     @property
     def _killed(self) -> bool:

@@ -15,8 +15,6 @@ from cardan.runtime.vitals import NodeVitals
 
 IDLE_NS = NS_PER_S // 20
 """A node without a rate looks around at least this often, so that it notices a stop."""
-LOOK_EVERY_NS = 20_000_000
-"""ZeroMQ subscribes again only when its socket is used: a reader uses it at least this often."""
 COLLECT_EVERY = 100
 """Real-time nodes collect young garbage every so many steps, in the slack after the step."""
 
@@ -44,7 +42,8 @@ class Loop:
     """Steps one node until it finishes or is asked to stop.
 
     drain: takes what the bus holds for the node. wait: blocks until the bus or one of the node's descriptors has
-    something, or until a time-out in milliseconds. Single-threaded.
+    something, or until a time-out in milliseconds. look_every_ns: a node that sleeps longer drains in between; 0:
+    never. Single-threaded.
     """
 
     def __init__(
@@ -59,6 +58,7 @@ class Loop:
         wait: Callable[[int], list[int]],
         stop: StopFlag,
         realtime: bool = False,
+        look_every_ns: int = 0,
     ) -> None:
         self._node = node
         self._vitals = vitals
@@ -71,6 +71,7 @@ class Loop:
         self._wait = wait
         self._stop = stop
         self._realtime = realtime
+        self._look_every_ns = look_every_ns
         vitals.words[NodeVitals.PERIOD_NS] = self._period_ns
 
     def run(self) -> None:
@@ -97,9 +98,11 @@ class Loop:
             deadline_ns = self._next_deadline(deadline_ns, end_ns)
 
     def _sleep_until_ns(self, deadline_ns: int) -> None:
-        """Sleep; a slow node looks at its bus meanwhile, or it would notice a restarted publisher a period too late."""
+        """Sleep; where its transport wants that, a slow node looks at its bus meanwhile."""
         while True:
-            look_ns = min(deadline_ns, self._clock.now_ns() + LOOK_EVERY_NS)
+            look_ns = (
+                min(deadline_ns, self._clock.now_ns() + self._look_every_ns) if self._look_every_ns else deadline_ns
+            )
             self._stop.waiting = True
             self._clock.sleep_until_ns(look_ns, spin=self._spin and look_ns == deadline_ns)
             self._stop.waiting = False

@@ -1,6 +1,6 @@
 """One node's process from its first line to its exit code: settings, ports, readiness, loop, close.
 
-Forked from the preloaded supervisor, or executed as `python -m cardan.runtime.node.process`.
+Forked from the preloaded supervisor, or executed as `python -m cardan.runtime.node.process BIRTH`.
 Exit codes: 0 finished or stopped, 1 the node failed, 2 it could not start.
 """
 
@@ -16,15 +16,16 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import closing, contextmanager, suppress
 
-import zmq
+import msgspec
 
-from cardan.runtime.bus.zmq import ZmqPublisher, ZmqSubscriber
+from cardan.runtime.birth import Birth
+from cardan.runtime.bus.ends import PublishingEnd, ReadingEnd
 from cardan.runtime.clock import SPIN_FROM_HZ, MonotonicClock, ns
 from cardan.runtime.errors import CardanError
 from cardan.runtime.node import group, settings
+from cardan.runtime.node.ends import NodeBus
 from cardan.runtime.node.loop import Loop, StopFlag, StopRequested
 from cardan.runtime.node.node import Node
 from cardan.runtime.node.wiring import Wire, make_context
@@ -38,7 +39,7 @@ EXIT_CANNOT_START = 2
 FIRST_START_WAIT_S = 3.0
 RESTART_WAIT_S = 0.1
 """How long a publisher waits for its readers: all start together at first, after a restart they are there."""
-LAST_NEWS_MS = 20
+LAST_NEWS_WAIT_S = 0.02
 LAST_NEWS_S = 0.5
 """A node that reads many topics (recorder, outbox) is stopped last; it takes what is still arriving until 20 ms pass
 without a message, for half a second at most."""
@@ -50,28 +51,26 @@ ENDED_BY_ITSELF, ENDED_BY_SIGNAL, ENDED_BY_FAILURE = b"F", b"S", b"E"
 class NodeProcess:
     """Runs one node of a plan in this process."""
 
-    def __init__(self, plan: Plan, name: str, paths: RunPaths, starts: int, its_group: str = "") -> None:
+    def __init__(self, plan: Plan, birth: Birth) -> None:
         self._plan = plan
-        self._its_group = its_group
-        self._node_plan = plan.node(name)
-        self._paths = paths
-        self._starts = starts
+        self._birth = birth
+        self._node_plan = plan.node(birth.node)
+        self._paths = birth.paths
+        self._starts = birth.starts
+        self._bus = NodeBus(plan, birth.node, birth.paths, birth.starts, birth.wake)
         self._clock = MonotonicClock()
         self._stop = StopFlag()
-        self._log = logging.getLogger(f"cardan.{name}")
+        self._log = logging.getLogger(f"cardan.{birth.node}")
 
-    def run(self, ready_fd: int, go_fd: int) -> int:
-        """Live through the node's life; returns the exit code.
-
-        ready_fd: gets READY, and one byte when the loop has ended; go_fd: gives one byte.
-        """
+    def run(self) -> int:
+        """Live through the node's life; returns the exit code."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: self._stop.request())
         page = open_vitals(self._paths.vitals, self._plan, writable=True)
         vitals = page.nodes[self._node_plan.name]
         try:
             self._apply_settings(vitals)
-            return self._live(page, vitals, ready_fd, go_fd)
+            return self._live(page, vitals)
         except CardanError as error:
             self._log.error("%s", error)
             vitals.report_fault(self._clock.now_ns(), "node-error", str(error).replace("\n  ", " - "))
@@ -95,57 +94,42 @@ class NodeProcess:
             if realtime.scheduler == "fifo" and plan.realtime:
                 vitals.report_fault(self._clock.now_ns(), "setting", difference)
 
-    def _live(self, page: Vitals, vitals: NodeVitals, ready_fd: int, go_fd: int) -> int:
+    def _live(self, page: Vitals, vitals: NodeVitals) -> int:
         plan = self._node_plan
-        node: Node = load_node_class(plan.use, plan.sys_path)()
-        context = zmq.Context()
-        wire = Wire(self._plan, plan, vitals, self._clock, self._paths.frames)
-        publisher = ZmqPublisher(context, self._paths.bus, plan.name)
-        subscriber: ZmqSubscriber | None = None
-        try:
+        node_class = load_node_class(plan.use, plan.sys_path)
+        node: Node = node_class()
+        wire = Wire(self._plan, plan, page, self._clock, self._paths.frames)
+        with closing(wire), self._bus.publisher(wire.schemas(node_class)) as publisher:
             wire.connect(node, make_context(self._plan, plan.name, self._paths, page), publisher.send, self._starts)
-            subscriber = ZmqSubscriber(context, self._paths.bus, wire.topics())
-            self._open_and_run(node, vitals, wire, publisher, subscriber, ready_fd, go_fd)
-        finally:
-            wire.close()
-            publisher.close()
-            if subscriber is not None:
-                subscriber.close()
-            context.term()
+            with self._bus.subscriber(wire.subscriptions()) as subscriber:
+                self._open_and_run(node, vitals, wire, publisher, subscriber)
         return 0
 
     def _open_and_run(
-        self,
-        node: Node,
-        vitals: NodeVitals,
-        wire: Wire,
-        publisher: ZmqPublisher,
-        subscriber: ZmqSubscriber,
-        ready_fd: int,
-        go_fd: int,
+        self, node: Node, vitals: NodeVitals, wire: Wire, publisher: PublishingEnd, subscriber: ReadingEnd
     ) -> None:
         ending = ENDED_BY_FAILURE
         try:
             node.open()
             self._wait_for_readers(publisher)
-            os.write(ready_fd, READY)
-            if self._wait_for_go(go_fd):
-                settings.read_back(vitals, self._node_plan.cores, self._its_group, self._clock.now_ns())
-                self._loop(node, vitals, wire, subscriber).run()
+            os.write(self._birth.ready_fd, READY)
+            if self._wait_for_go(self._birth.go_fd):
+                settings.read_back(vitals, self._node_plan.cores, self._birth.group, self._clock.now_ns())
+                self._loop(node, vitals, wire, publisher, subscriber).run()
                 self._take_last_news(wire, subscriber)
             ending = ENDED_BY_SIGNAL if self._stop.requested else ENDED_BY_ITSELF
         except StopRequested:
             ending = ENDED_BY_SIGNAL
         finally:
             with suppress(OSError):
-                os.write(ready_fd, ending)
+                os.write(self._birth.ready_fd, ending)
             node.close()
 
-    def _wait_for_readers(self, publisher: ZmqPublisher) -> None:
+    def _wait_for_readers(self, publisher: PublishingEnd) -> None:
         wait_s = FIRST_START_WAIT_S if self._starts == 1 else RESTART_WAIT_S
         expected = {o.topic.encode(): o.subscribers for o in self._node_plan.outputs if o.subscribers}
         with self._interruptible():
-            if not publisher.wait_for_subscribers(expected, self._clock, wait_s):
+            if not publisher.wait_for_readers(expected, self._clock, wait_s):
                 self._log.warning("started before all readers had subscribed")
 
     def _wait_for_go(self, go_fd: int) -> bool:
@@ -164,24 +148,26 @@ class NodeProcess:
         finally:
             self._stop.waiting = False
 
-    def _take_last_news(self, wire: Wire, subscriber: ZmqSubscriber) -> None:
+    def _take_last_news(self, wire: Wire, subscriber: ReadingEnd) -> None:
         if not any(item.many for item in self._node_plan.inputs):
             return
         end_ns = self._clock.now_ns() + ns(LAST_NEWS_S)
-        while subscriber.socket.poll(LAST_NEWS_MS) and self._clock.now_ns() < end_ns:
-            subscriber.drain(wire.deliver)
+        quiet_ns = self._clock.now_ns()
+        while (now_ns := self._clock.now_ns()) < end_ns:
+            if subscriber.drain(wire.deliver):
+                quiet_ns = now_ns
+            elif now_ns - quiet_ns >= ns(LAST_NEWS_WAIT_S):
+                return
+            subscriber.wait(LAST_NEWS_WAIT_S / 4)
 
-    def _loop(self, node: Node, vitals: NodeVitals, wire: Wire, subscriber: ZmqSubscriber) -> Loop:
-        poller = zmq.Poller()
-        poller.register(subscriber.socket, zmq.POLLIN)
-        for descriptor in node._wake_descriptors:
-            poller.register(descriptor, zmq.POLLIN)
-
-        def wait(timeout_ms: int) -> list[int]:
-            return [item for item, _ in poller.poll(timeout_ms) if isinstance(item, int)]
+    def _loop(
+        self, node: Node, vitals: NodeVitals, wire: Wire, publisher: PublishingEnd, subscriber: ReadingEnd
+    ) -> Loop:
+        subscriber.watch(node._wake_descriptors)
 
         def drain() -> None:
             subscriber.drain(wire.deliver)
+            publisher.serve()
 
         plan = self._node_plan
         return Loop(
@@ -191,9 +177,10 @@ class NodeProcess:
             rate_hz=plan.rate_hz,
             stepped_by=plan.stepped_by,
             drain=drain,
-            wait=wait,
+            wait=lambda timeout_ms: subscriber.wait(timeout_ms / 1000),
             stop=self._stop,
             realtime=plan.realtime,
+            look_every_ns=subscriber.look_every_ns,
         )
 
 
@@ -232,30 +219,26 @@ class JsonLines(logging.Formatter):
         )
 
 
-def run_node(
-    paths: RunPaths, name: str, starts: int, ready_fd: int, go_fd: int, its_group: str = "", plan: Plan | None = None
-) -> int:
-    """Be the process of node `name` from here on; returns the exit code.
-
-    its_group: folder of its control group, empty for none. plan: where it is at hand already.
-    """
-    log_to_file(paths, name)
-    problem = group.join(its_group)
+def run_node(birth: Birth, plan: Plan | None = None) -> int:
+    """Be the process of this node from here on; returns the exit code. plan: where it is at hand already."""
+    log_to_file(birth.paths, birth.node)
+    log = logging.getLogger(f"cardan.{birth.node}")
+    problem = group.join(birth.group)
     if problem:
-        logging.getLogger(f"cardan.{name}").warning("without a control group of its own: %s", problem)
+        log.warning("without a control group of its own: %s", problem)
     try:
-        return NodeProcess(plan or read_plan(paths.plan), name, paths, starts, its_group).run(ready_fd, go_fd)
+        return NodeProcess(plan or read_plan(birth.paths.plan), birth).run()
     except CardanError as error:
-        logging.getLogger(f"cardan.{name}").error("%s", error)
+        log.error("%s", error)
         return EXIT_CANNOT_START
 
 
 def main(arguments: list[str]) -> int:
-    """`RUN_DIR DATA_DIR NODE STARTS READY_FD GO_FD PARENT_PID GROUP`: run a node in a fresh interpreter."""
-    run_dir, data_dir, name, starts, ready_fd, go_fd, parent, its_group = arguments
-    if not settings.die_with_parent(int(parent)):
+    """`BIRTH`, as JSON: run a node in a fresh interpreter."""
+    birth = msgspec.json.decode(arguments[0], type=Birth)
+    if not settings.die_with_parent(birth.parent_pid):
         return EXIT_CANNOT_START
-    return run_node(RunPaths(Path(run_dir), Path(data_dir)), name, int(starts), int(ready_fd), int(go_fd), its_group)
+    return run_node(birth)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,16 @@ from typing import Any
 
 import msgspec
 
-from cardan.runtime.bus.codec import MessageDecoder, MessageEncoder, has_arrays
+from cardan.runtime.bus.codec import SPILL_FROM, MessageDecoder, MessageEncoder
+from cardan.runtime.bus.ends import Passed
 from cardan.runtime.bus.envelope import HEADER_SIZE, Header, unpack
 from cardan.runtime.bus.ports import Meter, Reader, Send, Writer
+from cardan.runtime.bus.ring_ends import Subscription
+from cardan.runtime.bus.ring_layout import largest_message
 from cardan.runtime.bus.slots import SlotMaps, SlotPool
 from cardan.runtime.clock import Clock
 from cardan.runtime.errors import ConfigError, NodeError
-from cardan.runtime.messages import AnyMessage, Message
+from cardan.runtime.messages import AnyMessage, Message, schema_id
 from cardan.runtime.node.node import Node, NodeConfig, NodeContext, Wiring, inherited
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.registry import load_message_type
@@ -31,14 +34,18 @@ def convert_config(node_type: type[Node], config: dict[str, Any]) -> NodeConfig:
 
 
 class Wire:
-    """Everything that connects one node instance to the bus and the vitals."""
+    """Everything that connects one node instance to the bus and the vitals.
 
-    def __init__(self, plan: Plan, node: NodePlan, vitals: NodeVitals, clock: Clock, frames: Path | None) -> None:
+    frames: folder of the run's frame slots; None: arrays travel inside their messages.
+    """
+
+    def __init__(self, plan: Plan, node: NodePlan, page: Vitals, clock: Clock, frames: Path | None) -> None:
         self._plan = plan
         self._node = node
-        self._vitals = vitals
+        self._page = page
+        self._vitals = page.nodes[node.name]
         self._clock = clock
-        self._maps = SlotMaps(frames) if frames else None
+        self._maps = SlotMaps(frames, _lease_rows(plan, node)) if frames else None
         self._frames = frames
         self._by_topic: dict[str, list[Reader[Any]]] = {}
         self.writers: dict[str, Writer[Any]] = {}
@@ -50,10 +57,10 @@ class Wire:
         inherit = inherited(list(readers.values()))
         for output in self._node.outputs:
             message_type = declared.outputs[output.port].type
-            pool = self._pool(message_type, output.port, epoch)
+            pool = self._pool(output.topic, output.port, epoch)
             self.writers[output.port] = Writer(
                 output.topic,
-                MessageEncoder(message_type, pool),
+                MessageEncoder(message_type, pool, self._spill_from()),
                 self._clock,
                 send,
                 self._series(SeriesKind.OUTPUT, output.port),
@@ -74,15 +81,32 @@ class Wire:
             )
         )
 
-    def deliver(self, topic: str, message: bytes) -> None:
+    def deliver(self, topic: str, message: bytes, passed: Passed | None = None) -> None:
         """Hand one message of the bus to the inputs that read it."""
         header: Header = unpack(message)
         for reader in self._by_topic.get(topic, ()):
-            reader.deliver(topic, header, message[HEADER_SIZE:])
+            reader.deliver(topic, header, message[HEADER_SIZE:], passed)
 
-    def topics(self) -> list[str]:
-        """Every topic this node reads."""
-        return list(self._by_topic)
+    def subscriptions(self) -> dict[str, Subscription]:
+        """How every topic that this node reads is read: each message if one of its inputs queues them.
+
+        A node that was started again goes on behind the last message that its predecessor had.
+        """
+        outputs = self._plan.topics()
+        return {
+            topic: Subscription(
+                every=any(reader.is_queue for reader in readers),
+                schema=readers[0].schema_of(topic),
+                next_index=max(reader.next_index(topic) for reader in readers),
+                latched=outputs[topic].latched,
+            )
+            for topic, readers in self._by_topic.items()
+        }
+
+    def schemas(self, node_type: type[Node]) -> dict[str, int]:
+        """Every topic that this node publishes, with the schema id of its messages."""
+        declared = node_type.ports().outputs
+        return {output.topic: schema_id(declared[output.port].type) for output in self._node.outputs}
 
     def close(self) -> None:
         for writer in self.writers.values():
@@ -114,12 +138,29 @@ class Wire:
             raise NodeError(f"{self._node.name}.{name} is not in the plan", hint="run `cardan check` again")
         return series
 
-    def _pool(self, message_type: type[Message], port: str, epoch: int) -> SlotPool | None:
-        if self._frames is None or not has_arrays(message_type):
+    def _spill_from(self) -> int:
+        """Length from which a payload goes to shared memory."""
+        return min(SPILL_FROM, largest_message(self._plan.ring_bytes) - HEADER_SIZE)
+
+    def _pool(self, topic: str, port: str, epoch: int) -> SlotPool | None:
+        """Slots for what is too large for a message; they take no memory before the first array."""
+        if self._frames is None:
             return None
         for stale in self._frames.glob(f"{self._node.name}.{port}.*"):
             stale.unlink(missing_ok=True)
-        return SlotPool(self._frames, f"{self._node.name}.{port}.{epoch}")
+        readers = self._plan.readers(topic)
+        name = f"{self._node.name}.{port}.{epoch}"
+        return SlotPool(self._frames, name, rows=len(readers), lives=lambda row: self._lives(readers[row]))
+
+    def _lives(self, node: str) -> bool:
+        """True while `node` has a process: the supervisor takes the number away when it has ended."""
+        return self._page.nodes[node].words[NodeVitals.PID] != 0
+
+
+def _lease_rows(plan: Plan, node: NodePlan) -> dict[str, int]:
+    """Output (`node.port`) -> the row in which this node keeps its leases: its place among the readers."""
+    topics = {topic for item in node.inputs for topic in item.topics}
+    return {topic.replace("/", "."): plan.readers(topic).index(node.name) for topic in topics}
 
 
 def make_context(plan: Plan, name: str, paths: RunPaths, vitals: Vitals) -> NodeContext:

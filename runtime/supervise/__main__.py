@@ -38,6 +38,7 @@ def supervise(
     paths: RunPaths, guardian_pid: int, groups: RunGroups | str, echo: Callable[[str, str], None] | None
 ) -> int:
     """The supervisor's process. Its imports stand here so that the guardian stays small."""
+    from cardan.runtime.bus.ring_ends import create_rings
     from cardan.runtime.clock import MonotonicClock
     from cardan.runtime.plan import read_plan
     from cardan.runtime.run import point_current
@@ -48,6 +49,8 @@ def supervise(
     kernel.show_as("cardan-supervi", f"cardan-supervisor {paths.run_id}")
     clock = MonotonicClock()
     plan = read_plan(paths.plan)
+    if plan.bus == "ring":
+        create_rings(plan, paths.bus)
     vitals = create_vitals(paths.vitals, plan, now_ns=clock.now_ns(), wall_ns=clock.wall_ns())
     point_current(paths)
     return Supervisor(plan, paths, vitals, guardian_pid, groups, echo).run()

@@ -6,6 +6,7 @@ import os
 import random
 from typing import Any
 
+from cardan.runtime.bus.ring_ends import WakeFds
 from cardan.runtime.clock import Clock
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.run import RunPaths
@@ -36,6 +37,7 @@ class Member:
         clock: Clock,
         log: EventLog,
         sources: Sources,
+        wake: WakeFds,
         group: NodeGroup | None = None,
     ) -> None:
         self._plan = plan
@@ -45,6 +47,7 @@ class Member:
         self._clock = clock
         self._log = log
         self._sources = sources
+        self._wake = wake
         self._group = WatchedGroup(group, node, vitals)
         self._handle: NodeProcessHandle | None = None
         self._watch: HangWatch | None = None
@@ -117,9 +120,9 @@ class Member:
         words = self._vitals.words
         words[NodeVitals.STARTS], words[NodeVitals.STARTED_NS] = self.child.starts, self._clock.now_ns()
         try:
-            handle = start_node(
-                self._plan, self._node, self._paths, self.child.starts, self._group.for_start(self.child.starts)
-            )
+            starts = self.child.starts
+            group = self._group.for_start(starts)
+            handle = start_node(self._plan, self._node, self._paths, starts, self._wake, group)
         except OSError as error:
             self._note(Code.NODE_START_FAILED, error=str(error))
             self.happen(Happening.EXITED, exit_code=NO_PROCESS)

@@ -9,6 +9,10 @@ import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 
+import msgspec
+
+from cardan.runtime.birth import Birth
+from cardan.runtime.bus.ring_ends import WakeFds
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.run import RunPaths
 from cardan.runtime.supervise import kernel
@@ -77,15 +81,24 @@ class NodeProcessHandle:
 
 
 def start_node(
-    plan: Plan, node: NodePlan, paths: RunPaths, starts: int, group: StartGroup | None = None
+    plan: Plan, node: NodePlan, paths: RunPaths, starts: int, wake: WakeFds, group: StartGroup | None = None
 ) -> NodeProcessHandle:
     """Start the process of `node`; OSError when the kernel refuses. Does not wait for it."""
-    folder = "" if group is None else str(group.folder)
     ready_fd, child_ready_fd = os.pipe2(os.O_CLOEXEC)
     child_go_fd, go_fd = os.pipe2(os.O_CLOEXEC)
+    birth = Birth(
+        run_dir=str(paths.run_dir),
+        data_dir=str(paths.data_dir),
+        node=node.name,
+        starts=starts,
+        ready_fd=child_ready_fd,
+        go_fd=child_go_fd,
+        parent_pid=os.getpid(),
+        group="" if group is None else str(group.folder),
+        wake=wake,
+    )
     try:
-        make = _spawn if node.process == "exec" else _fork
-        pid = make(plan, node, paths, starts, child_ready_fd, child_go_fd, folder)
+        pid = _spawn(birth) if node.process == "exec" else _fork(birth, plan)
         os.set_blocking(ready_fd, False)
         return NodeProcessHandle(pid, os.pidfd_open(pid), ready_fd, go_fd, group)
     except OSError:
@@ -97,53 +110,46 @@ def start_node(
         os.close(child_go_fd)
 
 
-def _spawn(plan: Plan, node: NodePlan, paths: RunPaths, starts: int, ready_fd: int, go_fd: int, group: str) -> int:
+def _spawn(birth: Birth) -> int:
     """A fresh interpreter, for what cannot be forked (CUDA, libraries with threads)."""
-    for descriptor in (ready_fd, go_fd):
+    handed = birth.descriptors()
+    for descriptor in handed:
         os.set_inheritable(descriptor, True)
-    numbers = [str(number) for number in (starts, ready_fd, go_fd, os.getpid())]
-    command = [sys.executable, "-m", "cardan.runtime.node.process", str(paths.run_dir), str(paths.data_dir), node.name]
-    return os.posix_spawn(
-        sys.executable,
-        [*command, *numbers, group],
-        os.environ,
-        file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
-        setsid=True,
-        setsigmask=[],
-        setsigdef=SIGNALS_OF_SUPERVISOR,
-    )
+    try:
+        return os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-m", "cardan.runtime.node.process", msgspec.json.encode(birth).decode()],
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=SIGNALS_OF_SUPERVISOR,
+        )
+    finally:
+        for descriptor in handed:
+            os.set_inheritable(descriptor, False)
 
 
-def _fork(plan: Plan, node: NodePlan, paths: RunPaths, starts: int, ready_fd: int, go_fd: int, group: str) -> int:
+def _fork(birth: Birth, plan: Plan) -> int:
     """A copy of this preloaded process, born in its group. Signals wait until the copy has its own handlers."""
-    supervisor_pid = os.getpid()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS_OF_SUPERVISOR)
     try:
-        pid = kernel.fork_into(group)
+        pid = kernel.fork_into(birth.group)
         if pid == 0:
-            _be_node(plan, node, paths, starts, ready_fd, go_fd, group, supervisor_pid)
+            _be_node(birth, plan)
         return pid
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _be_node(
-    plan: Plan,
-    node: NodePlan,
-    paths: RunPaths,
-    starts: int,
-    ready_fd: int,
-    go_fd: int,
-    group: str,
-    supervisor_pid: int,
-) -> None:
+def _be_node(birth: Birth, plan: Plan) -> None:
     """The life of the copy, up to its exit: never returns into the supervisor's code, whatever happens."""
     exit_code = 1
     try:
-        _leave_supervisor(node, paths, ready_fd, go_fd, supervisor_pid)
+        _leave_supervisor(birth)
         from cardan.runtime.node.process import run_node
 
-        exit_code = run_node(paths, node.name, starts, ready_fd, go_fd, group, plan)
+        exit_code = run_node(birth, plan)
     except SystemExit as error:
         exit_code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:
@@ -155,16 +161,16 @@ def _be_node(
         os._exit(exit_code & 0xFF)
 
 
-def _leave_supervisor(node: NodePlan, paths: RunPaths, ready_fd: int, go_fd: int, supervisor_pid: int) -> None:
+def _leave_supervisor(birth: Birth) -> None:
     """Give up everything that belongs to the supervisor: its death, session, descriptors, signals, name."""
-    if not kernel.signal_on_parent_death(supervisor_pid, signal.SIGKILL):
+    if not kernel.signal_on_parent_death(birth.parent_pid, signal.SIGKILL):
         os._exit(1)
     os.setsid()
     signal.set_wakeup_fd(-1)
     for number in SIGNALS_OF_SUPERVISOR:
         signal.signal(number, signal.SIG_DFL)
-    _keep_only({ready_fd, go_fd})
-    kernel.show_as(f"cardan-{node.name}", f"cardan-node {node.name} {paths.run_id}")
+    _keep_only(birth.descriptors())
+    kernel.show_as(f"cardan-{birth.node}", f"cardan-node {birth.node} {birth.paths.run_id}")
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 

@@ -27,6 +27,7 @@ from cardan.runtime.supervise.preload import preload, use_one_thread
 from cardan.runtime.supervise.sources import Sources
 from cardan.runtime.supervise.spawn import SIGNALS_OF_SUPERVISOR
 from cardan.runtime.supervise.verdict import Standing, judge, may_begin
+from cardan.runtime.supervise.wakers import Wakers
 from cardan.runtime.vitals import RunState, Vitals
 
 GUARDIAN_LOST = signal.SIGUSR1
@@ -57,6 +58,7 @@ class Supervisor:
         self._log = EventLog(paths.logs / "supervisor.log", self._clock, echo)
         self._lifeline = Lifeline(plan, vitals, take_wishes(os.environ), self._log.write)
         self._sources = Sources()
+        self._wakers = Wakers(plan)
         vitals.set_groups_text(enable_limits(plan, groups))
         self._groups = None if isinstance(groups, str) else groups
         self._members = {node.name: self._member(node, paths) for node in plan.nodes}
@@ -77,7 +79,8 @@ class Supervisor:
         vitals, group = self._vitals.nodes[node.name], None
         with suppress(OSError):
             group = self._groups.node(node.name) if self._groups is not None else None
-        return Member(self._plan, node, paths, vitals, self._clock, self._log, self._sources, group)
+        wake = self._wakers.of(node.name)
+        return Member(self._plan, node, paths, vitals, self._clock, self._log, self._sources, wake, group)
 
     def run(self) -> int:
         """Returns the exit code: 0 after an orderly end, 1 when the run failed."""
@@ -257,5 +260,6 @@ class Supervisor:
             Code.RUN_ENDED, exit_code=exit_code, after_s=(self._clock.now_ns() - self._started_ns) / NS_PER_S
         )
         self._sources.close()
+        self._wakers.close()
         self._log.close()
         return exit_code

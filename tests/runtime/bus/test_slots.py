@@ -76,7 +76,7 @@ def test_a_new_start_of_the_publisher_replaces_the_mapping(tmp_path: Path) -> No
     [
         SlotDescriptor("camera.frame.1.0", 10**9, 2, "|u1", SHAPE),
         SlotDescriptor("camera.frame.1.0", -64, 2, "|u1", SHAPE),
-        SlotDescriptor("camera.frame.1.0", 0, 2, "|u1", (10**6, 10**6)),
+        SlotDescriptor("camera.frame.1.0", 4096, 2, "|u1", (10**6, 10**6)),
     ],
 )
 def test_a_descriptor_that_points_outside_is_refused(tmp_path: Path, descriptor: SlotDescriptor) -> None:

@@ -29,14 +29,14 @@ def context() -> Iterator[Context]:
 def receive(subscriber: ZmqSubscriber, count: int) -> list[tuple[str, bytes]]:
     got: list[tuple[str, bytes]] = []
     while len(got) < count and subscriber.socket.poll(2000):
-        subscriber.drain(lambda topic, message: got.append((topic, message)))
+        subscriber.drain(lambda topic, message, passed=None: got.append((topic, message)))
     return got
 
 
 def test_what_is_published_after_the_subscription_arrives_in_order(context: Context, bus_dir: Path) -> None:
     subscriber = ZmqSubscriber(context, bus_dir, ["a/x"])
     publisher = ZmqPublisher(context, bus_dir, "a")
-    assert publisher.wait_for_subscribers({b"a/x": 1}, MonotonicClock(), 2.0)
+    assert publisher.wait_for_readers({b"a/x": 1}, MonotonicClock(), 2.0)
     for n in range(100):
         publisher.send(b"a/x", b"H", bytes([n]))
         publisher.send(b"a/other", b"H", b"not asked for")
@@ -47,7 +47,7 @@ def test_what_is_published_after_the_subscription_arrives_in_order(context: Cont
 
 def test_a_publisher_gives_up_waiting_for_readers_after_the_time_out(context: Context, bus_dir: Path) -> None:
     publisher = ZmqPublisher(context, bus_dir, "a")
-    assert not publisher.wait_for_subscribers({b"a/x": 1}, MonotonicClock(), 0.02)
+    assert not publisher.wait_for_readers({b"a/x": 1}, MonotonicClock(), 0.02)
     publisher.close()
 
 
@@ -64,7 +64,7 @@ def test_a_reader_finds_a_publisher_that_starts_again(context: Context, bus_dir:
         life: Context = zmq.Context()
         publisher = ZmqPublisher(life, bus_dir, "a")
         assert any(
-            subscriber.socket.poll(1) or publisher.wait_for_subscribers({b"a/x": 1}, MonotonicClock(), 0.01)
+            subscriber.socket.poll(1) or publisher.wait_for_readers({b"a/x": 1}, MonotonicClock(), 0.01)
             for _ in range(200)
         ), "a reader subscribes again as soon as it looks at its socket"
         publisher.send(b"a/x", b"", bytes([n]))

@@ -1,0 +1,192 @@
+"""A ring: the newest messages of one topic in shared memory, one publisher, any number of readers.
+
+The publisher never waits for a reader and need not know of any. A reader keeps its own place; when the publisher comes
+round and overtakes it, it notices, and counts what it missed. Nobody holds a lock, so either side may be killed at any
+instruction: what was complete stays readable, and the next publisher goes on behind it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from cardan.runtime.bus.ring_layout import (
+    ALIGNMENT,
+    COUNT,
+    EPOCH,
+    HEAD,
+    PUBLISHER,
+    RECORD_HEAD,
+    RESERVED,
+    SCHEMA,
+    SEAL,
+    RingMap,
+    largest_message,
+)
+from cardan.runtime.errors import BusError
+
+LOOKS = 64
+"""How often a reader looks at a record whose seal does not fit before it gives that record up: a complete message is
+visible at once where stores keep their order (x86), and within nanoseconds elsewhere."""
+
+
+class Arrival(NamedTuple):
+    """One message that a reader took from a ring."""
+
+    message: bytes
+    """Envelope and payload, a copy of its own."""
+    number: int
+    """Of the message in its ring: it counts on over restarts of the publisher."""
+    skipped: int
+    """Older messages that this one replaces, unread."""
+    lost: int
+    """Messages before it that were overwritten, or damaged, before they could be read."""
+
+
+class RingWriter:
+    """The publishing end; one at a time (see publisher_lock). Not thread-safe."""
+
+    def __init__(self, ring: RingMap, *, schema: int = 0, epoch: int = 0, pid: int = 0) -> None:
+        self._words = ring.words
+        self._index = ring.index
+        self._data = ring.data
+        self._data_bytes = ring.data_bytes
+        self._entries = ring.entries
+        self._largest = largest_message(ring.data_bytes)
+        self._count = ring.words[COUNT]
+        # What a killed predecessor was writing lies between its last message and RESERVED: it is passed over.
+        self._end = -(-ring.words[RESERVED] // ALIGNMENT) * ALIGNMENT
+        ring.words[SCHEMA], ring.words[EPOCH], ring.words[PUBLISHER] = schema, epoch, pid
+
+    def write(self, message: bytes) -> None:
+        """Add one message (envelope and payload); BusError when it is longer than the ring takes. Never blocks."""
+        length = len(message)
+        if length > self._largest:
+            raise BusError(f"a message of {length} bytes is longer than its ring takes ({self._largest} bytes)")
+        size, place = RECORD_HEAD + length, self._end
+        offset = place & (self._data_bytes - 1)
+        if offset + size > self._data_bytes:
+            place += self._data_bytes - offset
+            offset = 0
+        end = (place + size + ALIGNMENT - 1) & -ALIGNMENT
+        count = self._count
+        head = HEAD.pack(length, count)
+        sealed = SEAL.pack(zlib.crc32(message, zlib.crc32(head)))
+        self._words[RESERVED] = end
+        self._index[count % self._entries] = place
+        self._data[offset : offset + size] = sealed + head + message
+        self._words[COUNT] = count + 1
+        self._count, self._end = count + 1, end
+
+
+class RingReader:
+    """A reading end with a place of its own. It writes nothing, so readers are free. Not thread-safe.
+
+    start: number of the first message to read; None starts behind the newest.
+    """
+
+    def __init__(self, ring: RingMap, start: int | None = None) -> None:
+        self._words = ring.words
+        self._index = ring.index
+        self._data = ring.data
+        self._data_bytes = ring.data_bytes
+        self._entries = ring.entries
+        self._largest = largest_message(ring.data_bytes)
+        self.next = ring.words[COUNT] if start is None else start
+        """Number of the message that will be read next."""
+        self.torn = 0
+        """Messages that were neither overwritten nor whole: damaged memory."""
+
+    @property
+    def count(self) -> int:
+        """Messages that were ever completed in this ring."""
+        return self._words[COUNT]
+
+    @property
+    def waiting(self) -> int:
+        """Messages from `next` on, those included that are overwritten by now."""
+        return max(0, self._words[COUNT] - self.next)
+
+    def take_newest(self) -> Arrival | None:
+        """The newest message unless it was taken before; None also when it cannot be read (it counts as lost later)."""
+        for _ in range(LOOKS):
+            count = self._words[COUNT]
+            if count <= self.next:
+                return None
+            message = self.read(count - 1)
+            if message is not None:
+                skipped = count - 1 - self.next
+                self.next = count
+                return Arrival(message, count - 1, skipped, 0)
+        return self._give_up_newest(count)
+
+    def _give_up_newest(self, count: int) -> Arrival | None:
+        """The newest is damaged: the one before it that can be read, if any."""
+        self.torn += 1
+        first, self.next = self.next, count
+        for index in range(count - 2, max(first, count - self._entries) - 1, -1):
+            message = self.read(index)
+            if message is not None:
+                return Arrival(message, index, index - first, count - 1 - index)
+        return None
+
+    def take(self, limit: int) -> Iterator[Arrival]:
+        """The next messages in order, up to `limit` and up to what is complete now."""
+        count, lost = self._words[COUNT], 0
+        for _ in range(limit):
+            while self.next < count:
+                index = self.next
+                message = self._read_patiently(index)
+                if message is not None:
+                    break
+                self.next = self._next_readable(index)
+                lost += self.next - index
+            else:
+                return
+            self.next = index + 1
+            yield Arrival(message, index, 0, lost)
+            lost = 0
+
+    def read(self, index: int) -> bytes | None:
+        """A copy of message `index`; None when it is overwritten, not complete, or damaged."""
+        data, data_bytes = self._data, self._data_bytes
+        place = self._index[index % self._entries]
+        offset = place & (data_bytes - 1)
+        if offset + RECORD_HEAD > data_bytes:
+            return None
+        length, number = HEAD.unpack_from(data, offset + SEAL.size)
+        if number != index or length > self._largest or offset + RECORD_HEAD + length > data_bytes:
+            return None
+        start = offset + RECORD_HEAD
+        message = bytes(data[start : start + length])
+        (seal,) = SEAL.unpack_from(data, offset)
+        if zlib.crc32(message, zlib.crc32(HEAD.pack(length, index))) != seal:
+            return None
+        return message if self._words[RESERVED] <= place + data_bytes else None
+
+    def _read_patiently(self, index: int) -> bytes | None:
+        for _ in range(LOOKS):
+            message = self.read(index)
+            if message is not None or self._is_overtaken(index, 0):
+                return message
+        self.torn += 1
+        return None
+
+    def _is_overtaken(self, index: int, margin: int) -> bool:
+        """True when message `index` is overwritten, or will be within `margin` bytes."""
+        if self._words[COUNT] - index >= self._entries:
+            return True
+        return self._words[RESERVED] + margin > self._index[index % self._entries] + self._data_bytes
+
+    def _next_readable(self, index: int) -> int:
+        """The first message behind `index` that will stay for a while: a quarter of the ring is left for the reader."""
+        count, margin = self._words[COUNT], self._data_bytes // 4
+        low, high = max(index + 1, count - self._entries + self._entries // 4), count
+        while low < high:
+            middle = (low + high) // 2
+            if self._is_overtaken(middle, margin):
+                low = middle + 1
+            else:
+                high = middle
+        return max(low, index + 1)
