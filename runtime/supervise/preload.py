@@ -13,7 +13,8 @@ import sys
 
 from cardan.runtime.plan import Plan
 
-LIBRARIES = ("numpy", "zmq", "msgspec", "cardan.runtime.node.process")
+LIBRARIES = ("numpy", "msgspec", "cardan.runtime.node.process")
+OVER_ZMQ = ("zmq", "cardan.runtime.bus.zmq")
 OWN_PACKAGE = "cardan."
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """A BLAS starts helper threads when numpy is imported; they would not survive the fork, nor suit a real-time node."""
@@ -28,7 +29,7 @@ def use_one_thread() -> None:
 def preload(plan: Plan) -> None:
     """Import the libraries of every node and our own node classes, and keep the collector off their pages."""
     use_one_thread()
-    for module in LIBRARIES:
+    for module in LIBRARIES + (OVER_ZMQ if plan.bus == "zmq" else ()):
         _import(module)
     for use in _own_classes(plan):
         module, _, name = use.partition(":")
