@@ -11,16 +11,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-import zmq
 from PIL import Image, ImageDraw, ImageFont
 
 from cardan.drivers.sim.camera_model import CameraModel
 from cardan.runtime.bus.codec import MessageDecoder
 from cardan.runtime.bus.envelope import HEADER_SIZE
 from cardan.runtime.bus.slots import SlotMaps
-from cardan.runtime.bus.zmq import ZmqSubscriber
+from cardan.runtime.bus.tail import open_tail
 from cardan.runtime.cli.snapshot import take_snapshot
 from cardan.runtime.cli.view import Scene, render
+from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.messages import BridgeVerdict, CameraFrame, RoadView
 from cardan.runtime.plan import read_plan
 from cardan.runtime.record.files import recording_path
@@ -39,7 +39,7 @@ class Listener:
     def __init__(self, paths: RunPaths) -> None:
         maps = SlotMaps(paths.frames)
         self._decoders: dict[str, MessageDecoder[Any]] = {name: MessageDecoder(t, maps) for name, t in TYPES.items()}
-        self._subscriber = ZmqSubscriber(zmq.Context.instance(), paths.bus, list(TYPES))
+        self._tail = open_tail(read_plan(paths.plan), paths.bus, list(TYPES), MonotonicClock())
         self.newest: dict[str, Any] = {}
         self.pair: tuple[Image.Image, RoadView] | None = None
         self._frames: dict[int, Image.Image] = {}
@@ -48,8 +48,8 @@ class Listener:
         """Take what comes; a picture and the view of the same frame make a pair: the one with the nearest lead."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            self._subscriber.socket.poll(50)
-            self._subscriber.drain(self._take)
+            self._tail.wait(0.05)
+            self._tail.drain(self._take)
 
     def _take(self, topic: str, message: bytes) -> None:
         value = self._decoders[topic].decode(message[HEADER_SIZE:])
