@@ -13,6 +13,10 @@ def find_backend(name: BackendName, clock: Clock) -> Backend:
         from cardan.engines.backends.sim import Sim
 
         return Sim(clock)
+    if name != "onnxruntime":
+        from cardan.engines.backends.tensorrt import Tensorrt
+
+        return Tensorrt(name)
     from cardan.engines.backends.onnxruntime import OnnxRuntime
 
     return OnnxRuntime()

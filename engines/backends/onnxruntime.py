@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,6 +94,14 @@ def plain_session(content: bytes) -> Any:
     return _open(content, 1, plain=True)
 
 
+def optimised(content: bytes, threads: int = 1) -> bytes:
+    """The network with everything fused that this CPU can use, in the ORT format: it loads two to four times faster."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.ort"
+        _open(content, threads, save_to=path)
+        return path.read_bytes()
+
+
 def _tensor(tensor: Any) -> Tensor:
     dtype = DTYPES.get(tensor.type)
     if dtype is None or not all(isinstance(size, int) and size > 0 for size in tensor.shape):
@@ -102,11 +112,14 @@ def _tensor(tensor: Any) -> Tensor:
     return Tensor(dtype=np.dtype(dtype).name, shape=tuple(tensor.shape))
 
 
-def _open(content: bytes, threads: int, *, plain: bool = False) -> Any:
+def _open(content: bytes, threads: int, *, plain: bool = False, save_to: Path | None = None) -> Any:
     library = _library()
     options = library.SessionOptions()
     if plain:
         options.graph_optimization_level = library.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if save_to is not None:
+        options.optimized_model_filepath = str(save_to)
+        options.add_session_config_entry("session.save_model_format", "ORT")
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -6,6 +6,11 @@ from cardan.runtime.cli.parser import Parser
 
 MODULES = {
     "import": "cardan.engines.cli.import_model",
+    "build": "cardan.engines.cli.build",
+    "list": "cardan.engines.cli.list_plans",
+    "show": "cardan.engines.cli.show",
+    "verify": "cardan.engines.cli.verify",
+    "bench": "cardan.engines.cli.bench",
 }
 
 DESCRIPTIONS = {
@@ -21,7 +26,74 @@ reason is a line.
 examples:
   cardan engine import detector.onnx --rate 20 --deadline 50ms --mean 0 --scale 0.00392157 --frames pictures/
   cardan engine import lanes.onnx --rate 10 --deadline 80ms --shape image=1x96x192x3 --output models/""",
+    "build": """\
+Build the plans of models: what each backend of the model makes of it for this computer's GPU or CPU.
+
+Each build runs in a process of its own; Ctrl-C gives it up. A plan is kept under everything that it depends on, and
+judged against FP32 on the model's frames before it may be used. A plan that is there already is not built again.
+
+examples:
+  cardan engine build road_net
+  cardan engine build models/detector.toml --backend tensorrt_rtx --target 8.9""",
+    "list": """\
+The plans in the data folder, the newest last: for what they were built, and how they did against FP32.""",
+    "show": """\
+What a model takes, gives and promises; what could run it on this computer, and why the rest cannot.""",
+    "verify": """\
+Hold the weights to the model's hash, each plan to its own, and run each plan that can run here against FP32 again.
+
+Without a model: those that are shipped with cardan. Exit code 1 when something is not as it should be.""",
+    "bench": """\
+Run a model on random inputs, back to back and at its own rate, and show how long a run takes.
+
+examples:
+  cardan engine bench road_net --for 5s
+  cardan engine bench models/detector.toml --backend onnxruntime --json""",
 }
+
+
+BACKENDS = ("tensorrt", "tensorrt_rtx", "onnxruntime", "sim")
+
+
+def _add_folder(parser: Parser) -> None:
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="its folder `plans` (default: $CARDAN_DATA_DIR, else ~/.local/share/cardan)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
+def _add_models(parser: Parser, count: str) -> None:
+    parser.add_argument("models", nargs=count, metavar="MODEL", help="name of a shipped one, or a .toml file")
+
+
+def _add_build(parser: Parser) -> None:
+    _add_models(parser, "+")
+    parser.add_argument("--backend", choices=BACKENDS[:-1], help="for this one only (default: all of the model)")
+    parser.add_argument("--target", default="", metavar="X.Y", help="compute capability of another GPU, or `any`")
+    parser.add_argument("--force", action="store_true", help="build again what is there already")
+    parser.add_argument("--verbose", action="store_true", help="show what the library says")
+    _add_folder(parser)
+
+
+def _add_list(parser: Parser) -> None:
+    _add_folder(parser)
+
+
+def _add_show(parser: Parser) -> None:
+    _add_models(parser, "+")
+    _add_folder(parser)
+
+
+def _add_verify(parser: Parser) -> None:
+    _add_models(parser, "*")
+    _add_folder(parser)
+
+
+def _add_bench(parser: Parser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="name of a shipped one, or a .toml file")
+    parser.add_argument("--backend", choices=BACKENDS, help="default: the best that is ready")
+    parser.add_argument("--for", dest="duration", default="3s", metavar="TIME", help="for each figure (default: 3s)")
+    _add_folder(parser)
 
 
 def _add_import(parser: Parser) -> None:
@@ -42,4 +114,9 @@ def _add_import(parser: Parser) -> None:
 
 ADD = {
     "import": _add_import,
+    "build": _add_build,
+    "list": _add_list,
+    "show": _add_show,
+    "verify": _add_verify,
+    "bench": _add_bench,
 }

@@ -27,6 +27,11 @@ SIBLINGS = {
         "cardan.engines.cli.grammar",
         {
             "import": "check an ONNX file, repair what can be repaired, write its model file",
+            "build": "build the plans of a model for this computer, or for a named GPU",
+            "list": "the plans that are there",
+            "show": "what a model takes, gives and promises, and what could run it here",
+            "verify": "hold weights, plans and signatures to what they should be",
+            "bench": "measure how long a model runs here",
         },
     ),
 }

@@ -1,0 +1,138 @@
+"""CUDA through `cuda-bindings`, NVIDIA's own. The one module that imports it."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardan.engines.backends.backend import BackendError
+from cardan.engines.cuda.device import Handle, Priority, check
+from cardan.engines.tensors import Tensor
+
+NON_BLOCKING = 1
+"""CU_STREAM_NON_BLOCKING: does not wait for the legacy stream that other libraries may use."""
+THREAD_LOCAL = 1
+"""CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do meanwhile does not break the capture."""
+
+
+class BindingsCuda:
+    """The first GPU, its primary context current on this thread."""
+
+    def __init__(self) -> None:
+        self._driver = _driver()
+        self.name = f"cuda-bindings {_version()}"
+        self._call("cuInit", 0)
+        self._device = self._call("cuDeviceGet", 0)
+        self._context = self._call("cuDevicePrimaryCtxRetain", self._device)
+        self._call("cuCtxSetCurrent", self._context)
+        self._streams: list[Any] = []
+
+    def allocate(self, size: int) -> int:
+        return int(self._call("cuMemAlloc", size))
+
+    def free(self, address: int) -> None:
+        self._call("cuMemFree", address)
+
+    def pinned(self, tensor: Tensor) -> NDArray[Any]:
+        address = int(self._call("cuMemHostAlloc", tensor.bytes, 0))
+        memory = (ctypes.c_byte * tensor.bytes).from_address(address)
+        array: NDArray[Any] = np.frombuffer(memoryview(memory), np.dtype(tensor.dtype)).reshape(tensor.shape)
+        array[...] = 0
+        return array
+
+    def free_pinned(self, array: NDArray[Any]) -> None:
+        self._call("cuMemFreeHost", array.ctypes.data)
+
+    def register(self, array: NDArray[Any]) -> bool:
+        try:
+            self._call("cuMemHostRegister", array.ctypes.data, array.nbytes, 0)
+        except BackendError:
+            return False
+        return True
+
+    def unregister(self, array: NDArray[Any]) -> None:
+        self._call("cuMemHostUnregister", array.ctypes.data)
+
+    def stream(self, priority: Priority) -> Handle:
+        least, greatest = self._call("cuCtxGetStreamPriorityRange")
+        stream = self._call("cuStreamCreateWithPriority", NON_BLOCKING, greatest if priority == "high" else least)
+        self._streams.append(stream)
+        return stream
+
+    def stream_address(self, stream: Handle) -> int:
+        return int(stream)
+
+    def copy_in(self, address: int, array: NDArray[Any], stream: Handle) -> None:
+        self._call("cuMemcpyHtoDAsync", address, array.ctypes.data, array.nbytes, stream)
+
+    def copy_out(self, array: NDArray[Any], address: int, stream: Handle) -> None:
+        self._call("cuMemcpyDtoHAsync", array.ctypes.data, address, array.nbytes, stream)
+
+    def capture_or_none(self, enqueue: Callable[[], None], stream: Handle) -> Handle | None:
+        mode = self._driver.CUstreamCaptureMode(THREAD_LOCAL)
+        self._call("cuStreamBeginCapture", stream, mode)
+        try:
+            enqueue()
+        finally:
+            code, graph = self._driver.cuStreamEndCapture(stream)
+        if int(code) != 0:
+            return None
+        try:
+            return self._call("cuGraphInstantiate", graph, 0)
+        finally:
+            self._call("cuGraphDestroy", graph)
+
+    def launch(self, graph: Handle, stream: Handle) -> None:
+        self._call("cuGraphLaunch", graph, stream)
+
+    def event(self) -> Handle:
+        return self._call("cuEventCreate", 0)
+
+    def record(self, event: Handle, stream: Handle) -> None:
+        self._call("cuEventRecord", event, stream)
+
+    def elapsed_s(self, begin: Handle, end: Handle) -> float:
+        return float(self._call("cuEventElapsedTime", begin, end)) / 1e3
+
+    def wait(self, stream: Handle) -> None:
+        self._call("cuStreamSynchronize", stream)
+
+    def memory_bytes(self) -> tuple[int, int]:
+        free, total = self._call("cuMemGetInfo")
+        return int(free), int(total)
+
+    def close(self) -> None:
+        for stream in self._streams:
+            self._call("cuStreamDestroy", stream)
+        self._streams.clear()
+        if self._context is not None:
+            self._context = None
+            self._call("cuDevicePrimaryCtxRelease", self._device)
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        """One function of the driver: its result without the error code, which is checked."""
+        code, *results = getattr(self._driver, name)(*arguments)
+        if int(code) != 0:
+            check(int(code), getattr(code, "name", str(code)), name)
+        return results[0] if len(results) == 1 else tuple(results) if results else None
+
+
+def _driver() -> Any:
+    try:
+        from cuda.bindings import driver
+    except ImportError as error:
+        raise BackendError(f"cuda-bindings is not installed: {error}", hint="pip install 'cardan[cuda]'") from error
+    return driver
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("cuda-bindings")
+    except PackageNotFoundError:
+        return "of unknown version"
