@@ -96,6 +96,7 @@ class _Slot:
         self.account = Account()
         self.waiting: Job | None = None
         self.passed_over = False
+        self.in_flight = False
 
     def drop(self, reason: Drop) -> None:
         self.waiting = None
@@ -112,7 +113,7 @@ class Scheduler:
 
     def __init__(self, demands: Iterable[Demand], *, in_flight: int = 1, margin_ns: int = 0) -> None:
         self._slots = {demand.name: _Slot(demand) for demand in demands}
-        self._in_flight = in_flight
+        self.in_flight = in_flight
         self._margin_ns = margin_ns
         self._running: list[tuple[Job, int]] = []
 
@@ -124,10 +125,30 @@ class Scheduler:
         """What its next run is expected to take at most."""
         return self._slots[engine].times.estimate_ns
 
+    def is_waiting(self, engine: str) -> bool:
+        """True while a frame of this engine waits for its turn."""
+        return self._slots[engine].waiting is not None
+
+    def is_in_flight(self, engine: str) -> bool:
+        """True from the start of a job of this engine to its end: its buffers are in use."""
+        return self._slots[engine].in_flight
+
     @property
     def waits(self) -> bool:
         """True while a frame waits for its turn."""
         return any(slot.waiting is not None for slot in self._slots.values())
+
+    def add(self, demand: Demand) -> None:
+        """Take in one more engine."""
+        self._slots[demand.name] = _Slot(demand)
+
+    def remove(self, engine: str) -> None:
+        """Forget an engine that has nothing in flight, with its account and what waits of it."""
+        del self._slots[engine]
+
+    def forget_times(self, engine: str, expected_ns: int) -> None:
+        """Another network runs under this name from now on."""
+        self._slots[engine].times = RunTimes(expected_ns)
 
     def release(self, engine: str, origin_ns: int, frames: int = 1) -> Job:
         """A new frame has arrived, captured at `origin_ns`; what waits now: it, or the older one that is kept.
@@ -149,9 +170,9 @@ class Scheduler:
     def start_or_none(self, now_ns: int) -> Job | None:
         """The frame to run now, or None: nothing waits, nothing can be done in time, or enough is in flight.
 
-        The caller owes `finish` or `fail` for it.
+        The caller owes `finish` or `fail` for it. An engine is in flight once at most: its buffers are in use.
         """
-        if len(self._running) >= self._in_flight:
+        if len(self._running) >= self.in_flight:
             return None
         free_ns = now_ns
         for job, started_ns in self._running:
@@ -159,7 +180,7 @@ class Scheduler:
         slot = self._choose_or_none(free_ns)
         if slot is None or slot.waiting is None:
             return None
-        job, slot.waiting, slot.passed_over = slot.waiting, None, False
+        job, slot.waiting, slot.passed_over, slot.in_flight = slot.waiting, None, False, True
         self._running.append((job, now_ns))
         return job
 
@@ -188,7 +209,9 @@ class Scheduler:
 
     def _end(self, job: Job) -> _Slot:
         self._running = [item for item in self._running if item[0] is not job]
-        return self._slots[job.engine]
+        slot = self._slots[job.engine]
+        slot.in_flight = False
+        return slot
 
     def _cost_ns(self, slot: _Slot) -> int:
         return slot.times.estimate_ns + self._margin_ns
@@ -215,7 +238,8 @@ class Scheduler:
 
     def _late(self, free_ns: int) -> list[_Slot]:
         """Those that are run although they cannot end in time."""
-        return [slot for slot in self._slots.values() if slot.waiting is not None and self._is_late(slot, free_ns)]
+        slots = self._slots.values()
+        return [slot for slot in slots if slot.waiting and not slot.in_flight and self._is_late(slot, free_ns)]
 
     def _is_late(self, slot: _Slot, free_ns: int) -> bool:
         return free_ns + slot.times.typical_ns + self._margin_ns > _due_ns(slot)
@@ -223,7 +247,7 @@ class Scheduler:
     def _waiting(self, free_ns: int) -> list[_Slot]:
         found = []
         for slot in self._slots.values():
-            if slot.waiting is None:
+            if slot.waiting is None or slot.in_flight:
                 continue
             if not self._is_late(slot, free_ns):
                 found.append(slot)

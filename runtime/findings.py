@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
+from cardan.runtime.errors import ConfigError
 from cardan.runtime.toml_lines import TomlPath
 
 
@@ -24,6 +26,22 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.path}: {self.what}, {self.remedy}"
+
+
+class Objection(NamedTuple):
+    """What a part of cardan has against a place in a file, before the place has a line."""
+
+    path: TomlPath
+    what: str
+    remedy: str
+
+
+class ObjectedError(ConfigError):
+    """Settings that a node class has looked at and cannot use, each with its place."""
+
+    def __init__(self, objections: list[Objection]) -> None:
+        super().__init__("; ".join(f"{dotted(item.path)}: {item.what}" for item in objections))
+        self.objections = objections
 
 
 class Findings:

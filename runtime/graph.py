@@ -52,8 +52,19 @@ def check(given: str | None = None, profile: str | None = None) -> Checked:
     if used is not None:
         _check_profile(graph, used)
     _check_stop(manifest)
-    findings = profile_findings + manifest.findings.sorted()
-    return Checked(None if findings or used is None else _plan(graph, used), findings)
+    if used is None or profile_findings or manifest.findings:
+        return Checked(None, profile_findings + manifest.findings.sorted())
+    plan = _plan(graph, used)
+    _review(graph, plan)
+    findings = manifest.findings.sorted()
+    return Checked(None if findings else plan, findings)
+
+
+def _review(graph: Graph, plan: Plan) -> None:
+    """Let each node class say what it has against the plan."""
+    for part in graph.parts.values():
+        for path, what, remedy in part.node_class.review(plan, plan.node(part.name)):
+            graph.findings.add(path, what, remedy)
 
 
 def load_plan(given: str | None = None, profile: str | None = None) -> Plan:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cardan.runtime.errors import CardanError
-from cardan.runtime.findings import Findings
-from cardan.runtime.manifest import Manifest, NodeEntry
-from cardan.runtime.messages import Message
+from cardan.runtime.findings import Findings, ObjectedError
+from cardan.runtime.graph_engines import engines_of_hosts, places_of, with_engines
+from cardan.runtime.manifest import EngineEntry, Manifest, NodeEntry
+from cardan.runtime.messages import Message, type_name
 from cardan.runtime.node import Node, NodeConfig
 from cardan.runtime.node.node import Ports
 from cardan.runtime.profile import Profile
 from cardan.runtime.registry import lies_beside, load_node_class, resolve
 from cardan.runtime.toml_convert import convert_table
+from cardan.runtime.toml_lines import TomlPath
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,12 @@ class Part:
     ports: Ports
     config: NodeConfig | None
     """None when it has findings."""
+    places: dict[str, TomlPath] = field(default_factory=dict)
+    """Inputs that are written elsewhere than in the `inputs` table of the node -> where."""
+
+    def place_of(self, port: str) -> TomlPath:
+        """Where the manifest wires an input."""
+        return self.places.get(port, (*self.path, "inputs", port))
 
     @property
     def path(self) -> tuple[str, str]:
@@ -82,10 +90,14 @@ class Graph:
 def load_parts(manifest: Manifest, profile: Profile | None) -> Graph:
     """The graph with every node that can be loaded, and its topics; what cannot is a finding."""
     graph = Graph(manifest, profile)
-    for name, entry in manifest.nodes.items():
-        part = _load_part(name, entry, manifest)
+    loaded = [part for name, entry in manifest.nodes.items() if (part := _load_part(name, entry, manifest)) is not None]
+    hosts = [part.name for part in loaded if part.node_class.hosts_engines]
+    engines = engines_of_hosts(manifest, hosts, all_known=len(loaded) == len(manifest.nodes))
+    for bare in loaded:
+        part = _with_settings(bare, engines.get(bare.name, {}), manifest)
         if part is None:
             continue
+        name = part.name
         graph.parts[name] = part
         for port, output in part.ports.outputs.items():
             topic = Topic(f"{name}/{port}", part, port, output.type)
@@ -99,12 +111,44 @@ def _load_part(name: str, entry: NodeEntry, manifest: Manifest) -> Part | None:
         use = resolve(entry.use)
         sys_path = [str(folder)] if lies_beside(use, folder) else []
         node_class = load_node_class(use, sys_path or _folder_of_own(entry, folder))
-        ports, config_type = node_class.ports(), node_class.config_type()
+        ports, _ = node_class.ports(), node_class.config_type()
     except CardanError as error:
         manifest.findings.add(("nodes", name, "use"), error.message, error.hint or "correct the class")
         return None
-    config = _config(name, entry.config, config_type, manifest.findings)
-    return Part(name, entry, use, sys_path, node_class, ports, config)
+    return Part(name, entry, use, sys_path, node_class, ports, None)
+
+
+def _with_settings(part: Part, engines: dict[str, EngineEntry], manifest: Manifest) -> Part | None:
+    """The part with its settings, and the ports that follow from them; None when nobody can say what those are."""
+    if part.node_class.hosts_engines:
+        part = replace(part, entry=with_engines(part.entry, engines), places=places_of(engines))
+    config = _config(part.name, part.entry.config, part.node_class.config_type(), manifest.findings)
+    part = replace(part, config=config)
+    if "ports_for" not in _overridden(part.node_class):
+        return part
+    return None if config is None else _with_ports(part, config, manifest)
+
+
+def _with_ports(part: Part, config: NodeConfig, manifest: Manifest) -> Part | None:
+    folder = manifest.folder.resolve()
+    try:
+        ports = part.node_class.ports_for(config, part.sys_path or [str(folder)])
+    except ObjectedError as error:
+        for path, what, remedy in error.objections:
+            manifest.findings.add(path, what, remedy)
+        return None
+    except CardanError as error:
+        manifest.findings.add((*part.path, "config"), error.message, error.hint or "correct the settings")
+        return None
+    uses = [type_name(port.type) for port in ports.inputs.values()]
+    uses += [type_name(port.type) for port in ports.outputs.values()]
+    beside = any(lies_beside(use, folder) for use in uses)
+    return replace(part, ports=ports, sys_path=[str(folder)] if beside else part.sys_path)
+
+
+def _overridden(node_class: type[Node]) -> set[str]:
+    """Methods that a node class has of its own."""
+    return {name for owner in node_class.__mro__ if owner not in (Node, object) for name in vars(owner)}
 
 
 def _folder_of_own(entry: NodeEntry, folder: Path) -> list[str]:

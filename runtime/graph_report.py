@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from cardan.runtime.admission import Placement, Task, admit
+from cardan.runtime.node.node import ANY_INPUT
 from cardan.runtime.plan import InputPlan, NodePlan, Plan
 
 
@@ -23,7 +24,7 @@ def step_rate_hz(plan: Plan, node: NodePlan) -> float | None:
     """Steps a second of a node: that of the node which publishes what steps it, or its own."""
     publishers = {output.topic: other for other in plan.nodes for output in other.outputs}
     seen: set[str] = set()
-    while node.stepped_by is not None and node.name not in seen:
+    while node.stepped_by not in (None, ANY_INPUT) and node.name not in seen:
         seen.add(node.name)
         topics = [topic for item in node.inputs if item.port == node.stepped_by for topic in item.topics]
         if not topics:

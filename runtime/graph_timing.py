@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cardan.runtime.graph_parts import Graph, Part
+from cardan.runtime.node.node import ANY_INPUT
 
 ROUNDING = 1e-9
 """Two rates or times that differ by less, relatively, are meant to be equal."""
@@ -31,7 +32,7 @@ def origin_of(graph: Graph, part: Part) -> Part | None:
         seen.add(at.name)
         port = at.node_class.stepped_by
         source = graph.source_of(at, port) if port is not None else None
-        if port is None or (source is None and not _is_broken(graph, at, port)):
+        if port is None or port == ANY_INPUT or (source is None and not _is_broken(graph, at, port)):
             return at
         at = source.part if source is not None else None
     return None
@@ -45,6 +46,8 @@ def _is_broken(graph: Graph, part: Part, port: str) -> bool:
 def _check_stepping(graph: Graph, part: Part) -> None:
     port = part.node_class.stepped_by
     name = part.node_class.__name__
+    if port == ANY_INPUT:
+        return
     if port is not None and port not in part.ports.inputs:
         graph.findings.add((*part.path, "use"), f'{name} is stepped by "{port}"', "make that one of its inputs")
     elif port is not None and part.ports.inputs[port].many:
@@ -92,7 +95,7 @@ def _check_ages(graph: Graph, part: Part) -> None:
             what = f"an age limit of {spec.max_age_s:g} s is below the period of its source"
             what += f': "{source.name}" comes every {1 / rate:g} s'
             remedy = f"raise the rate of {origin.name} to {1 / spec.max_age_s:g} Hz, or the age limit in {part.use}"
-            graph.findings.add((*part.path, "inputs", port), what, remedy)
+            graph.findings.add(part.place_of(port), what, remedy)
 
 
 def _check_budget(graph: Graph, part: Part) -> None:

@@ -28,7 +28,7 @@ def wire(graph: Graph) -> None:
 
 
 def _path(part: Part, port: str) -> TomlPath:
-    return (*part.path, "inputs", port)
+    return part.place_of(port)
 
 
 def _unknown_input(graph: Graph, part: Part, port: str) -> None:

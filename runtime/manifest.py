@@ -90,6 +90,26 @@ class Reactions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return {name: mode for name, mode in values.items() if mode is not None}
 
 
+class EngineEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[engines.NAME]` table: a network that runs on the frames of a topic; its result is the topic `HOST/NAME`."""
+
+    use: Text
+    """Entry point of the group cardan.engines, or `module:Class` beside the manifest: what reads its numbers."""
+    model: Text
+    """A shipped model, or a .toml file that starts at the manifest's folder."""
+    input: Text
+    """Topic of the frames."""
+    host: str = ""
+    """Node that runs it; may be left out where only one runs engines."""
+    run_ms: Positive | None = None
+    """The longest run that is reckoned with, reading the frame and publishing included; None: not declared."""
+    deadline_ms: Positive | None = None
+    """From capture to result; None: as the model says."""
+    criticality: Literal["high", "medium", "low"] | None = None
+    """Under overload the low ones wait first; None: as the model says."""
+    config: dict[str, Any] = {}
+
+
 class _Header(msgspec.Struct, frozen=True, kw_only=True):
     """The keys of the whole file."""
 
@@ -98,6 +118,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     stop_when: str | None = None
     bus: Literal["ring", "zmq"] = "ring"
     nodes: dict[str, NodeEntry] = {}
+    engines: dict[str, EngineEntry] = {}
     envelope: dict[str, EnvelopeSignal] = {}
     reactions: dict[str, Reactions] = {}
 
@@ -117,6 +138,8 @@ class Manifest:
     """In the order of the file."""
     broken_nodes: frozenset[str]
     """Nodes with findings of their own: nothing is concluded from them."""
+    engines: dict[str, EngineEntry] = field(default_factory=dict)
+    """In the order of the file."""
     envelope: dict[str, dict[str, Any]]
     """Limits as they stand in the file, for the bridge."""
     reactions: dict[str, Reactions]
@@ -148,6 +171,8 @@ def read_manifest(path: Path) -> Manifest:
     nodes = values.get("nodes") or {}
     for name in nodes:
         _check_name(name, ("nodes", name), findings)
+    for name in values.get("engines") or {}:
+        _check_name(name, ("engines", name), findings)
     if not nodes and not findings.touches(("nodes",)):
         findings.add(("nodes",), "there is no node", 'add a table [nodes.NAME] with use = "..."')
     if isinstance(values.get("name"), str):
@@ -176,6 +201,11 @@ def _make(
         bus=values.get("bus") or "ring",
         nodes={name: entry for name, entry in nodes.items() if entry is not None and name not in broken},
         broken_nodes=frozenset(broken),
+        engines={
+            name: entry
+            for name, entry in (values.get("engines") or {}).items()
+            if entry is not None and not findings.touches(("engines", name))
+        },
         envelope={name: document.data["envelope"][name] for name in envelope},
         reactions={name: item for name, item in (values.get("reactions") or {}).items() if item is not None},
         findings=findings,

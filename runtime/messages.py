@@ -117,29 +117,41 @@ class SimTruth(Message, frozen=True, kw_only=True):
     """True while the simulated driver steers and brakes (not engaged, or taken over)."""
 
 
-class RoadView(Message, frozen=True, kw_only=True):
-    """What the perception engine saw in one camera frame."""
+class EngineResult(Message, frozen=True, kw_only=True):
+    """What every engine says about the run that a message comes from; its own message adds the data.
+
+    Each field that is added has a default: it stands where there is no data. The topic's `origin_ns` is the capture.
+    """
 
     status: str
-    """ok, late, stale, invalid or fallback. The lists are empty unless the data may be used."""
+    """ok; late: after its deadline; fallback: from a network or backend that stands in. These three carry data.
+    invalid: the numbers were not finite, out of range or impossible; stale: no frame came to a result."""
     frame_id: int
-    model: str
-    """First 12 hex digits of the SHA-256 of the model file."""
-    start_ns: int
-    end_ns: int
-    """Begin and end of inference."""
-    x_m: tuple[float, ...]
+    """Of the frame that was run; -1 while none was."""
+    model: str = ""
+    """First 12 hex digits of the SHA-256 of the network."""
+    start_ns: int = 0
+    end_ns: int = 0
+    """Begin and end of the run; both 0 when nothing was run."""
+    deadline_ns: int = 0
+    """When the result was due."""
+    dropped: int = 0
+    """Frames since the previous message that were not run."""
+
+
+class RoadView(EngineResult, frozen=True, kw_only=True):
+    """What the road engine saw in one camera frame."""
+
+    x_m: tuple[float, ...] = ()
     """Stations ahead, vehicle frame."""
-    left_y_m: tuple[float, ...]
+    left_y_m: tuple[float, ...] = ()
     """Left line of the own lane at each station."""
-    right_y_m: tuple[float, ...]
-    lane_probability: float
-    lead_probability: float
-    lead_gap_m: float
+    right_y_m: tuple[float, ...] = ()
+    lane_probability: float = 0.0
+    lead_probability: float = 0.0
+    lead_gap_m: float = 0.0
     """From our front bumper to the lead's rear bumper; 0 unless `lead_probability` >= 0.5."""
-    lead_y_m: float
-    dropped: int
-    """Frames that were not run since the previous output."""
+    lead_y_m: float = 0.0
 
 
 class ActuatorCommand(Message, frozen=True, kw_only=True):

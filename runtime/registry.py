@@ -33,18 +33,18 @@ EXTRAS = {
 """Module -> the extra of cardan that installs it."""
 
 
-def node_names() -> dict[str, str]:
-    """Every installed node: entry point -> `module:Class`."""
-    return {point.name: point.value for point in entry_points(group=GROUP)}
+def node_names(group: str = GROUP) -> dict[str, str]:
+    """Everything that is installed in a group: entry point -> `module:Class`."""
+    return {point.name: point.value for point in entry_points(group=group)}
 
 
-def resolve(use: str) -> str:
+def resolve(use: str, group: str = GROUP, kind: str = "node") -> str:
     """`use` of a manifest as `module:Class`; NodeError lists near names."""
     if ":" in use:
         return use
-    known = node_names()
+    known = node_names(group)
     if use not in known:
-        raise NodeError(f'no node is called "{use}"', hint=f'{near_names(use, list(known))} or write "module:Class"')
+        raise NodeError(f'no {kind} is called "{use}"', hint=f'{near_names(use, list(known))} or write "module:Class"')
     return known[use]
 
 
@@ -58,7 +58,7 @@ def load_node_class(use: str, folders: list[str]) -> type[Node]:
 
     NodeError says why it cannot be used: module or class not found, a package to install, an exception at import.
     """
-    found = _load(use, folders)
+    found = load_object(use, folders)
     if not (isinstance(found, type) and issubclass(found, Node)):
         raise NodeError(f"{use} is not a Node", hint="derive it from cardan.runtime.node.Node")
     return found
@@ -66,13 +66,14 @@ def load_node_class(use: str, folders: list[str]) -> type[Node]:
 
 def load_message_type(name: str, folders: list[str]) -> type[Message]:
     """The message type `module:Class` of a topic, as a plan names it; errors as in `load_node_class`."""
-    found = _load(name, folders)
+    found = load_object(name, folders)
     if not (isinstance(found, type) and issubclass(found, Message)):
         raise NodeError(f"{name} is not a Message", hint="derive it from cardan.runtime.messages.Message")
     return found
 
 
-def _load(use: str, folders: list[str]) -> object:
+def load_object(use: str, folders: list[str]) -> object:
+    """Whatever `module:Class` names; errors as in `load_node_class`."""
     module_name, _, class_name = use.partition(":")
     if not module_name.replace(".", "_").isidentifier() or not class_name.isidentifier():
         raise NodeError(f'"{use}" is not `module:Class`', hint='write it as in "drivers.mine:Hello"')

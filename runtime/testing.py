@@ -19,7 +19,7 @@ from cardan.runtime.bus.envelope import Sample, pack, unpack
 from cardan.runtime.clock import NS_PER_S, FakeClock
 from cardan.runtime.errors import NodeError
 from cardan.runtime.messages import AnyMessage, Message, type_name
-from cardan.runtime.node.node import Node, NodeConfig, NodeContext
+from cardan.runtime.node.node import Node, NodeConfig, NodeContext, Ports
 from cardan.runtime.node.wiring import Wire
 from cardan.runtime.plan import InputPlan, MetricPlan, NodePlan, OutputPlan, Plan
 from cardan.runtime.profile import CanChannelSettings, Profile
@@ -53,6 +53,7 @@ class Bench(Generic[N]):
         self._folder = tempfile.TemporaryDirectory(prefix="cardan-bench-")
         folder = Path(self._folder.name)
         self.clock = FakeClock()
+        self._ports: Ports = node_type.ports() if config is None else node_type.ports_for(config, [])
         self._types = dict(topics or {})
         self._period_ns = round(NS_PER_S / (rate_hz or node_type.rate_hz or 100.0))
         self.plan = self._plan_for(node_type, config, profile or Profile(name="test"), envelope or {}, envelope_hash)
@@ -78,9 +79,7 @@ class Bench(Generic[N]):
         self.context.data_dir.mkdir(parents=True, exist_ok=True)
         self.wire = Wire(self.plan, self.plan.nodes[0], self.vitals, self.clock, None)
         self.node: N = node_type()
-        self._decoders = {
-            f"node/{name}": MessageDecoder(output.type) for name, output in node_type.ports().outputs.items()
-        }
+        self._decoders = {f"node/{name}": MessageDecoder(output.type) for name, output in self._ports.outputs.items()}
         self.wire.connect(self.node, self.context, self._receive, epoch=1)
         if open_node:
             self._open()
@@ -100,7 +99,7 @@ class Bench(Generic[N]):
         envelope: dict[str, dict[str, Any]],
         envelope_hash: str,
     ) -> Plan:
-        ports = node_type.ports()
+        ports = self._ports
         inputs = [
             InputPlan(
                 port=name,
@@ -152,7 +151,7 @@ class Bench(Generic[N]):
 
         epoch: which start of the publisher this is; a higher one is a publisher that was restarted.
         """
-        spec = type(self.node).ports().inputs.get(port)
+        spec = self._ports.inputs.get(port)
         if spec is None:
             raise NodeError(f'{type(self.node).__name__} has no input "{port}"')
         name = topic or f"bench/{port}"
@@ -170,8 +169,8 @@ class Bench(Generic[N]):
         for _ in range(count):
             self.clock.advance_ns(self._period_ns)
             self.node.step()
-            for name in type(self.node).ports().inputs:
-                self.node.__dict__[name].step_done()
+            for reader in self.node._readers:
+                reader.step_done()
 
     def sent(self, port: str) -> list[Sample[Any]]:
         """Everything the node has sent on an output, oldest first."""

@@ -16,7 +16,8 @@ from cardan.runtime.findings import Finding
 from cardan.runtime.graph import check
 from cardan.runtime.graph_report import describe
 from cardan.runtime.manifest import FILE_NAME, find_manifest
-from cardan.runtime.plan import Plan
+from cardan.runtime.plan import NodePlan, Plan
+from cardan.runtime.registry import load_node_class
 
 
 class CheckDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,4 +63,11 @@ def require_manifest(given: str | None) -> None:
 
 def _graph(plan: Plan) -> list[Line]:
     title, *rest = describe(plan).splitlines()
+    rest += [text for node in plan.nodes for text in _explained(plan, node)]
     return [Line(f"ok  {safe_text(title)}", "good"), *(Line(safe_text(text)) for text in rest)]
+
+
+def _explained(plan: Plan, node: NodePlan) -> list[str]:
+    """What the class of a node says about it, after an empty line."""
+    said = load_node_class(node.use, node.sys_path).explain(plan, node)
+    return ["", *said] if said else []

@@ -10,7 +10,7 @@ import gc
 from collections.abc import Callable
 
 from cardan.runtime.clock import NS_PER_S, SPIN_FROM_HZ, Clock
-from cardan.runtime.node.node import Node
+from cardan.runtime.node.node import ANY_INPUT, Node
 from cardan.runtime.vitals import NodeVitals
 
 IDLE_NS = NS_PER_S // 20
@@ -65,8 +65,8 @@ class Loop:
         self._clock = clock
         self._period_ns = round(NS_PER_S / rate_hz) if rate_hz else 0
         self._spin = rate_hz is not None and rate_hz >= SPIN_FROM_HZ
-        self._trigger = node.__dict__[stepped_by] if stepped_by else None
-        self._readers = [node.__dict__[name] for name in type(node).ports().inputs]
+        self._readers = node._readers
+        self._triggers = self._readers if stepped_by == ANY_INPUT else [node.__dict__[stepped_by]] if stepped_by else []
         self._drain = drain
         self._wait = wait
         self._stop = stop
@@ -76,7 +76,7 @@ class Loop:
 
     def run(self) -> None:
         """Step until the end. Exceptions of the node's step go to the caller."""
-        waits_for_news = self._trigger is not None or bool(self._node._wake_descriptors)
+        waits_for_news = bool(self._triggers or self._node._wake_descriptors)
         if self._realtime:
             gc.collect()
             gc.disable()
@@ -130,12 +130,12 @@ class Loop:
             self._drain()
             start_ns = self._clock.now_ns()
             due = self._period_ns and start_ns - last_ns >= self._period_ns
-            news = self._trigger is not None and self._trigger.new
+            news = [trigger for trigger in self._triggers if trigger.new]
             if not (due or news or descriptors.intersection(readable)):
                 last_ns = last_ns if self._period_ns else start_ns
                 continue
-            if news and self._trigger is not None:
-                self._lateness(start_ns - self._trigger.sent_ns)
+            if news:
+                self._lateness(start_ns - min(trigger.sent_ns for trigger in news))
             self._step(start_ns)
             last_ns = start_ns
 

@@ -6,14 +6,21 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 import msgspec
 
 from cardan.runtime.bus.ports import Input, Meter, Metric, Output, Reader, Writer
 from cardan.runtime.clock import Clock
 from cardan.runtime.errors import NodeError
+from cardan.runtime.findings import Objection
 from cardan.runtime.profile import CanChannelSettings, Profile
+
+if TYPE_CHECKING:
+    from cardan.runtime.plan import NodePlan, Plan
+
+ANY_INPUT = "*"
+"""As `stepped_by`: news on any input steps the node."""
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,7 +84,9 @@ class Node:
     rate_hz: ClassVar[float | None] = None
     """Steps a second; for a node that waits for an input or a descriptor, the slowest it is stepped."""
     stepped_by: ClassVar[str | None] = None
-    """Name of the input whose messages step this node."""
+    """Name of the input whose messages step this node, or ANY_INPUT."""
+    hosts_engines: ClassVar[bool] = False
+    """True for a node that runs the manifest's `[engines]`: they are handed to it as the setting `engines`."""
     preload: ClassVar[tuple[str, ...]] = ()
     """Modules that `open` imports and that start no thread: the supervisor imports them once for all forked nodes."""
 
@@ -98,6 +107,24 @@ class Node:
                 elif isinstance(value, Metric):
                     ports.metrics[name] = value
         return ports
+
+    @classmethod
+    def ports_for(cls, config: NodeConfig, folders: list[str]) -> Ports:
+        """The ports of a node with these settings: the declared ones, and those that follow from the settings.
+
+        folders: where a user's own classes are looked for first. Any of our errors when they cannot be.
+        """
+        return cls.ports()
+
+    @classmethod
+    def review(cls, plan: Plan, node: NodePlan) -> list[Objection]:
+        """What is wrong with this node in a plan that is otherwise in order; asked before anything starts."""
+        return []
+
+    @classmethod
+    def explain(cls, plan: Plan, node: NodePlan) -> list[str]:
+        """Lines about this node for a person who asks for the plan (`cardan check`)."""
+        return []
 
     @classmethod
     def config_type(cls) -> type[NodeConfig]:
@@ -137,6 +164,7 @@ class Node:
         self._report_fault = wiring.report_fault
         self._wake_descriptors: list[int] = []
         self._finished = False
+        self._readers = list(wiring.readers.values())
         self.__dict__.update(wiring.readers)
         self.__dict__.update(wiring.writers)
         self.__dict__.update(wiring.meters)

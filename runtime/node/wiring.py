@@ -11,7 +11,7 @@ import msgspec
 from cardan.runtime.bus.codec import SPILL_FROM, MessageDecoder, MessageEncoder
 from cardan.runtime.bus.ends import Passed
 from cardan.runtime.bus.envelope import HEADER_SIZE, Header, unpack
-from cardan.runtime.bus.ports import Meter, Reader, Send, Writer
+from cardan.runtime.bus.ports import Input, Meter, Reader, Send, Writer
 from cardan.runtime.bus.ring_ends import Subscription
 from cardan.runtime.bus.ring_layout import largest_message
 from cardan.runtime.bus.slots import SlotMaps, SlotPool
@@ -52,8 +52,9 @@ class Wire:
 
     def connect(self, node: Node, context: NodeContext, send: Send, epoch: int) -> None:
         """Give `node` its live ports."""
-        declared = type(node).ports()
-        readers = {name: self._reader(type(node), name) for name in declared.inputs}
+        config = convert_config(type(node), self._node.config)
+        declared = type(node).ports_for(config, self._node.sys_path)
+        readers = {name: self._reader(name, spec) for name, spec in declared.inputs.items()}
         inherit = inherited(list(readers.values()))
         for output in self._node.outputs:
             message_type = declared.outputs[output.port].type
@@ -71,7 +72,7 @@ class Wire:
         meters = {name: Meter(self._series(SeriesKind.METRIC, name)) for name in declared.metrics}
         node._wire(
             Wiring(
-                config=convert_config(type(node), self._node.config),
+                config=config,
                 clock=self._clock,
                 context=context,
                 readers=readers,
@@ -105,7 +106,8 @@ class Wire:
 
     def schemas(self, node_type: type[Node]) -> dict[str, int]:
         """Every topic that this node publishes, with the schema id of its messages."""
-        declared = node_type.ports().outputs
+        config = convert_config(node_type, self._node.config)
+        declared = node_type.ports_for(config, self._node.sys_path).outputs
         return {output.topic: schema_id(declared[output.port].type) for output in self._node.outputs}
 
     def close(self) -> None:
@@ -114,8 +116,7 @@ class Wire:
         if self._maps is not None:
             self._maps.close()
 
-    def _reader(self, node_type: type[Node], port: str) -> Reader[Any]:
-        spec = node_type.ports().inputs[port]
+    def _reader(self, port: str, spec: Input[Any]) -> Reader[Any]:
         wired = next((item for item in self._node.inputs if item.port == port), None)
         topics: dict[str, tuple[MessageDecoder[Any], SeriesVitals]] = {}
         for topic in wired.topics if wired else []:

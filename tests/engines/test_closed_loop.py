@@ -16,7 +16,8 @@ from cardan.drivers.sim.render import Renderer
 from cardan.drivers.sim.scene import scene_of
 from cardan.drivers.sim.style import Style
 from cardan.drivers.sim.world import World, WorldConfig
-from cardan.engines.road import RoadEngine
+from cardan.engines.host import EngineHost
+from cardan.engines.testing import engine_bench
 from cardan.runtime.clock import ns
 from cardan.runtime.messages import CameraFrame, RoadView, SimTruth
 from cardan.runtime.reference.lateral import LateralConfig, advance_path, lane_centre_m, pursue
@@ -33,17 +34,17 @@ class Eyes:
 
     def __init__(self) -> None:
         camera = CameraModel()
-        self.engine = Bench(RoadEngine)
+        self.engine = engine_bench("road", "road_net")
         self._renderer = Renderer(camera, Style())
         self._picture = np.zeros((camera.height, camera.width, 3), np.uint8)
         self._frames = 0
 
     def see(self, truth: SimTruth) -> RoadView:
         self._renderer.render(scene_of(truth), self._picture)
-        self.engine.send("frame", CameraFrame(frame_id=self._frames, image=self._picture))
+        self.engine.send("engine.frame", CameraFrame(frame_id=self._frames, image=self._picture))
         self.engine.node.step()
         self._frames += 1
-        view: RoadView = self.engine.sent("view").pop().value
+        view: RoadView = self.engine.sent("engine").pop().value
         assert view.status == "ok"
         assert view.lane_probability > 0.5
         return view

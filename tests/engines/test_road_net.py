@@ -12,7 +12,8 @@ from cardan.drivers.sim.render import Renderer
 from cardan.drivers.sim.scene import scene_of
 from cardan.drivers.sim.style import Style
 from cardan.drivers.sim.world import World, WorldConfig
-from cardan.engines.road import RoadEngine
+from cardan.engines.host import EngineHost
+from cardan.engines.testing import engine_bench
 from cardan.runtime.messages import CameraFrame, RoadView, SimTruth
 from cardan.runtime.testing import Bench
 
@@ -20,8 +21,8 @@ PLACES_M = (40.0, 430.0, 800.0, 1210.0, 1750.0, 2300.0)
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Bench[RoadEngine]]:
-    with Bench(RoadEngine) as bench:
+def engine() -> Iterator[Bench[EngineHost]]:
+    with engine_bench("road", "road_net") as bench:
         yield bench
 
 
@@ -35,19 +36,19 @@ def scene(place_m: float, offset_m: float = 0.0, gap_m: float | None = None) -> 
     return World(config).truth()
 
 
-def look(engine: Bench[RoadEngine], renderer: Renderer, truth: SimTruth) -> RoadView:
+def look(engine: Bench[EngineHost], renderer: Renderer, truth: SimTruth) -> RoadView:
     image = np.zeros((360, 640, 3), np.uint8)
     renderer.render(scene_of(truth), image)
-    engine.send("frame", CameraFrame(frame_id=0, image=image))
+    engine.send("engine.frame", CameraFrame(frame_id=0, image=image))
     engine.node.step()
-    view: RoadView = engine.sent("view")[-1].value
+    view: RoadView = engine.sent("engine")[-1].value
     return view
 
 
 @pytest.mark.parametrize("offset_m", [-0.6, 0.0, 0.6])
 @pytest.mark.parametrize("place_m", PLACES_M)
 def test_the_lane_is_where_the_truth_has_it(
-    engine: Bench[RoadEngine], renderer: Renderer, place_m: float, offset_m: float
+    engine: Bench[EngineHost], renderer: Renderer, place_m: float, offset_m: float
 ) -> None:
     truth = scene(place_m, offset_m)
     view = look(engine, renderer, truth)
@@ -60,7 +61,7 @@ def test_the_lane_is_where_the_truth_has_it(
 
 
 @pytest.mark.parametrize("gap_m", [4.0, 8.0, 15.0, 25.0, 40.0, 60.0])
-def test_the_lead_is_where_the_truth_has_it(engine: Bench[RoadEngine], renderer: Renderer, gap_m: float) -> None:
+def test_the_lead_is_where_the_truth_has_it(engine: Bench[EngineHost], renderer: Renderer, gap_m: float) -> None:
     truth = scene(PLACES_M[1], gap_m=gap_m)
     view = look(engine, renderer, truth)
     assert view.lead_probability > 0.5
@@ -68,7 +69,7 @@ def test_the_lead_is_where_the_truth_has_it(engine: Bench[RoadEngine], renderer:
     assert view.lead_y_m == pytest.approx(truth.lead_y_m, abs=max(0.5, 0.03 * gap_m))  # about a pixel of 192
 
 
-def test_the_same_picture_gives_the_same_answer(engine: Bench[RoadEngine], renderer: Renderer) -> None:
+def test_the_same_picture_gives_the_same_answer(engine: Bench[EngineHost], renderer: Renderer) -> None:
     truth = scene(PLACES_M[2], gap_m=30.0)
     one, other = look(engine, renderer, truth), look(engine, renderer, truth)
     assert (one.left_y_m, one.right_y_m, one.lead_gap_m) == (other.left_y_m, other.right_y_m, other.lead_gap_m)

@@ -1,0 +1,218 @@
+"""The engine host: one process that owns the accelerator and runs every engine on it, by deadline.
+
+    news of frames -> slots (newest wins) -> scheduler picks -> fill, run, check -> publish
+
+One run at a time; where the accelerator works by itself, the inputs of the next are filled meanwhile. A run that hangs,
+or an accelerator that is lost, ends the process: a spare one takes over (`standby = true` in the manifest).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from cardan.engines.backends.backend import StickyError
+from cardan.engines.backends.find import find_backend
+from cardan.engines.changes import Changes
+from cardan.engines.commands import CommandSocket, socket_path
+from cardan.engines.declared import Declared, declare, engine_classes
+from cardan.engines.load_table import explain_load, review_load
+from cardan.engines.loaded import candidates, load_first
+from cardan.engines.pipeline import Lane, Outcome, Pipeline
+from cardan.engines.schedule import Scheduler
+from cardan.engines.served import Meters, Served
+from cardan.engines.watchdog import Watchdog
+from cardan.engines.weights import read_weights
+from cardan.runtime.clock import MonotonicClock, ns
+from cardan.runtime.errors import DeviceError
+from cardan.runtime.findings import Objection
+from cardan.runtime.graph_engines import input_port
+from cardan.runtime.manifest import EngineEntry
+from cardan.runtime.node import Input, Metric, Node, NodeConfig, Output
+from cardan.runtime.node.node import ANY_INPUT, Ports
+from cardan.runtime.plan import NodePlan, Plan
+
+EXIT_ACCELERATOR = 3
+"""The accelerator hung or was lost; only a new process can go on."""
+MARGIN_NS = 300_000
+"""Around a run: reading the frame into the inputs, checking the outputs, publishing."""
+STALE_PERIODS = 3
+METRICS = {"run": "s", "released": "count", "done": "count", "late": "count", "dropped": "count", "invalid": "count"}
+
+
+class EngineHostConfig(NodeConfig, frozen=True):
+    """Settings of the engine host."""
+
+    engines: dict[str, EngineEntry] = msgspec.field(default_factory=dict)
+    """Filled in from the manifest's `[engines]`."""
+    hang_ms: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """A run that takes longer ends the process. None: 8 times the engine's 99th percentile, 80 ms at least."""
+
+
+class EngineHost(Node):
+    """Runs the manifest's engines. Its outputs are the engines: `HOST/ENGINE`."""
+
+    config: EngineHostConfig
+    rate_hz = 20.0
+    """The slowest it is stepped: without news it says what is stale."""
+    stepped_by = ANY_INPUT
+    hosts_engines = True
+
+    end_process: Callable[[int], None] = staticmethod(os._exit)
+
+    @classmethod
+    def ports_for(cls, config: NodeConfig, folders: list[str]) -> Ports:
+        ports = cls.ports()
+        entries = config.engines if isinstance(config, EngineHostConfig) else {}
+        for name, engine_class in engine_classes(entries, folders).items():
+            ports.inputs[input_port(name)] = Input(engine_class.takes, max_age_s=engine_class.max_age_s)
+            ports.outputs[name] = Output(engine_class.gives)
+            ports.metrics.update({f"{name}.{metric}": Metric(unit) for metric, unit in METRICS.items()})
+        return ports
+
+    @classmethod
+    def review(cls, plan: Plan, node: NodePlan) -> list[Objection]:
+        return review_load(plan, node)
+
+    @classmethod
+    def explain(cls, plan: Plan, node: NodePlan) -> list[str]:
+        return explain_load(plan, node)
+
+    @classmethod
+    def prepare(cls, config: NodeConfig, folders: list[str], folder: Path) -> None:
+        """Import the inference libraries and read the networks, so that `open` finds both at hand."""
+        entries = config.engines if isinstance(config, EngineHostConfig) else {}
+        for declared in declare(entries, folders, folder):
+            for file, backend in candidates(declared.file)[:1]:
+                read_weights(file)
+                find_backend(backend, MonotonicClock()).version()
+
+    def open(self) -> None:
+        self._served: dict[str, Served] = {}
+        self._lanes: dict[str, Lane] = {}
+        self._scheduler = Scheduler([], margin_ns=MARGIN_NS)
+        self._changes = Changes(self._served, self._scheduler, self.clock, self.log)
+        self._watchdog = Watchdog(self.clock, self._on_hang)
+        hang_ns = None if self.config.hang_ms is None else ns(self.config.hang_ms / 1000)
+        self._pipeline = Pipeline(self._scheduler, self._lanes, self.clock, self._watchdog, self._lose, hang_ns)
+        folder = self.context.manifest_dir
+        for declared in declare(self.config.engines, [str(folder)], folder):
+            self._serve(declared)
+        if self.config.engines and not self._served:
+            raise DeviceError("no engine of this host can be served", hint="see its log for the reason of each")
+        self._commands = CommandSocket(socket_path(self.context.run_dir, self.context.name))
+        self._again = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.wake_on(self._commands.descriptor)
+        self.wake_on(self._again)
+        self._watchdog.start()
+
+    def _serve(self, declared: Declared) -> None:
+        """Load what serves an engine; what cannot be served is a fault, and the others go on without it."""
+        name = declared.name
+        try:
+            loaded, reasons = load_first(declared, self.clock)
+        except StickyError as error:
+            self._lose(error.message)
+            return
+        except DeviceError as error:
+            self.report_fault("engine-not-served", error.message)
+            return
+        for reason in reasons:
+            self.report_fault("engine-fallback", f"{name}: {loaded.label} stands in, because {reason}")
+        meters = Meters(**{metric: self.__dict__[f"{name}.{metric}"] for metric in METRICS})
+        served = Served(declared, loaded, self.__dict__[input_port(name)], self.__dict__[name], meters)
+        self._served[name] = self._lanes[name] = served
+        self._scheduler.add(declared.demand(loaded.run_ns))
+        self._scheduler.in_flight = max(self._scheduler.in_flight, 2 if loaded.overlaps else 1)
+
+    def step(self) -> None:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._again)
+        self._change()
+        for served in self._served.values():
+            self._take_news(served)
+        for outcome in self._pipeline.step():
+            self._take(outcome)
+        for served in self._served.values():
+            self._say_if_stale(served)
+            served.count(self._scheduler.account(served.name))
+        if self._pipeline.busy or self._scheduler.waits:
+            os.eventfd_write(self._again, 1)
+
+    def _change(self) -> None:
+        self._commands.answer(lambda request: self._changes.decide(request, self.context.manifest_dir))
+        self._changes.look()
+        for name in [name for name in self._lanes if name not in self._served]:
+            del self._lanes[name]
+        self._lanes.update(self._changes.shadows)
+
+    def _take_news(self, served: Served) -> None:
+        frames, name = served.new_frames(), served.name
+        if not frames:
+            return
+        keep = served.keeps_older and not (self._scheduler.is_waiting(name) or self._scheduler.is_in_flight(name))
+        self._scheduler.release(name, served.reader.origin_ns, frames)
+        self._changes.release(name, served.reader.origin_ns)
+        if keep:
+            served.keep()
+
+    def _take(self, outcome: Outcome) -> None:
+        served = self._served.get(outcome.job.engine)
+        if served is None:
+            self._changes.take(self._changes.shadows[outcome.job.engine], outcome)
+            return
+        served.publish(outcome, self._scheduler.account(served.name))
+        if outcome.problem is not None:
+            self.log.warning("engine %s, frame %d: %s", served.name, served.frame.frame_id, outcome.problem)
+        if served.strikes.out(outcome.problem is not None):
+            self._give_up(served, outcome.problem or "")
+
+    def _give_up(self, served: Served, why: str) -> None:
+        """A network that says nothing usable makes room: for the one before it, else for the next that stands in."""
+        if self._changes.go_back(served, why):
+            self.report_fault("engine-rolled-back", f"{served.name}: {self._changes.news[served.name]}")
+            return
+        try:
+            loaded, _ = load_first(served.declared, self.clock, skip=served.loaded.rank + 1)
+        except DeviceError:
+            self.report_fault("engine-invalid", f"{served.name}: {why}, and nothing is left to stand in")
+            return
+        served.replace(loaded)
+        self._scheduler.forget_times(served.name, loaded.run_ns)
+        self.report_fault("engine-fallback", f"{served.name}: {loaded.label} stands in, because {why}")
+
+    def _say_if_stale(self, served: Served) -> None:
+        now_ns = self.clock.now_ns()
+        limit_ns = served.declared.deadline_ns + STALE_PERIODS * served.declared.file.model.period_ns
+        if not served.said_ns:
+            served.said_ns = now_ns
+        elif now_ns - served.said_ns > limit_ns:
+            served.say_stale(now_ns, self._scheduler.account(served.name))
+
+    def _on_hang(self, engine: str, taken_ms: float) -> None:
+        """On the watchdog's thread."""
+        self.report_fault("accelerator-hung", f"a run of engine {engine} has not ended after {taken_ms:.0f} ms")
+        self.end_process(EXIT_ACCELERATOR)
+
+    def _lose(self, why: str) -> None:
+        """Nothing is closed: it could hang. The process is the unit that is replaced."""
+        self.report_fault("accelerator-lost", why)
+        self.end_process(EXIT_ACCELERATOR)
+
+    def close(self) -> None:
+        parts = self.__dict__
+        if "_watchdog" in parts:
+            self._watchdog.close()
+        if "_commands" in parts:
+            self._commands.close()
+        if "_again" in parts:
+            os.close(parts.pop("_again"))
+        if "_changes" in parts:
+            self._changes.close()
+        for served in parts.get("_served", {}).values():
+            served.close()
