@@ -111,7 +111,7 @@ def kill_nodes(quick: bool) -> list[Row]:
         stack.wait_until_armed()
         time.sleep(2)
         names = [node.name for node in stack.plan.nodes]
-        rows = [kill_one(stack, name) for name in (["control", "bridge", "road"] if quick else names)]
+        rows = [kill_one(stack, name) for name in (["control", "bridge", "engines"] if quick else names)]
         rows.append(kill_supervisor(stack))
         process.wait(timeout=10)
     return rows

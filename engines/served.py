@@ -14,6 +14,7 @@ from cardan.runtime.messages import EngineResult, Message
 from cardan.runtime.node import Meter, Reader, Writer
 
 OVERWRITTEN = "the frame was overwritten before it was read"
+GONE = "the memory of the frame is gone"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ def read_into(loaded: Loaded, reader: Reader[Message]) -> tuple[Frame, str | Non
     """Read the newest frame into the inputs of a network: which it was, and what went wrong, or None."""
     frame_id, problem = reader.seq, None
     try:
-        value = reader.value
+        value = reader.value_or_none
+        if value is None:
+            return Frame(frame_id, reader.origin_ns, False), GONE
         frame_id = getattr(value, "frame_id", frame_id)
         loaded.engine.fill(value, loaded.session.inputs)
         problem = None if reader.intact else OVERWRITTEN
@@ -87,7 +90,7 @@ class Served:
     def new_frames(self) -> int:
         """Frames that were published since the last call; of a publisher that was restarted, since its start."""
         seq, last = self.reader.seq, self._last_seq
-        if not self.reader.new or (seq == last and not self.reader.restarted):
+        if not self.reader.new or seq < 0 or (seq == last and not self.reader.restarted):
             return 0
         self._last_seq = seq
         if last < 0:

@@ -183,6 +183,44 @@ CAN = (
         "start the run again",
     ),
 )
+ENGINES = (
+    Fault(
+        "accelerator-hung",
+        "a run of a network did not end in time; the engine host ended itself, and its successor took over",
+        "a hung driver or a stuck accelerator; on a CPU, a limit (`hang_ms`) that is too low",
+        "see the log of the host; `dmesg` for messages of the driver",
+    ),
+    Fault(
+        "accelerator-lost",
+        "the accelerator is lost to the process; the engine host ended itself, and its successor took over",
+        "a fault on the accelerator, which no process survives",
+        "see the log of the host; `dmesg` for messages of the driver",
+    ),
+    Fault(
+        "engine-not-served",
+        "an engine has no network that can be loaded; it gives no results, the others of its host do",
+        "a file that is not there or was replaced, a missing library, or no plan for this accelerator",
+        "do what the text says; `cardan engine verify`",
+    ),
+    Fault(
+        "engine-fallback",
+        "another network or backend stands in; the results say `fallback`",
+        "the first choice could not be loaded, or gave bad numbers several times in a row",
+        "see the log of the host; `cardan engine build` when a plan is missing",
+    ),
+    Fault(
+        "engine-invalid",
+        "an engine gave bad numbers several times in a row, and nothing is left to stand in",
+        "a covered or broken sensor, or a damaged network",
+        "look at the frames of its input; `cardan engine verify`",
+    ),
+    Fault(
+        "engine-rolled-back",
+        "a new network gave bad numbers several times in a row; the one before it serves again",
+        "a network that does not fit the sensors of this vehicle",
+        "see the log of the host",
+    ),
+)
 KEEPING = (
     Fault(
         "recorder-undecodable",
@@ -232,6 +270,7 @@ TABLE = {
     "Nodes": NODE,
     "Bridge": BRIDGE,
     "CAN": CAN,
+    "Engines": ENGINES,
     "Recorder and outbox": KEEPING,
 }
 """Faults by whom they concern."""

@@ -30,7 +30,7 @@ from cardan.runtime.vitals import open_vitals
 DRIVES_S = 29.0
 FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf"
 COLOURS = {"good": "#7ee787", "bad": "#ff7b72", "warning": "#e3b341", "title": "#79c0ff"}
-TYPES = {"camera/frame": CameraFrame, "road/view": RoadView, "bridge/verdict": BridgeVerdict}
+TYPES = {"camera/frame": CameraFrame, "engines/road": RoadView, "bridge/verdict": BridgeVerdict}
 
 
 class Listener:

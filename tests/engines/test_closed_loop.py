@@ -16,13 +16,11 @@ from cardan.drivers.sim.render import Renderer
 from cardan.drivers.sim.scene import scene_of
 from cardan.drivers.sim.style import Style
 from cardan.drivers.sim.world import World, WorldConfig
-from cardan.engines.host import EngineHost
 from cardan.engines.testing import engine_bench
 from cardan.runtime.clock import ns
 from cardan.runtime.messages import CameraFrame, RoadView, SimTruth
 from cardan.runtime.reference.lateral import LateralConfig, advance_path, lane_centre_m, pursue
 from cardan.runtime.reference.longitudinal import LeadTracker, LongitudinalConfig, cruise_accel
-from cardan.runtime.testing import Bench
 
 CONTROL_S = 0.01
 FRAME_EVERY = 5
