@@ -99,7 +99,7 @@ class LightRun:
         """True when the node is past its start and has ended a step since it was told to go."""
         vitals = self.vitals.nodes[name]
         stepped = vitals.words[NodeVitals.STEP_END_NS] > vitals.words[NodeVitals.READY_NS]
-        return vitals.state is NodeState.RUNNING and stepped
+        return vitals.state in (NodeState.RUNNING, NodeState.LATE) and stepped
 
     def wait_for_inputs(self) -> None:
         """Until every node has had a message on each of its inputs."""

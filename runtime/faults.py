@@ -46,7 +46,7 @@ RUN = (
     ),
     Fault(
         "supervisor-lost",
-        "the supervisor ended without stopping the run; all nodes were ended, and the vehicle's own units took over",
+        "the supervisor hung, or ended without stopping the run; all nodes were ended; the vehicle's units took over",
         "memory was short, somebody killed it, or a defect of ours",
         "`dmesg`, and supervisor.err beside the logs",
     ),

@@ -167,6 +167,7 @@ def _node_plan(graph: Graph, part: Part, index: int, profile: Profile, placement
         restart=entry.restart,
         max_restarts=entry.max_restarts,
         window_s=entry.window_s,
+        hang_limit_s=None if entry.hang_limit_ms is None else entry.hang_limit_ms / 1000,
         start_timeout_s=entry.start_timeout_s,
         stop_timeout_s=entry.stop_timeout_s,
         process=entry.process,

@@ -59,6 +59,8 @@ class NodeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Longest step; None: the whole period."""
     max_restarts: Count = 10
     window_s: Positive = 60.0
+    hang_limit_ms: Positive | None = None
+    """A running node that ends no step for this long is killed and started again; None: by its rate and scheduler."""
     start_timeout_s: Positive = 10.0
     stop_timeout_s: Positive = 2.0
     channels: list[str] = []

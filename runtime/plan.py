@@ -75,6 +75,8 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
     """always, on-failure or never."""
     max_restarts: int = 10
     window_s: float = 60.0
+    hang_limit_s: float | None = None
+    """None: by its rate and scheduler."""
     start_timeout_s: float = 10.0
     stop_timeout_s: float = 2.0
     step_budget_s: float | None = None

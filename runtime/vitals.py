@@ -45,6 +45,8 @@ class NodeState(IntEnum):
     BACKING_OFF = 6
     FINISHED = 7
     FAILED = 8
+    LATE = 9
+    """Running, but silent for more than half of the time after which it counts as hung."""
 
 
 class RunState(IntEnum):
@@ -168,9 +170,10 @@ class NodeVitals:
 
     # the supervisor writes
     STATE, PID, STARTS, STARTED_NS, READY_NS, EXIT_CODE, CRASHES, HANGS = range(8)
-    HAS_GROUP, MEMORY_MAX_KIB, CPU_WEIGHT, MEMORY_PEAK_KIB, CPU_US, MEMORY_KILLS = range(8, 14)
-    """Of its control group, where it has one: limits that hold (0: none), and what it has taken in this run, restarts
-    included. MEMORY_KILLS: processes that the kernel ended at the memory limit."""
+    HAS_GROUP, MEMORY_MAX_KIB, CPU_WEIGHT, MEMORY_PEAK_KIB, CPU_US, MEMORY_KILLS, LATES = range(8, 15)
+    """LATES: how often it became late. The others: of its control group, where it has one: limits that hold (0: none),
+    and what it has taken in this run, restarts included. MEMORY_KILLS: processes that the kernel ended at the memory
+    limit."""
     # the node writes
     STEPS, STEP_START_NS, STEP_END_NS, OVERRUNS, MISSED, WORST_STEP_NS, PERIOD_NS, FAULT_NS, WORST_LATENESS_NS = range(
         16, 25

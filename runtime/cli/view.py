@@ -77,7 +77,7 @@ def headline(shot: Snapshot) -> tuple[str, str]:
     if troubled:
         return f"{troubled[0].plan.name} is {state_word(troubled[0].state)}", "bad"
     if shot.state == RunState.STARTING:
-        ready = sum(node.state in (NodeState.READY, NodeState.RUNNING) for node in shot.nodes)
+        ready = sum(node.state in (NodeState.READY, NodeState.RUNNING, NodeState.LATE) for node in shot.nodes)
         return f"starting: {ready} of {units.plural(len(shot.nodes), 'node')} ready", "warning"
     if shot.state in (RunState.STOPPING, RunState.DEGRADED):
         return shot.state.name.lower(), "warning"
@@ -183,6 +183,8 @@ def _node_line(node: NodeShot, scene: Scene) -> Line:
 def _node_role(node: NodeShot) -> str:
     if node.state in TROUBLED or node.fault:
         return "bad"
+    if node.state == NodeState.LATE:
+        return "warning"
     if node.state == NodeState.RUNNING:
         return "plain" if not node.restarts else "warning"
     return "faint"

@@ -23,7 +23,9 @@ LONGEST_BACK_OFF_NS = ns(5.0)
 STABLE_NS = ns(10.0)
 """A node that ran this long starts at an immediate restart again."""
 KILL_AGAIN_NS = ns(1.0)
-LIVE = (NodeState.STARTING, NodeState.READY, NodeState.RUNNING, NodeState.HUNG, NodeState.STOPPING)
+ACTIVE = (NodeState.RUNNING, NodeState.LATE)
+"""States in which it is to step."""
+LIVE = (NodeState.STARTING, NodeState.READY, *ACTIVE, NodeState.HUNG, NodeState.STOPPING)
 """States in which there is a process."""
 OVER = (NodeState.FINISHED, NodeState.FAILED)
 
@@ -36,6 +38,10 @@ class Happening(Enum):
     GO = auto()
     ENDING = auto()
     """It has left its loop and is closing."""
+    LATE = auto()
+    """It has shown no sign of life for half of the time after which that is too long."""
+    ON_TIME = auto()
+    """It shows signs of life again."""
     SILENT = auto()
     """It shows no sign of life."""
     EXITED = auto()
@@ -111,6 +117,7 @@ class Child:
         self.starts = 0
         self.crashes = 0
         self.hangs = 0
+        self.lates = 0
         self.exit_code: int | None = None
         self.why_failed = ""
         self._retiring = False
@@ -160,7 +167,16 @@ class Child:
         self.state, self._running_since_ns = NodeState.RUNNING, now_ns
         return [Action.GO]
 
-    def _late(self, now_ns: int, _: Any) -> list[Action]:
+    def _fall_behind(self, now_ns: int, _: Any) -> list[Action]:
+        self.lates += 1
+        self.state = NodeState.LATE
+        return []
+
+    def _catch_up(self, now_ns: int, _: Any) -> list[Action]:
+        self.state = NodeState.RUNNING
+        return []
+
+    def _not_ready(self, now_ns: int, _: Any) -> list[Action]:
         self._note(Code.NODE_LATE, limit_s=self._rules.start_timeout_ns / NS_PER_S)
         self.state = NodeState.HUNG
         return self._kill(now_ns)
@@ -270,7 +286,7 @@ TABLE: dict[tuple[NodeState, Happening], Handler] = {
     (NodeState.WAITING, Happening.RETIRE): Child._never_mind,
     (NodeState.WAITING, Happening.STOP): Child._never_mind,
     (NodeState.STARTING, Happening.READY): Child._ready,
-    (NodeState.STARTING, Happening.DUE): Child._late,
+    (NodeState.STARTING, Happening.DUE): Child._not_ready,
     (NodeState.STARTING, Happening.EXITED): Child._exited,
     (NodeState.STARTING, Happening.RETIRE): Child._retire,
     (NodeState.STARTING, Happening.STOP): Child._stop,
@@ -279,11 +295,18 @@ TABLE: dict[tuple[NodeState, Happening], Handler] = {
     (NodeState.READY, Happening.EXITED): Child._exited,
     (NodeState.READY, Happening.RETIRE): Child._retire,
     (NodeState.READY, Happening.STOP): Child._stop,
+    (NodeState.RUNNING, Happening.LATE): Child._fall_behind,
     (NodeState.RUNNING, Happening.ENDING): Child._left_loop,
     (NodeState.RUNNING, Happening.SILENT): Child._hung,
     (NodeState.RUNNING, Happening.EXITED): Child._exited,
     (NodeState.RUNNING, Happening.RETIRE): Child._retire,
     (NodeState.RUNNING, Happening.STOP): Child._stop,
+    (NodeState.LATE, Happening.ON_TIME): Child._catch_up,
+    (NodeState.LATE, Happening.ENDING): Child._left_loop,
+    (NodeState.LATE, Happening.SILENT): Child._hung,
+    (NodeState.LATE, Happening.EXITED): Child._exited,
+    (NodeState.LATE, Happening.RETIRE): Child._retire,
+    (NodeState.LATE, Happening.STOP): Child._stop,
     (NodeState.HUNG, Happening.DUE): Child._kill,
     (NodeState.HUNG, Happening.EXITED): Child._exited,
     (NodeState.HUNG, Happening.RETIRE): Child._retire,

@@ -1,5 +1,7 @@
 """The guardian: waits for the supervisor, and when that has ended, for whatever reason, leaves nothing behind.
 
+A supervisor that gives no sign of life is ended.
+
 A process whose parent dies comes to the supervisor, and after that to the guardian, so that even one that has left its
 node's session is ended with the run. The guardian was started before anything was loaded, and stays small.
 """
@@ -19,6 +21,7 @@ from cardan.runtime.run import RunPaths, hold_lock, keep_last, sweep
 from cardan.runtime.supervise import kernel
 from cardan.runtime.supervise.delegation import find_delegation
 from cardan.runtime.supervise.groups import RunGroups, enter_groups
+from cardan.runtime.supervise.heartbeat import LIMIT_NS, Heartbeat
 
 PASSED_ON = (signal.SIGTERM, signal.SIGINT)
 GIVEN_UP = signal.SIGABRT
@@ -27,7 +30,8 @@ BLOCKED = (signal.SIGCHLD, signal.SIGUSR1, GIVEN_UP, *PASSED_ON)
 """The supervisor unblocks what it handles once it has its handlers."""
 GONE_WITHIN_NS = ns(1.5)
 LAST_CHANCE_NS = ns(2.0)
-"""A supervisor that the service manager has given up has this long to stop the run in order."""
+"""A supervisor that was given up, by us or by the service manager, has this long to stop the run in order."""
+SILENT = f"the supervisor gave no sign of life for {LIMIT_NS / NS_PER_S:g} s; all nodes were ended"
 UNFED = "the service's watchdog was not fed: a critical node stayed away too long, or the supervisor hung"
 
 
@@ -53,13 +57,13 @@ def guard(
     kernel.show_as("cardan-guardian", f"cardan-guardian {paths.run_id}")
     if parent_pid and not kernel.signal_on_parent_death(parent_pid, signal.SIGTERM):
         os.kill(supervisor_pid, signal.SIGTERM)
-    exit_code, was_given_up = _wait_for(supervisor_pid)
+    exit_code, why = _wait_for(supervisor_pid, Heartbeat(paths.vitals, MonotonicClock().now_ns()))
     end_children(GONE_WITHIN_NS)
     _leave(groups)
-    cause = clean_up(paths, supervisor_pid, exit_code, UNFED if was_given_up else "")
+    cause = clean_up(paths, supervisor_pid, exit_code, why)
     if echo is not None and cause:
         echo("error", f"verdict: {cause}")
-    return 1 if was_given_up or exit_code < 0 else exit_code
+    return 1 if why or exit_code < 0 else exit_code
 
 
 def _lock(paths: RunPaths) -> None:
@@ -77,7 +81,8 @@ def clean_up(paths: RunPaths, supervisor_pid: int, exit_code: int, why: str = ""
     """
     cause = ""
     if exit_code != 0 or why:
-        cause = _report_death(paths, why or _how_supervisor_ended(paths, supervisor_pid, exit_code))
+        how = why or _how_supervisor_ended(paths, supervisor_pid, exit_code)
+        cause = _report_death(paths, how, given_up=bool(why))
     with suppress(OSError):  # a full disk must not keep shared memory occupied
         keep_last(paths)
     sweep(paths)
@@ -123,30 +128,31 @@ def _be_supervisor(
         os._exit(exit_code)
 
 
-def _wait_for(supervisor_pid: int) -> tuple[int, bool]:
-    """Pass signals on until the supervisor has ended; its exit code (negative for a signal), and whether given up."""
+def _wait_for(supervisor_pid: int, heartbeat: Heartbeat) -> tuple[int, str]:
+    """Pass signals on until the supervisor has ended; its exit code (negative: a signal), and why it was given up."""
     clock = MonotonicClock()
-    kill_at_ns: int | None = None
+    why, due_ns = "", heartbeat.due_ns
     while True:
-        number = _next_signal(None if kill_at_ns is None else kill_at_ns - clock.now_ns())
-        if number == GIVEN_UP:
-            kill_at_ns = kill_at_ns or clock.now_ns() + LAST_CHANCE_NS
-            os.kill(supervisor_pid, signal.SIGTERM)
-        elif number in PASSED_ON:
+        number, now_ns = _next_signal(due_ns - clock.now_ns()), clock.now_ns()
+        if number in PASSED_ON:
             os.kill(supervisor_pid, number)
-        elif number == 0:
+        elif why and now_ns >= due_ns:
             os.kill(supervisor_pid, signal.SIGKILL)
+            due_ns = now_ns + LAST_CHANCE_NS
+        elif not why and (number == GIVEN_UP or (now_ns >= due_ns and heartbeat.is_silent(now_ns))):
+            why, due_ns = UNFED if number == GIVEN_UP else SILENT, now_ns + LAST_CHANCE_NS
+            os.kill(supervisor_pid, signal.SIGTERM)
+        elif not why:
+            due_ns = heartbeat.due_ns
         for pid, status in _reaped():
             if pid == supervisor_pid:
-                return os.waitstatus_to_exitcode(status), kill_at_ns is not None
+                return os.waitstatus_to_exitcode(status), why
 
 
-def _next_signal(within_ns: int | None) -> int:
+def _next_signal(within_ns: int) -> int:
     """The next signal meant for the guardian; 0 when none comes in time."""
     wanted = (signal.SIGCHLD, GIVEN_UP, *PASSED_ON)
-    if within_ns is None:
-        return signal.sigwait(wanted)
-    information = signal.sigtimedwait(wanted, max(0.01, within_ns / NS_PER_S))
+    information = signal.sigtimedwait(wanted, max(0.0, within_ns / NS_PER_S))
     return 0 if information is None else information.si_signo
 
 
@@ -178,14 +184,17 @@ def _how_supervisor_ended(paths: RunPaths, supervisor_pid: int, exit_code: int) 
     return f"the supervisor (process {supervisor_pid}) ended: {how}; all nodes were ended; hint: {hint}"
 
 
-def _report_death(paths: RunPaths, why: str) -> str:
-    """If the run did not come to its own end, leave the cause in the vitals for whoever asks; the first cause then."""
+def _report_death(paths: RunPaths, why: str, given_up: bool) -> str:
+    """If the run did not come to its own end, leave the cause in the vitals for whoever asks; the first cause then.
+
+    given_up: it came to an end because the supervisor was given up.
+    """
     from cardan.runtime.plan import read_plan
     from cardan.runtime.vitals import RunState, Vitals, open_vitals
 
     with suppress(CardanError, OSError):
         with closing(open_vitals(paths.vitals, read_plan(paths.plan), writable=True)) as vitals:
-            if vitals.run_state in (RunState.STOPPED, RunState.FAILED) and why != UNFED:
+            if vitals.run_state in (RunState.STOPPED, RunState.FAILED) and not given_up:
                 return ""
             vitals.report_cause(MonotonicClock().now_ns(), why, "supervisor-lost")
             vitals.words[Vitals.RUN_STATE] = RunState.FAILED

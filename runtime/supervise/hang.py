@@ -24,6 +24,8 @@ PATIENCE_NS = ns(2.0)
 
 def limit_ns(node: NodePlan, fifo: bool) -> int:
     """How long a node may go without ending a step. fifo: it really runs under SCHED_FIFO."""
+    if node.hang_limit_s is not None:
+        return ns(node.hang_limit_s)
     if node.rate_hz is None:
         return PATIENCE_NS
     periods_ns = round(PERIODS * NS_PER_S / node.rate_hz)
@@ -59,6 +61,11 @@ class HangWatch:
         """The limit that holds now."""
         first_step = self._steps == self._steps_at_start
         return max(self._limit_ns, PATIENCE_NS) if first_step else self._limit_ns
+
+    @property
+    def is_late(self) -> bool:
+        """True when the silence has passed half of the limit, as of the last look."""
+        return 2 * self.silent_ns > self.limit_ns
 
     def is_hung(self, steps: Steps, now_ns: int) -> bool:
         """Look once; True when the silence has passed the limit."""

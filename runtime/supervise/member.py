@@ -10,7 +10,7 @@ from cardan.runtime.bus.ring_ends import WakeFds
 from cardan.runtime.clock import Clock
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.run import RunPaths
-from cardan.runtime.supervise.child import Action, Child, Ending, Happening, Rules
+from cardan.runtime.supervise.child import ACTIVE, Action, Child, Ending, Happening, Rules
 from cardan.runtime.supervise.events import Code, EventLog
 from cardan.runtime.supervise.groups import NodeGroup
 from cardan.runtime.supervise.hang import HangWatch, Steps
@@ -93,10 +93,13 @@ class Member:
         """Look for a sign of life in the vitals, and at what the node takes."""
         self._group.look(now_ns)
         watch = self._watch
-        if watch is None or self.child.state is not NodeState.RUNNING or not watch.is_hung(self._steps(), now_ns):
+        if watch is None or self.child.state not in ACTIVE:
             return
-        self._note(Code.NODE_HUNG, silent_ms=watch.silent_ns / 1e6, limit_ms=watch.limit_ns / 1e6)
-        self.happen(Happening.SILENT)
+        if watch.is_hung(self._steps(), now_ns):
+            self._note(Code.NODE_HUNG, silent_ms=watch.silent_ns / 1e6, limit_ms=watch.limit_ns / 1e6)
+            self.happen(Happening.SILENT)
+        elif watch.is_late is not (self.child.state is NodeState.LATE):
+            self.happen(Happening.LATE if watch.is_late else Happening.ON_TIME)
 
     def kill(self) -> None:
         """End its process now, whatever it is doing."""
@@ -172,6 +175,7 @@ class Member:
         words = self._vitals.words
         words[NodeVitals.STATE] = self.child.state
         words[NodeVitals.CRASHES], words[NodeVitals.HANGS] = self.child.crashes, self.child.hangs
+        words[NodeVitals.LATES] = self.child.lates
 
     def _steps(self) -> Steps:
         words = self._vitals.words

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cardan.runtime.vitals import NodeState, RunState, Vitals
 
 OK = "ok"
-READY = (NodeState.READY, NodeState.RUNNING, NodeState.STOPPING, NodeState.FINISHED)
+READY = (NodeState.READY, NodeState.RUNNING, NodeState.LATE, NodeState.STOPPING, NodeState.FINISHED)
 
 
 def verdict(vitals: Vitals) -> str:

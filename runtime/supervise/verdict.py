@@ -9,9 +9,9 @@ from cardan.runtime.modes import FAULT, HUNG, LOST, NORMAL, RESTARTING, SAFE_STO
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.vitals import NodeState, RunState
 
-SETTLED = (NodeState.READY, NodeState.RUNNING, NodeState.STOPPING, NodeState.FINISHED, NodeState.FAILED)
+WELL = (NodeState.READY, NodeState.RUNNING, NodeState.LATE, NodeState.STOPPING, NodeState.FINISHED)
+SETTLED = (*WELL, NodeState.FAILED)
 """Has answered its first start, one way or the other."""
-WELL = (NodeState.READY, NodeState.RUNNING, NodeState.STOPPING, NodeState.FINISHED)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -149,12 +150,21 @@ class LiveRun:
         self.vitals.close()
 
 
+def start_with(starter: Path, changes: str) -> Callable[[RunPaths], list[str]]:
+    """Commands that start a supervisor with `changes` made to its code first; `starter` is written for that."""
+    lines = ["import sys", "from cardan.runtime.supervise import guardian, heartbeat", changes]
+    lines += ["from cardan.runtime.supervise.__main__ import main", "sys.exit(main(sys.argv[1:]))"]
+    starter.write_text("\n".join(lines))
+    return lambda paths: [sys.executable, str(starter), str(paths.run_dir), str(paths.data_dir)]
+
+
 class Up:
     """Starts runs: `up(up.node("Idle"), ...)`."""
 
     node = staticmethod(node)
     wait_until = staticmethod(wait_until)
     processes_of = staticmethod(processes_of)
+    start_with = staticmethod(start_with)
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir

@@ -188,6 +188,17 @@ def test_a_silent_node_is_killed_and_counted_as_hung_not_as_crashed() -> None:
     assert (life.child.hangs, life.child.crashes) == (1, 0)
 
 
+def test_a_node_that_falls_behind_is_late_until_it_steps_again() -> None:
+    life = Life().run()
+    assert life.happen(Happening.LATE) == []
+    assert (life.state(), life.child.lates) == (NodeState.LATE, 1)
+    assert life.happen(Happening.ON_TIME) == []
+    assert life.state() is NodeState.RUNNING
+    life.happen(Happening.LATE)
+    assert life.happen(Happening.SILENT) == [Action.KILL]
+    assert (life.state(), life.child.lates, life.child.hangs) == (NodeState.HUNG, 2, 1)
+
+
 def test_a_process_that_survives_sigkill_is_reported_and_killed_again() -> None:
     life = Life().run()
     life.happen(Happening.SILENT)
@@ -284,7 +295,7 @@ class AnyLife(RuleBasedStateMachine):
         self.tell(Happening.START)
 
     @precondition(lambda self: self.has_process)
-    @rule(what=st.sampled_from([Happening.READY, Happening.GO, Happening.SILENT]))
+    @rule(what=st.sampled_from([Happening.READY, Happening.GO, Happening.LATE, Happening.ON_TIME, Happening.SILENT]))
     def news(self, what: Happening) -> None:
         self.tell(what)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from cardan.runtime.clock import ns
 from cardan.runtime.plan import NodePlan
@@ -53,6 +54,21 @@ class Watched:
 )
 def test_the_limit_follows_the_rate_and_the_scheduler(rate_hz: float | None, fifo: bool, limit_s: float) -> None:
     assert limit_ns(node(rate_hz), fifo) == ns(limit_s)
+
+
+def test_the_manifest_may_say_otherwise() -> None:
+    assert limit_ns(replace(node(20), hang_limit_s=0.25), fifo=False) == ns(0.25)
+    assert limit_ns(replace(node(100), hang_limit_s=0.3), fifo=True) == ns(0.3)
+
+
+def test_a_node_is_late_before_it_is_hung_and_on_time_when_it_steps() -> None:
+    watched = Watched(20).step()  # hung after 2 s
+    for expected in [False] * 20 + [True] * 2:
+        watched.now_ns += LOOK_NS
+        assert not watched.watch.is_hung(watched.steps, watched.now_ns)
+        assert watched.watch.is_late is expected
+    watched.step()
+    assert not watched.watch.is_late
 
 
 def test_a_realtime_node_is_hung_after_a_tenth_of_a_second() -> None:

@@ -60,3 +60,25 @@ def test_a_supervisor_that_hangs_has_two_seconds_and_is_killed(up: Up) -> None:
     run.process.send_signal(signal.SIGABRT)
     assert run.wait_end(5.0) == 1
     assert last_vitals(run).cause.startswith("the service's watchdog was not fed")
+
+
+IMPATIENT = """
+heartbeat.LIMIT_NS, heartbeat.LOOK_NS, guardian.LAST_CHANCE_NS = 300_000_000, 50_000_000, 200_000_000
+"""
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+def test_without_a_service_manager_the_guardian_ends_a_supervisor_that_hangs(
+    up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_told: bool
+) -> None:
+    command = up.start_with(tmp_path / "starter.py", IMPATIENT)
+    monkeypatch.setattr("cardan.runtime.supervise.start._command", command)
+    run = up(up.node("Idle", critical=True))
+    run.wait_running()
+    os.kill(run.supervisor_pid, signal.SIGSTOP)
+    if is_told:  # the Ctrl-C of a person reaches nobody
+        run.process.send_signal(signal.SIGINT)
+    assert run.wait_end(5.0) == 1
+    vitals = last_vitals(run)
+    assert vitals.run_state is RunState.FAILED
+    assert vitals.cause.startswith("the supervisor gave no sign of life for")

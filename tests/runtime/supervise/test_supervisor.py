@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cardan.runtime.plan import InputPlan, OutputPlan, read_plan
-from cardan.runtime.run import RunPaths, is_alive, new_run
+from cardan.runtime.run import is_alive, new_run
 from cardan.runtime.supervise.start import start_supervisor
 from cardan.runtime.vitals import NodeState, NodeVitals, RunState, SeriesKind, SeriesVitals, open_vitals
 
@@ -218,22 +218,16 @@ def test_what_a_node_started_ends_with_it_even_a_daemon_where_there_are_control_
 
 
 WITHOUT_GROUPS = """
-import sys
-from cardan.runtime.supervise import guardian
-from cardan.runtime.supervise.__main__ import main
 from cardan.runtime.supervise.delegation import Delegation
-
 guardian.find_delegation = lambda: Delegation(None, "not handed over")
-sys.exit(main(sys.argv[1:]))
 """
 
 
 def test_without_control_groups_the_run_says_so_and_a_daemon_ends_with_the_run(
     up: Up, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    starter = tmp_path / "starter.py"
-    starter.write_text(WITHOUT_GROUPS)
-    monkeypatch.setattr("cardan.runtime.supervise.start._command", lambda paths: command_of(starter, paths))
+    command = up.start_with(tmp_path / "starter.py", WITHOUT_GROUPS)
+    monkeypatch.setattr("cardan.runtime.supervise.start._command", command)
     run = up(up.node("Parent"))
     run.wait_running()
     assert run.vitals.groups_text.startswith("none: not handed over; what a node leaves behind ends with the run")
@@ -245,10 +239,6 @@ def test_without_control_groups_the_run_says_so_and_a_daemon_ends_with_the_run(
     assert Path(f"/proc/{daemon}").exists()
     assert run.stop() == 0
     assert not Path(f"/proc/{daemon}").exists()
-
-
-def command_of(starter: Path, paths: RunPaths) -> list[str]:
-    return [sys.executable, str(starter), str(paths.run_dir), str(paths.data_dir)]
 
 
 def test_a_daemon_that_a_node_left_behind_leaves_no_zombie(up: Up) -> None:
