@@ -41,7 +41,7 @@ class Arrival(NamedTuple):
     skipped: int
     """Older messages that this one replaces, unread."""
     lost: int
-    """Messages before it that were overwritten, or damaged, before they could be read."""
+    """Messages before it that were overwritten, or damaged, before they could be read; none is told of twice."""
 
 
 class RingWriter:
@@ -97,6 +97,8 @@ class RingReader:
         """Number of the message that will be read next."""
         self.torn = 0
         """Messages that were neither overwritten nor whole: damaged memory."""
+        self._untold = 0
+        """Messages that were lost, and that no arrival has told of yet."""
 
     @property
     def count(self) -> int:
@@ -109,7 +111,7 @@ class RingReader:
         return max(0, self._words[COUNT] - self.next)
 
     def take_newest(self) -> Arrival | None:
-        """The newest message unless it was taken before; None also when it cannot be read (it counts as lost later)."""
+        """The newest message unless it was taken before; None also when none can be read (the next arrival tells)."""
         for _ in range(LOOKS):
             count = self._words[COUNT]
             if count <= self.next:
@@ -118,8 +120,12 @@ class RingReader:
             if message is not None:
                 skipped = count - 1 - self.next
                 self.next = count
-                return Arrival(message, count - 1, skipped, 0)
+                return self._arrival(message, count - 1, skipped)
         return self._give_up_newest(count)
+
+    def _arrival(self, message: bytes, number: int, skipped: int = 0) -> Arrival:
+        lost, self._untold = self._untold, 0
+        return Arrival(message, number, skipped, lost)
 
     def _give_up_newest(self, count: int) -> Arrival | None:
         """The newest is damaged: the one before it that can be read, if any."""
@@ -128,12 +134,15 @@ class RingReader:
         for index in range(count - 2, max(first, count - self._entries) - 1, -1):
             message = self.read(index)
             if message is not None:
-                return Arrival(message, index, index - first, count - 1 - index)
+                arrival = self._arrival(message, index, index - first)
+                self._untold = count - 1 - index
+                return arrival
+        self._untold += count - first
         return None
 
     def take(self, limit: int) -> Iterator[Arrival]:
         """The next messages in order, up to `limit` and up to what is complete now."""
-        count, lost = self._words[COUNT], 0
+        count = self._words[COUNT]
         for _ in range(limit):
             while self.next < count:
                 index = self.next
@@ -141,12 +150,11 @@ class RingReader:
                 if message is not None:
                     break
                 self.next = self._next_readable(index)
-                lost += self.next - index
+                self._untold += self.next - index
             else:
                 return
             self.next = index + 1
-            yield Arrival(message, index, 0, lost)
-            lost = 0
+            yield self._arrival(message, index)
 
     def read(self, index: int) -> bytes | None:
         """A copy of message `index`; None when it is overwritten, not complete, or damaged."""
