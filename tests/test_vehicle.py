@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 
 from cardan.runtime.data import find_data
 from cardan.runtime.errors import CardanError
+from cardan.runtime.manifest import find_manifest
 from cardan.runtime.plan import Plan, read_plan
 from cardan.runtime.record.files import recording_paths
 from cardan.runtime.record.mcap_file import counts_by_topic
@@ -118,6 +120,17 @@ def test_the_reference_vehicle_drives_and_says_so(folder: Folder) -> None:
     assert summary["synced"]["delivered"] == summary["synced"]["produced"] > 0
     assert recorded(folder, summary) == published(RunPaths(Path(), folder.data))
     assert list(folder.runs.iterdir()) == []
+
+
+def test_the_same_vehicle_drives_over_zeromq(folder: Folder, tmp_path: Path) -> None:
+    manifest = tmp_path / "vehicle.toml"
+    manifest.write_text('bus = "zmq"\n' + find_manifest(None).read_text())
+    summary = finish(folder.up(str(manifest), "--for", "4s"))
+    assert summary["verdict"] == "ok"
+    assert summary["safe_stops"] == 0
+    assert summary["published"] > 100
+    missing = Counter(published(RunPaths(Path(), folder.data))) - Counter(recorded(folder, summary))
+    assert missing.total() <= summary["lost"], "what a reader missed before it had subscribed is counted"
 
 
 def test_a_killed_controller_is_back_and_the_vehicle_drives_on(folder: Folder) -> None:

@@ -61,7 +61,7 @@ class LocalBus:
         self._publishers: dict[str, str] = {}
 
     def publisher(self, node: str, outputs: dict[str, int], latched: Iterable[str] = ()) -> LocalPublisher:
-        """The publishing end of `node`. outputs: topic -> schema id. A second one of a node is refused with BusError."""
+        """The publishing end of `node`; BusError when it has one. outputs: topic -> schema id."""
         if node in self._publishers:
             raise BusError(
                 f'the topics of node "{node}" already have a publisher (in this process)',

@@ -1,12 +1,14 @@
+import tempfile
 from pathlib import Path
 
 import msgpack
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardan.runtime.bus.codec import MessageDecoder, MessageEncoder
+from cardan.runtime.bus.codec import EXT_PAYLOAD, SPILL_FROM, MessageDecoder, MessageEncoder
 from cardan.runtime.bus.slots import SlotMaps, SlotPool
 from cardan.runtime.errors import BusError
 from cardan.runtime.messages import ActuatorCommand, CameraFrame, CanFrame, CanFrames, Message, schema_id, type_name
@@ -85,3 +87,50 @@ def test_a_schema_id_depends_on_names_order_and_types() -> None:
 
 def test_a_type_is_named_by_module_and_class() -> None:
     assert type_name(CameraFrame) == "cardan.runtime.messages:CameraFrame"
+
+
+class Words(Message, frozen=True, kw_only=True):
+    text: str
+
+
+def test_a_long_payload_travels_as_a_descriptor(tmp_path: Path) -> None:
+    encoder, decoder = MessageEncoder(Words, SlotPool(tmp_path, "a.x.1")), MessageDecoder(Words, SlotMaps(tmp_path))
+    text = "long" * (SPILL_FROM // 4)
+    payload = encoder.encode(Words(text=text))
+    assert len(payload) < 100
+    assert decoder.decode(payload).text == text
+
+
+def test_a_long_payload_that_was_overwritten_is_an_error(tmp_path: Path) -> None:
+    pool = SlotPool(tmp_path, "a.x.1", 2)
+    encoder, decoder = MessageEncoder(Words, pool, spill_from=100), MessageDecoder(Words, SlotMaps(tmp_path))
+    payloads = [encoder.encode(Words(text=str(n) * 200)) for n in range(3)]
+    assert decoder.decode(payloads[2]).text == "2" * 200
+    with pytest.raises(BusError, match="overwritten before it was read"):
+        decoder.decode(payloads[0])
+
+
+def test_a_long_payload_is_inline_where_there_is_no_shared_memory() -> None:
+    payload = MessageEncoder(Words).encode(Words(text="x" * SPILL_FROM))
+    assert MessageDecoder(Words).decode(payload).text == "x" * SPILL_FROM
+
+
+def test_a_descriptor_where_there_is_no_shared_memory_is_refused(tmp_path: Path) -> None:
+    payload = MessageEncoder(Words, SlotPool(tmp_path, "a.x.1"), spill_from=10).encode(Words(text="x" * 100))
+    with pytest.raises(BusError, match="no map but the extension 3"):
+        MessageDecoder(Words).decode(payload)
+
+
+def test_a_descriptor_that_leads_to_a_descriptor_is_refused(tmp_path: Path) -> None:
+    pool = SlotPool(tmp_path, "a.x.1")
+    inner = MessageEncoder(Words, pool, spill_from=10).encode(Words(text="x" * 100))
+    slot = msgspec.msgpack.encode(pool.describe(np.frombuffer(inner, np.uint8)))
+    with pytest.raises(BusError, match="holds another descriptor"):
+        MessageDecoder(Words, SlotMaps(tmp_path)).decode(msgspec.msgpack.encode(msgspec.msgpack.Ext(EXT_PAYLOAD, slot)))
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_never_lead_out_of_shared_memory(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.raises(BusError):
+        decoder = MessageDecoder(CameraFrame, SlotMaps(Path(folder)))
+        decoder.decode(msgspec.msgpack.encode(msgspec.msgpack.Ext(EXT_PAYLOAD, data)))

@@ -25,7 +25,7 @@ class Relay(Node):
 
     newest = Input(Count, max_age_s=0.05)
     waiting = Input(Count, queue=3)
-    spare = Input(Count, optional=True)
+    spare = Input(Count, optional=True, min_rate_hz=50.0)
     out = Output(Count)
     picture = Output(CameraFrame)
     seen = Metric("count")
@@ -209,3 +209,25 @@ def test_the_worst_age_of_an_input_at_the_start_of_a_step_is_kept() -> None:
             bench.clock.advance_s(age_s)
             bench.node.newest.step_begins(bench.clock.now_ns())
         assert series.words[SeriesVitals.WORST_AGE_NS] == 300_000_000
+
+
+def test_an_input_that_comes_too_seldom_is_not_rate_ok() -> None:
+    with Bench(Relay) as bench:
+        assert not bench.node.spare.rate_ok
+        assert bench.node.newest.rate_ok, "no rate is asked for"
+        for _ in range(3):
+            bench.send("spare", Count(n=1))
+            bench.clock.advance_s(0.01)
+        assert bench.node.spare.rate_hz == pytest.approx(100.0)
+        assert bench.node.spare.rate_ok
+        bench.clock.advance_s(0.5)
+        assert not bench.node.spare.rate_ok
+
+
+def test_a_newest_message_that_cannot_be_read_is_dropped_and_the_input_is_not_fresh() -> None:
+    with Bench(Relay) as bench:
+        encoder = MessageEncoder(Count)
+        bench.wire.deliver("bench/newest", pack(0, bench.clock.now_ns(), 1, encoder.schema, 1, valid=True) + b"\xc1")
+        assert not bench.node.newest.fresh
+        assert bench.node.newest.value_or_none is None
+        assert counters(bench, "newest")["dropped"] == 1

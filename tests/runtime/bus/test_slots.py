@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardan.runtime.bus.slots import SLOTS, SlotDescriptor, SlotMaps, SlotPool
+from cardan.runtime.bus.slots import ROWS, SLOTS, SlotDescriptor, SlotMaps, SlotPool
 from cardan.runtime.errors import BusError
 
 SHAPE = (4, 6, 3)
@@ -108,3 +108,91 @@ def test_closing_removes_the_file(tmp_path: Path) -> None:
     pool.close()
     pool.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def leased_pool(tmp_path: Path, readers: int = 2, **options: object) -> tuple[SlotPool, list[SlotMaps]]:
+    """A pool of four slots and so many readers with rows of their own."""
+    pool = SlotPool(tmp_path, "camera.frame.1", 4, rows=readers, **options)  # type: ignore[arg-type]
+    return pool, [SlotMaps(tmp_path, {"camera.frame": row}) for row in range(readers)]
+
+
+def test_the_writer_passes_over_a_slot_that_a_reader_holds(tmp_path: Path) -> None:
+    pool, (holder, other) = leased_pool(tmp_path)
+    held = pool.describe(filled(pool, 7))
+    view = holder.view(held)
+    for value in range(20):
+        other.release(pool.describe(filled(pool, value)))
+    assert (view == 7).all()
+    assert holder.intact(held)
+    assert pool.overruled == 0
+
+
+def test_a_slot_that_was_let_go_is_used_again(tmp_path: Path) -> None:
+    pool, (reader, _) = leased_pool(tmp_path)
+    held = pool.describe(filled(pool, 7))
+    reader.view(held)
+    reader.release(held)
+    for value in range(4):
+        filled(pool, value)
+    assert not reader.intact(held)
+
+
+def test_the_writer_never_waits_when_all_slots_are_held_and_the_reader_sees_what_it_lost(tmp_path: Path) -> None:
+    pool, (reader, _) = leased_pool(tmp_path)
+    held = [pool.describe(filled(pool, value)) for value in range(4)]
+    for descriptor in held:
+        reader.view(descriptor)
+    filled(pool, 9)
+    assert pool.overruled == 1
+    assert [reader.intact(descriptor) for descriptor in held] == [False, True, True, True]
+
+
+def test_what_a_dead_reader_held_is_free(tmp_path: Path) -> None:
+    living = {0: True, 1: True}
+    pool, (reader, _) = leased_pool(tmp_path, lives=living.__getitem__)
+    held = [pool.describe(filled(pool, value)) for value in range(3)]
+    for descriptor in held:
+        reader.view(descriptor)
+    living[0] = False
+    for value in range(4):
+        filled(pool, value)
+    assert pool.overruled == 0
+    assert not any(reader.intact(descriptor) for descriptor in held)
+
+
+def test_a_reader_that_starts_again_holds_nothing(tmp_path: Path) -> None:
+    pool, (reader, _) = leased_pool(tmp_path)
+    held = pool.describe(filled(pool, 1))
+    reader.view(held)
+    again = SlotMaps(tmp_path, {"camera.frame": 0})
+    again.view(pool.describe(filled(pool, 2)))
+    for value in range(3):
+        filled(pool, value)
+    assert not reader.intact(held)
+
+
+def test_a_reader_beyond_the_last_row_does_without_a_lease(tmp_path: Path) -> None:
+    pool = SlotPool(tmp_path, "camera.frame.1", 4, rows=ROWS + 5)
+    reader = SlotMaps(tmp_path, {"camera.frame": ROWS + 1})
+    held = pool.describe(filled(pool, 1))
+    assert (reader.view(held) == 1).all()
+    for value in range(4):
+        filled(pool, value)
+    assert not reader.intact(held)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape"),
+    [("O", (2, 2)), ("nonsense", (2,)), ("|u1", (-1, -4)), ("|u1", (2**62, 4)), ("|V0", (3,)), ("f8,(", (1,))],
+)
+def test_a_descriptor_of_an_array_that_cannot_be_is_refused(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    pool, maps = SlotPool(tmp_path, "camera.frame.1"), SlotMaps(tmp_path)
+    filled(pool, 1)
+    with pytest.raises(BusError, match=r"outside its pool|makes no sense"):
+        maps.view(SlotDescriptor("camera.frame.1.0", 4096, 2, dtype, shape))
+
+
+def test_a_pool_file_that_was_cut_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "camera.frame.1.0").write_bytes(bytes(100))
+    with pytest.raises(BusError, match=r"frames of camera\.frame are gone"):
+        SlotMaps(tmp_path).view(SlotDescriptor("camera.frame.1.0", 4096, 2, "|u1", SHAPE))

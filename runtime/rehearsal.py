@@ -1,0 +1,156 @@
+"""A whole plan in one process, on a fake clock: the same messages at the same times whenever it is run.
+
+For tests of several nodes together and for replay. Nodes are stepped as their loops would step them, in the order of
+their deadlines and, at the same moment, of the plan; a step takes no time. What waits for a device has no place here.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from cardan.runtime.bus.local import LocalBus, LocalSubscriber
+from cardan.runtime.clock import NS_PER_S, FakeClock, ns
+from cardan.runtime.errors import NodeError
+from cardan.runtime.node.node import Node
+from cardan.runtime.node.wiring import Wire, make_context
+from cardan.runtime.plan import NodePlan, Plan
+from cardan.runtime.registry import load_node_class
+from cardan.runtime.run import RunPaths
+from cardan.runtime.vitals import NodeVitals, Vitals, create_vitals
+
+
+class Rehearsal:
+    """Opens every node of `plan` and steps them in turn. Close it (or use it as a context manager).
+
+    folder: gets the vitals and the nodes' data. nodes: classes to use in place of those that the plan names.
+    """
+
+    def __init__(self, plan: Plan, folder: Path, nodes: dict[str, type[Node]] | None = None) -> None:
+        self.plan = plan
+        self.clock = FakeClock()
+        self.bus = LocalBus()
+        paths = RunPaths(folder, folder)
+        self.vitals: Vitals = create_vitals(
+            paths.vitals, plan, now_ns=self.clock.now_ns(), wall_ns=self.clock.wall_ns()
+        )
+        self._actors: dict[str, _Actor] = {}
+        with ExitStack() as closing:
+            closing.callback(self.vitals.close)
+            for node in plan.nodes:
+                kind = (nodes or {}).get(node.name) or load_node_class(node.use, node.sys_path)
+                self._actors[node.name] = actor = _Actor(self, node, kind, paths)
+                closing.callback(actor.close)
+            for actor in self._actors.values():
+                actor.listen()
+            for actor in self._actors.values():
+                actor.open()
+            self._closing = closing.pop_all()
+
+    def node(self, name: str) -> Any:
+        """The live node of that name, with its ports."""
+        return self._actors[name].node
+
+    def run_for_s(self, duration_s: float) -> None:
+        """Let time pass: every deadline within it is met, the last moment included."""
+        end_ns = self.clock.now_ns() + ns(duration_s)
+        while (due_ns := min((actor.due_ns for actor in self._actors.values()), default=end_ns)) <= end_ns:
+            self.clock.sleep_until_ns(due_ns)
+            for actor in self._actors.values():
+                if actor.due_ns <= due_ns:
+                    actor.step()
+                    self._pass_on()
+        self.clock.sleep_until_ns(end_ns)
+
+    def _pass_on(self) -> None:
+        """Step whoever is stepped by what was just sent, until nobody has news."""
+        while any([actor.step_on_news() for actor in self._actors.values()]):
+            continue
+
+    def close(self) -> None:
+        """Close every node, the last of the plan first."""
+        self._closing.close()
+
+    def __enter__(self) -> Rehearsal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Actor:
+    """One node of a rehearsal: its ends, and when it is due."""
+
+    def __init__(self, rehearsal: Rehearsal, plan: NodePlan, kind: type[Node], paths: RunPaths) -> None:
+        self._rehearsal = rehearsal
+        self._plan = plan
+        self._vitals = rehearsal.vitals.nodes[plan.name]
+        self._clock = rehearsal.clock
+        self._period_ns = round(NS_PER_S / plan.rate_hz) if plan.rate_hz else 0
+        self._wire = Wire(rehearsal.plan, plan, rehearsal.vitals, self._clock, None)
+        latched = [output.topic for output in plan.outputs if output.latched]
+        self._publisher = rehearsal.bus.publisher(plan.name, self._wire.schemas(kind), latched)
+        self.node: Node = kind()
+        context = make_context(rehearsal.plan, plan.name, paths, rehearsal.vitals)
+        self._wire.connect(self.node, context, self._publisher.send, epoch=1)
+        self._readers = [self.node.__dict__[name] for name in kind.ports().inputs]
+        self._trigger = self.node.__dict__[plan.stepped_by] if plan.stepped_by else None
+        self._subscriber: LocalSubscriber | None = None
+        self._opened = False
+        self.due_ns = self._clock.now_ns() if self._period_ns else _NEVER
+
+    def listen(self) -> None:
+        """Read from now on, before anybody sends."""
+        self._subscriber = self._rehearsal.bus.subscriber(self._wire.subscriptions())
+
+    def open(self) -> None:
+        self._opened = True
+        self.node.open()
+        if self.node._wake_descriptors:
+            raise NodeError(
+                f'node "{self._plan.name}" waits for a device, which no rehearsal has',
+                hint="replace it by what its device said: a recording",
+            )
+
+    def step_on_news(self) -> bool:
+        """Step if the input that steps this node has news; True when it did."""
+        if self._trigger is None or self.node._finished:
+            return False
+        self._drain()
+        if not self._trigger.new:
+            return False
+        self.step()
+        return True
+
+    def step(self) -> None:
+        """One cycle, as the loop of a process makes it."""
+        if self._period_ns:
+            self.due_ns = self._clock.now_ns() + self._period_ns
+        self._drain()
+        words, now_ns = self._vitals.words, self._clock.now_ns()
+        words[NodeVitals.STEP_START_NS] = words[NodeVitals.STEP_END_NS] = now_ns
+        for reader in self._readers:
+            reader.step_begins(now_ns)
+        self.node.step()
+        words[NodeVitals.STEPS] += 1
+        for reader in self._readers:
+            reader.step_done()
+        if self.node._finished:
+            self.due_ns = _NEVER
+
+    def _drain(self) -> None:
+        if self._subscriber is not None:
+            self._subscriber.drain(self._wire.deliver)
+
+    def close(self) -> None:
+        """Close the node if it was opened, also half-way, and leave the bus."""
+        if self._opened:
+            self.node.close()
+        if self._subscriber is not None:
+            self._subscriber.close()
+        self._publisher.close()
+        self._wire.close()
+
+
+_NEVER = 1 << 62
