@@ -132,10 +132,12 @@ class RingModel(RuleBasedStateMachine):
         with self.watched_stores(lambda store, view, where, value: self.read_before(store, acts, view, where, value)):
             self.write(length)
 
-    def read_before(self, store: int, acts: list[tuple[int, int, bool, float]], view: memoryview, *put: Any) -> None:
+    def read_before(
+        self, store: int, acts: list[tuple[int, int, bool, float]], view: memoryview, where: Any, value: Any
+    ) -> None:
         for at, which, newest, share in acts:
             if at == store and self.readers:
-                _store_a_part(view, *put, share)
+                _store_a_part(view, where, value, share)
                 self.readers[which % len(self.readers)].take(self.completed, newest, 8)
 
     @rule(length=LENGTHS, store=st.integers(0, 3), share=st.floats(0, 1))
