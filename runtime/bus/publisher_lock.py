@@ -14,7 +14,11 @@ def lock_publisher(bus_dir: Path, node: str) -> int:
 
     BusError names the process that is it already.
     """
-    path = bus_dir / f"{node}.lock"
+    return hold(bus_dir / f"{node}.lock", f'the topics of node "{node}"')
+
+
+def hold(path: Path, what: str) -> int:
+    """Be the only publisher of `what` for as long as the descriptor is open; the file at `path` stays."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -22,8 +26,8 @@ def lock_publisher(bus_dir: Path, node: str) -> int:
         owner = os.read(descriptor, 32).decode(errors="replace")
         os.close(descriptor)
         raise BusError(
-            f'the topics of node "{node}" already have a publisher (process {owner or "unknown"})',
-            hint="stop the other one first, or give this node another name",
+            f"{what} already have a publisher (process {owner or 'unknown'})",
+            hint="stop the other one first, or give this one another name",
         ) from None
     os.ftruncate(descriptor, 0)
     os.write(descriptor, str(os.getpid()).encode())

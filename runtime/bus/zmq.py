@@ -7,7 +7,7 @@ Sockets are `ipc://` in the run directory, which only the service user can enter
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 
 import zmq
@@ -30,9 +30,21 @@ def endpoint(bus_dir: Path, node: str) -> str:
 
 
 class ZmqPublisher:
-    """The publishing end of one node: all its topics over one socket. A second publisher of a node is refused."""
+    """The publishing end of one node: all its topics over one socket. A second publisher of a node is refused.
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], bus_dir: Path, node: str) -> None:
+    latched: topics of which a late reader gets the last message.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        bus_dir: Path,
+        node: str,
+        *,
+        latched: Set[bytes] = frozenset(),
+    ) -> None:
+        self._latched = latched
+        self._last: dict[bytes, bytes] = {}
         self._lock = lock_publisher(bus_dir, node)
         self._socket = context.socket(zmq.XPUB)
         self._socket.setsockopt(zmq.SNDHWM, SEND_QUEUE)
@@ -43,7 +55,10 @@ class ZmqPublisher:
 
     def send(self, topic: bytes, header: bytes, payload: bytes) -> None:
         """Publish one message; never blocks (a full queue drops it for that reader, who sees the gap)."""
-        self._socket.send_multipart((topic, header + payload), flags=zmq.DONTWAIT)
+        message = header + payload
+        if topic in self._latched:
+            self._last[topic] = message
+        self._socket.send_multipart((topic, message), flags=zmq.DONTWAIT)
 
     def wait_for_readers(self, expected: dict[bytes, int], clock: Clock, timeout_s: float) -> bool:
         """Wait until each topic has its expected number of readers; False when `timeout_s` passes first."""
@@ -53,21 +68,32 @@ class ZmqPublisher:
             if remaining_ms <= 0:
                 return False
             self._socket.poll(remaining_ms)
-            self._read_subscriptions()
+            self.serve()
         return True
 
     def serve(self) -> None:
-        """Hear who reads by now."""
-        self._read_subscriptions()
+        """Hear who reads by now, and say latched messages again to those who came late.
+
+        Everybody who reads such a topic gets it again; readers know it by its sequence.
+        """
+        for prefix in self._read_subscriptions():
+            for topic, message in self._last.items():
+                if topic.startswith(prefix):
+                    self._socket.send_multipart((topic, message), flags=zmq.DONTWAIT)
 
     def _has(self, expected: dict[bytes, int]) -> bool:
         return all(self._subscribers.get(topic, 0) >= count for topic, count in expected.items())
 
-    def _read_subscriptions(self) -> None:
+    def _read_subscriptions(self) -> list[bytes]:
+        """Count who came and went; what was subscribed to."""
+        fresh = []
         while self._socket.poll(0):
             event = self._socket.recv(zmq.DONTWAIT)
-            change = 1 if event[:1] == b"\1" else -1
-            self._subscribers[event[1:]] = self._subscribers.get(event[1:], 0) + change
+            came = event[:1] == b"\1"
+            self._subscribers[event[1:]] = self._subscribers.get(event[1:], 0) + (1 if came else -1)
+            if came:
+                fresh.append(event[1:])
+        return fresh
 
     def close(self) -> None:
         """Send what is queued (up to 0.2 s) and close."""
