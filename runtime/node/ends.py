@@ -32,11 +32,15 @@ class NodeBus:
 
                 from cardan.runtime.bus.zmq import ZmqPublisher
 
-                end = ZmqPublisher(closing.enter_context(zmq.Context()), self.paths.bus, self.node)
+                context = closing.enter_context(zmq.Context())
+                end = ZmqPublisher(context, self.paths.bus, self.node, latched=self._latched())
             else:
                 end = RingPublisher(self.plan, self.node, self.paths.bus, outputs, self.epoch, self.fds)
             closing.callback(end.close)
             yield end
+
+    def _latched(self) -> frozenset[bytes]:
+        return frozenset(output.topic.encode() for output in self.plan.node(self.node).outputs if output.latched)
 
     @contextmanager
     def subscriber(self, topics: dict[str, Subscription]) -> Iterator[ReadingEnd]:
