@@ -7,8 +7,9 @@
                                            for comparisons that the load of the host must not change; slower
 
 The guest sees the whole file system of the host read-only over 9p, so interpreter, virtual environment and working
-tree are simply there, under their own paths. It has `vcan` and two emulated Kvaser PCI cards (SJA1000) on one bus; they
-are up to the script to configure. The script's result is its one line `CARDAN-RESULT {json}` on the serial console.
+tree are simply there, under their own paths. It has `vcan`, two emulated Kvaser PCI cards (SJA1000) on one bus, and a
+watchdog card (i6300ESB); they are up to the script to configure. A reset ends it. The script's result is its one line
+`CARDAN-RESULT {json}` on the serial console.
 No KVM: TCG gives the same on every computer.
 
 Environment: CARDAN_CAN_VM_CACHE replaces $XDG_CACHE_HOME/cardan/can_vm.
@@ -34,7 +35,18 @@ RESULT = "CARDAN-RESULT "
 GUEST_LIMIT_S = 150
 DOWNLOAD_LIMIT_S = 180
 COUNTING = ["-icount", "shift=0,sleep=off"]
-MODULES = ["virtio_pci", "9pnet_virtio", "9p", "can_raw", "can_bcm", "can_isotp", "vcan", "kvaser_pci", "sch_tbf"]
+MODULES = [
+    "virtio_pci",
+    "9pnet_virtio",
+    "9p",
+    "can_raw",
+    "can_bcm",
+    "can_isotp",
+    "vcan",
+    "kvaser_pci",
+    "sch_tbf",
+    "i6300esb",
+]
 KERNEL_ARGUMENTS = "console=ttyS0 quiet panic=-1 mitigations=off clocksource=tsc tsc=reliable"
 """The default clock source is an emulated device: each look at it would cost as much as ten system calls."""
 INIT = """#!/bin/busybox sh
@@ -111,7 +123,7 @@ def boot(image: Path, options: list[str]) -> str:
     command = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "512", "-smp", "1"]
     command += ["-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot", "-nic", "none"]
     command += ["-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initramfs.cpio"), *options]
-    command += ["-object", "can-bus,id=bus0", *["-device", "kvaser_pci,canbus=bus0"] * 2]
+    command += ["-device", "i6300esb", "-object", "can-bus,id=bus0", *["-device", "kvaser_pci,canbus=bus0"] * 2]
     command += ["-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"]
     try:
         done = subprocess.run(
