@@ -2,7 +2,7 @@
 
 <runs>/<run id>/     mode 0700: plan.json, vitals, bus/ (sockets), frames/ (slots), lock (held by the supervisor)
 <runs>/current       link to the newest run
-<data>/logs/<run id>/NODE.log, <data>/last/   what stays: logs, and plan and vitals of the last run
+<data>/logs/<run id>/NODE.log, <data>/last/   what stays: logs, and plan, vitals and rings of the last run
 """
 
 from __future__ import annotations
@@ -60,6 +60,10 @@ class RunPaths:
     @property
     def last(self) -> Path:
         return self.data_dir / "last"
+
+    @property
+    def last_bus(self) -> Path:
+        return self.last / "bus"
 
 
 SERVICE_RUNS = Path("/run/cardan")
@@ -137,13 +141,21 @@ def is_alive(paths: RunPaths) -> bool:
 
 
 def keep_last(paths: RunPaths) -> None:
-    """Copy plan and vitals to the data folder, so that `cardan status` can still tell what happened."""
+    """Copy plan, vitals and rings to the data folder, so that `cardan status` and `trace` can still tell what happened.
+
+    Rings are the lesser evidence (a MiB for each topic): where there is no room for them they are left out.
+    """
     paths.last.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(paths.last_bus, ignore_errors=True)
     for source in (paths.plan, paths.vitals):
         if source.exists():
             staged = paths.last / f"{source.name}.new"
             shutil.copyfile(source, staged)
             staged.replace(paths.last / source.name)
+    paths.last_bus.mkdir(exist_ok=True)
+    with suppress(OSError):
+        for ring in paths.bus.glob("*.ring"):
+            shutil.copyfile(ring, paths.last_bus / ring.name)
 
 
 def sweep(paths: RunPaths) -> None:

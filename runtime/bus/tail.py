@@ -23,6 +23,9 @@ Take = Callable[[str, bytes], None]
 class Tail(Protocol):
     """A subscription of a tool. Not thread-safe."""
 
+    missed: int
+    """Messages that were overwritten before they were taken (rings; over ZeroMQ the sequence shows what is missing)."""
+
     def wait(self, timeout_s: float) -> None:
         """Block until there may be messages, or until time is up."""
 
@@ -44,6 +47,7 @@ def open_tail(plan: Plan, bus_dir: Path, topics: list[str], clock: Clock, last: 
 
 class _RingTail:
     def __init__(self, bus_dir: Path, topics: list[str], clock: Clock, last: int) -> None:
+        self.missed = 0
         self._clock = clock
         self._rings = []
         self._readers = []
@@ -66,6 +70,7 @@ class _RingTail:
         total = 0
         for topic, reader in self._readers:
             for arrival in reader.take(DRAIN_AT_MOST):
+                self.missed += arrival.lost
                 take(topic, arrival.message)
                 total += 1
         return total
@@ -78,6 +83,8 @@ class _RingTail:
 
 
 class _ZmqTail:
+    missed = 0
+
     def __init__(self, bus_dir: Path, topics: list[str]) -> None:
         import zmq
 

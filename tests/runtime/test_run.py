@@ -61,6 +61,15 @@ def test_the_last_plan_and_vitals_are_kept(data_dir: Path) -> None:
     assert (paths.last / "vitals").read_text() == "vitals"
 
 
+def test_the_rings_of_the_last_run_are_kept_and_those_of_an_earlier_one_go(data_dir: Path) -> None:
+    for topic in ("early", "late"):
+        paths = run.new_run(data_dir, topic)
+        (paths.bus / f"node.{topic}.ring").write_text(topic)
+        (paths.bus / "node.sock").write_text("")
+        run.keep_last(paths)
+    assert {path.name: path.read_text() for path in paths.last_bus.iterdir()} == {"node.late.ring": "late"}
+
+
 def test_the_evidence_of_a_run_that_nobody_cleaned_up_is_kept_unless_a_later_one_has_ended(data_dir: Path) -> None:
     for number, text in enumerate(("old", "dead")):
         paths = run.new_run(data_dir, text)
