@@ -57,3 +57,28 @@ class Viewer(Node):
         picture = self.frame.value_or_none
         if picture is not None:
             self.brightness = int(picture.image[0, 0, 0])
+
+
+class Burst(Node):
+    """Publishes 50 messages a step: what they cost is then most of what the step costs."""
+
+    tick = Output(Tick)
+    _number = 0
+
+    def step(self) -> None:
+        for _ in range(50):
+            self._number += 1
+            self.tick.send(Tick(number=self._number))
+
+
+class Alternating(Node):
+    """Steps all the time, and publishes in every second period of PHASE_NS only."""
+
+    PHASE_NS = 2_000_000_000
+    tick = Output(Tick)
+    _number = 0
+
+    def step(self) -> None:
+        if self.clock.now_ns() // self.PHASE_NS % 2:
+            self._number += 1
+            self.tick.send(Tick(number=self._number))

@@ -1,0 +1,158 @@
+"""What watching costs who is watched, and what a fast topic costs a node that does not read it: rows for bus.py.
+
+Processor time is that of the kernel's scheduler (schedstat, in nanoseconds), of all threads of a process. The two cases
+of a row are measured by turns within one run: watchers are stopped and let go on with signals, and the fast publisher
+is silent in every second phase while it goes on stepping.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+from light import LightRun, folders, node, plan_of, running, wait_until
+from light_nodes import Alternating
+from rows import Row
+
+from cardan.runtime.plan import Plan
+from cardan.runtime.vitals import SeriesKind, SeriesVitals
+
+WATCHERS = 4
+SETTLE_S = 0.15
+SLOW_NODES = 8
+"""Nodes of 1 Hz whose processor time is added up: one alone uses too little to be told from noise."""
+
+
+def watch_rows(*, quick: bool = False) -> list[Row]:
+    """Processor time of a publisher for each message while four `cardan topic echo` print its topic.
+
+    Compared with the same four printing another topic: four busy processes on the same cores cost everybody something.
+    """
+    rounds = 6 if quick else 20
+    rows = []
+    for bus in ("ring", "zmq"):
+        with folders() as folder:
+            nobody, elsewhere, here = _watched(_burst_plan(bus), folder, rounds)
+        name = f"processor time of a publisher for each message, {WATCHERS} watchers ({bus})"
+        rows.append(_compared(name, "us", here, elsewhere, "watchers of another topic", 1.05))
+        rows.append(_shown(name, "us", here, nobody, "no watchers"))
+    return rows
+
+
+def neighbour_rows(*, quick: bool = False) -> list[Row]:
+    """Processor time of 1 Hz nodes beside a topic of 500 Hz that they do not read, and while that is silent."""
+    slow = [node(f"slow{n}", "Sink", reads="tick/tick", rate_hz=1.0) for n in range(SLOW_NODES)]
+    plan = plan_of(
+        [
+            node("tick", "Source", sends="tick", rate_hz=1.0),
+            node("fast", "Alternating", sends="tick", rate_hz=500.0),
+            node("near", "Sink", reads="fast/tick", rate_hz=500.0),
+            *slow,
+        ]
+    )
+    with folders() as folder, running(plan, folder) as run:
+        busy, quiet = _phases(run, [item.name for item in slow], 5 if quick else 20)
+    name = f"processor time of {SLOW_NODES} nodes of 1 Hz beside a topic of 500 Hz"
+    return [_compared(name, "us/s", busy, quiet, "beside a silent one", 1.05)]
+
+
+def _compared(name: str, unit: str, value: float, peer: float, peer_name: str, bar: float) -> Row:
+    row = _shown(name, unit, value, peer, peer_name)
+    return replace(row, bar=f"<= {bar:g} x {peer_name}", ok=value <= bar * peer)
+
+
+def _shown(name: str, unit: str, value: float, peer: float, peer_name: str) -> Row:
+    return Row(name, round(value, 3), unit, "shown", True, peer_name, round(peer, 3), round(value / peer, 3))
+
+
+def _burst_plan(bus: str) -> Plan:
+    """Two publishers of 1000 messages a second, and a reader of each."""
+    publishers = [node(name, "Burst", sends="tick", rate_hz=20.0) for name in ("source", "other")]
+    readers = [node(f"of_{name}", "Sink", reads=f"{name}/tick", rate_hz=20.0) for name in ("source", "other")]
+    return msgspec.structs.replace(plan_of([*publishers, *readers]), bus=bus)
+
+
+def _watched(plan: Plan, folder: Path, rounds: int) -> tuple[float, float, float]:
+    """Median microseconds a message of `source`: nobody watches, the other is watched, it is watched; by turns."""
+    with running(plan, folder) as run, _watchers("other") as others, _watchers("source") as own:
+        cases: list[list[int]] = [[], others, own]
+        costs: list[list[float]] = [[], [], []]
+        for turn in range(len(cases) * rounds):
+            case = turn % len(cases)
+            for watcher in [*others, *own]:
+                os.kill(watcher, signal.SIGCONT if watcher in cases[case] else signal.SIGSTOP)
+            time.sleep(SETTLE_S)
+            costs[case].append(_cost_us(run))
+        nobody, elsewhere, here = (statistics.median(measured) for measured in costs)
+        return nobody, elsewhere, here
+
+
+def _cost_us(run: LightRun) -> float:
+    """Processor time of `source` for each of its messages, over a second."""
+    pid, sent = run.pid("source"), _output(run, "source")
+    cpu_ns, count = cpu_of(pid), sent.words[SeriesVitals.COUNT]
+    time.sleep(1.0)
+    return (cpu_of(pid) - cpu_ns) / 1000 / (sent.words[SeriesVitals.COUNT] - count)
+
+
+def _output(run: LightRun, name: str) -> SeriesVitals:
+    found = run.vitals.nodes[name].find(SeriesKind.OUTPUT, "tick")
+    if found is None:
+        raise SystemExit(f"{name} has no output")
+    return found
+
+
+@contextmanager
+def _watchers(publisher: str) -> Iterator[list[int]]:
+    """`cardan topic echo` four times, each of which has printed something."""
+    code = "import sys; from cardan.runtime.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "topic", "echo", f"{publisher}/tick", "--json"]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(WATCHERS)]
+    sinks = []
+    try:
+        for process in started:
+            if process.stdout is None or not process.stdout.readline():
+                raise SystemExit("a watcher saw nothing")
+            sinks.append(subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL))
+            process.stdout.close()
+        yield [process.pid for process in started]
+    finally:
+        for process in [*started, *sinks]:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait()
+
+
+def _phases(run: LightRun, names: list[str], rounds: int) -> tuple[float, float]:
+    """Median processor time of the nodes, microseconds a second, in busy and in silent phases of the fast topic."""
+    fast = _output(run, "fast")
+    wait_until(lambda: fast.words[SeriesVitals.COUNT], "the first message of the fast topic", 10.0)
+    used: dict[bool, list[float]] = {False: [], True: []}
+    span_ns = Alternating.PHASE_NS
+    for _ in range(2 * rounds):
+        _sleep_until_ns((time.monotonic_ns() // span_ns + 1) * span_ns)
+        begin_ns, count = time.monotonic_ns(), fast.words[SeriesVitals.COUNT]
+        before_ns = sum(cpu_of(run.pid(name)) for name in names)
+        _sleep_until_ns(begin_ns + span_ns - 20_000_000)
+        after_ns = sum(cpu_of(run.pid(name)) for name in names)
+        sent = fast.words[SeriesVitals.COUNT] - count
+        used[sent > 100].append((after_ns - before_ns) / 1000 / ((time.monotonic_ns() - begin_ns) / 1e9))
+    return statistics.median(used[True]), statistics.median(used[False])
+
+
+def _sleep_until_ns(deadline_ns: int) -> None:
+    time.sleep(max(0, deadline_ns - time.monotonic_ns()) / 1e9)
+
+
+def cpu_of(pid: int) -> int:
+    """Processor time that all threads of a process have used, in nanoseconds."""
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
