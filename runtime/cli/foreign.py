@@ -28,11 +28,39 @@ def decode_foreign(payload: bytes) -> Any:
         raise BusError(f"a message of {len(payload)} bytes is not msgpack: {error}") from error
 
 
-def _extension(code: int, data: bytes) -> str:
+def slot_bytes(payload: bytes) -> int:
+    """Size of all arrays that a message has in shared memory; 0 for a message that cannot be read."""
+    total = 0
+
+    def add(code: int, data: bytes) -> None:
+        nonlocal total
+        parts = _parts(code, data)
+        if code == EXT_SLOT and isinstance(parts, list) and len(parts) == 5:
+            total += _array_bytes(parts[3], parts[4])
+
     try:
-        parts = msgpack.unpackb(data) if code in (EXT_SLOT, EXT_ARRAY) else None
+        msgpack.unpackb(payload, ext_hook=add, strict_map_key=False, unicode_errors="replace")
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
+        return 0
+    return total
+
+
+def _array_bytes(dtype: Any, shape: Any) -> int:
+    size = str(dtype).lstrip("<>=|")[1:]
+    lengths = shape if isinstance(shape, list) else []
+    whole = size.isdecimal() and all(isinstance(length, int) and length >= 0 for length in lengths)
+    return math.prod(lengths) * int(size) if whole else 0
+
+
+def _parts(code: int, data: bytes) -> Any:
+    try:
+        return msgpack.unpackb(data) if code in (EXT_SLOT, EXT_ARRAY) else None
     except (ValueError, RecursionError, msgpack.UnpackException):
-        parts = None
+        return None
+
+
+def _extension(code: int, data: bytes) -> str:
+    parts = _parts(code, data)
     if isinstance(parts, list) and code == EXT_SLOT and len(parts) == 5:
         return f"array {_shape(parts[3], parts[4])} in shared memory"
     if isinstance(parts, list) and code == EXT_ARRAY and len(parts) == 3:

@@ -15,7 +15,10 @@ MODULES = {
     "status": "cardan.runtime.cli.status",
     "topic list": "cardan.runtime.cli.topic_list",
     "topic hz": "cardan.runtime.cli.topic_hz",
+    "topic bw": "cardan.runtime.cli.topic_bw",
+    "topic lat": "cardan.runtime.cli.topic_lat",
     "topic echo": "cardan.runtime.cli.topic_echo",
+    "topic info": "cardan.runtime.cli.topic_info",
     "control state": "cardan.runtime.cli.control_state",
     "control why": "cardan.runtime.cli.control_why",
     "control history": "cardan.runtime.cli.control_history",
@@ -23,6 +26,7 @@ MODULES = {
     "control arm": "cardan.runtime.cli.control_ask",
     "control disarm": "cardan.runtime.cli.control_ask",
     "control reset": "cardan.runtime.cli.control_ask",
+    "trace": "cardan.runtime.cli.trace",
     "install-service": "cardan.runtime.cli.install_service",
     "version": "cardan.runtime.cli.version",
 }

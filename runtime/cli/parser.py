@@ -9,8 +9,8 @@ from cardan.runtime.cli.exits import UsageError
 from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
 from cardan.runtime.errors import near_names
 
-COMMANDS = ("up", "check", "status", "topic", "control", *SIBLINGS, "install-service", "version")
-TOPIC_COMMANDS = ("list", "hz", "echo")
+COMMANDS = ("up", "check", "status", "topic", "control", "trace", *SIBLINGS, "install-service", "version")
+TOPIC_COMMANDS = ("list", "hz", "bw", "lat", "echo", "info")
 CONTROL_COMMANDS = ("state", "why", "history", "limits")
 CONTROL_ACTIONS = ("arm", "disarm", "reset")
 NOUNS = {
@@ -111,7 +111,10 @@ SHORT = {
     "status": "what runs now, or how the last run ended",
     "topic list": "every topic with its type, rate and losses",
     "topic hz": "measure how often topics are published",
-    "topic echo": "print the messages of a topic",
+    "topic bw": "measure how many bytes topics carry",
+    "topic lat": "how long messages take to each reader, and how old their origin is",
+    "topic echo": "print the messages of a topic, also of one whose publisher is dead",
+    "topic info": "everything about one topic: type, publisher, readers, losses",
     "control state": "who drives now, or drove at the end of the last run",
     "control why": "why control ended or could not begin the last time",
     "control history": "every change of engagement with its cause",
@@ -120,6 +123,7 @@ SHORT = {
     "control disarm": "end the engagement, as the driver's cancel does",
     "control reset": "clear a latched fault, once its cause is known",
     **{f"{name} {verb}": text for name, noun in SIBLINGS.items() for verb, text in noun.verbs.items()},
+    "trace": "how long each frame takes from capture to CAN, hop by hop, and as a picture",
     "install-service": "let systemd run a vehicle from boot on",
     "version": "show the versions that a bug report needs",
 }
@@ -197,10 +201,33 @@ def _add_topic_hz(parser: Parser) -> None:
     _add_json(parser, "one JSON document")
 
 
+def _add_topic_lat(parser: Parser) -> None:
+    parser.add_argument("topics", nargs="*", metavar="TOPIC", help="`node/output` (default: all)")
+    _add_limits(parser, " (default: since the run began)")
+    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+    _add_json(parser, "one JSON document")
+
+
+def _add_topic_info(parser: Parser) -> None:
+    parser.add_argument("topics", nargs=1, metavar="TOPIC", help="`node/output`")
+    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+    _add_json(parser, "one JSON document")
+
+
 def _add_topic_echo(parser: Parser) -> None:
     parser.add_argument("topics", nargs=1, metavar="TOPIC", help="`node/output`")
+    parser.add_argument("--last", metavar="N", help="print the last N messages that are there, and end")
     _add_limits(parser, " (default: until Ctrl-C)")
+    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
     _add_json(parser, "JSON Lines, one object a message")
+
+
+def _add_trace(parser: Parser) -> None:
+    parser.add_argument("--for", dest="duration", metavar="TIME", help="watch for 500ms, 30s, 2m from now on")
+    parser.add_argument("--last", metavar="TIME", help="look back 500ms, 2s (default: 5s)")
+    parser.add_argument("--out", metavar="FILE", help="write the trace as JSON for ui.perfetto.dev")
+    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+    _add_json(parser, "one JSON document")
 
 
 def _add_version(parser: Parser) -> None:
@@ -213,10 +240,14 @@ ADD = {
     "status": _add_status,
     "topic list": _add_topic_list,
     "topic hz": _add_topic_hz,
+    "topic bw": _add_topic_hz,
+    "topic lat": _add_topic_lat,
     "topic echo": _add_topic_echo,
     **{f"control {name}": _add_control for name in (*CONTROL_COMMANDS, "disarm")},
     "control arm": _add_action,
     "control reset": _add_action,
+    "topic info": _add_topic_info,
+    "trace": _add_trace,
     "install-service": _add_install_service,
     "version": _add_version,
 }
@@ -239,6 +270,17 @@ Check a manifest against a hardware profile: print every finding as `file:line: 
 The verdict and one screen of the run that is active, else of the last one.
 
 Reads shared memory only: works while the run hangs, and after it has ended.""",
+    "trace": """\
+Follow each frame from its capture to the CAN frame it led to: how long every hop takes, over the whole run and frame by
+frame. With --out also a trace of all steps, messages, restarts and modes for ui.perfetto.dev and chrome://tracing.
+
+Read from shared memory: the nodes do not notice, and it works while they hang and after the run has ended. Kept are the
+last 511 steps of each node and the last messages of each topic that goes through a ring (seconds); --for sees more.
+
+examples:
+  cardan trace
+  cardan trace --for 10s --out drive.json
+  cardan trace --last 2s --out end.json""",
     "install-service": """\
 Write the files with which systemd runs a vehicle from boot on: unit, user, folders, device rules.
 
@@ -250,11 +292,33 @@ examples:
   cardan install-service --manifest /etc/cardan/vehicle.toml --root ./image
   cardan install-service --print""",
     "topic list": """\
-Every topic with its type, rate, age and losses, read from shared memory: the publishers do not notice.""",
+Every topic with its type, rate, age and losses, read from shared memory: the publishers do not notice.
+
+Exit code 1 when messages were lost. Overtaken ones were not: an input that keeps the newest skips older ones.""",
     "topic hz": """\
 Measure how often topics are published, from counters in shared memory: the publishers do not notice.""",
+    "topic bw": """\
+Measure how many bytes topics carry, from counters in shared memory: the publishers do not notice.
+
+Pictures and other arrays lie in slots of shared memory and are not sent; their size is that of the newest ones.""",
+    "topic lat": """\
+How long messages took from sending to arrival at each reader, and how old their origin (the capture of the camera
+frame behind them) was when they were sent; since the run began, or for the time of --for. Read from shared memory.
+
+Exit code 1 when messages were older on arrival than their reader allows (max_age_s).""",
     "topic echo": """\
-Subscribe to a topic and print its messages, also those of types that are not installed here.""",
+Print the messages of a topic as they come, also those of types that are not installed here.
+
+They are read from the topic's ring in shared memory: the publisher does not notice, and --last shows what is still
+there of one that is dead or hung, or of a run that has ended.
+
+examples:
+  cardan topic echo control/command --count 5
+  cardan topic echo camera/frame --last 3 --json""",
+    "topic info": """\
+One topic: its type and fields, who publishes it, how, how often; who reads it, how, and what each has lost.
+
+Exit code 1 when messages were lost, the publisher is away, or its type is another than the one installed here.""",
     "control state": """\
 Who drives, why, and what happened to the newest command: live from the bridge, else as the last run ended.
 

@@ -35,6 +35,11 @@ class FoundRun:
         return self.bus_dir is not None
 
     @property
+    def kept_bus_dir(self) -> Path:
+        """Where the rings of the last run lie, if they were kept."""
+        return RunPaths(Path(), self.data_dir).last_bus
+
+    @property
     def title(self) -> str:
         return f"{self.plan.name} on {self.plan.profile.name}"
 

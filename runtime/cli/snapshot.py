@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cardan.runtime.errors import RunError
-from cardan.runtime.histogram import percentile
+from cardan.runtime.histogram import bucket_bounds, percentile
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.vitals import NodeState, NodeVitals, RunState, SeriesKind, SeriesPlan, SeriesVitals, Vitals, Words
 from cardan.runtime.wishes import GroupSettings, ProcessSettings
@@ -28,6 +28,19 @@ class Spread:
         """Percentile, never above the maximum that was measured."""
         return min(percentile(self.counts, fraction), float(self.maximum))
 
+    def since(self, earlier: Spread) -> Spread:
+        """What was recorded after `earlier`; its maximum is that of the highest bucket."""
+        counts = [now - then for now, then in zip(self.counts, earlier.counts, strict=True)]
+        highest = next((index for index in reversed(range(len(counts))) if counts[index]), None)
+        if highest is None:
+            return Spread(counts, 0)
+        return Spread(counts, min(self.maximum, bucket_bounds(highest)[1] - 1))
+
+    @property
+    def unused(self) -> Spread:
+        """The same before anything was recorded."""
+        return Spread([0] * len(self.counts), 0)
+
 
 @dataclass(frozen=True)
 class SeriesShot:
@@ -45,6 +58,10 @@ class SeriesShot:
     """Of an input: how often its publisher was replaced."""
     worst_age_ns: int
     """Of an input: how old its newest message was at worst when a step began."""
+    late: int
+    """Of an input: messages that were older than its `max_age_s` when they arrived."""
+    torn: int
+    """Of an input: messages that were not whole when they were read."""
     spread: Spread
     """Of ages in nanoseconds, or of a metric's values in millionths of its unit."""
 
@@ -216,5 +233,7 @@ def _series(plan: SeriesPlan, vitals: SeriesVitals) -> SeriesShot:
         bytes=words[SeriesVitals.BYTES],
         restarts=words[SeriesVitals.RESTARTS],
         worst_age_ns=words[SeriesVitals.WORST_AGE_NS],
+        late=words[SeriesVitals.LATE],
+        torn=words[SeriesVitals.TORN],
         spread=Spread(vitals.histogram.counts(), words[SeriesVitals.MAX]),
     )

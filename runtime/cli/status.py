@@ -108,7 +108,8 @@ def at_start(shot: Snapshot) -> Snapshot:
 
 
 def _unused(series: SeriesShot) -> SeriesShot:
-    return replace(series, count=0, lost=0, overtaken=0, dropped=0, sum=0, bytes=0)
+    unused = replace(series, count=0, sum=0, bytes=0, spread=series.spread.unused)
+    return replace(unused, lost=0, overtaken=0, dropped=0, late=0, torn=0, restarts=0)
 
 
 def _summary(found: FoundRun, shot: Snapshot) -> Summary:

@@ -13,6 +13,16 @@ def ms(milliseconds: float | None) -> str:
     return f"{milliseconds:.{digits}f} ms"
 
 
+def latency(milliseconds: float | None) -> str:
+    """A duration that may be very short: `4.2 us`, `38 us`, `1.70 ms`."""
+    if milliseconds is None or milliseconds >= 0.9995:
+        return ms(milliseconds)
+    microseconds = milliseconds * 1e3
+    if microseconds < 0.05:
+        return "0 us"
+    return f"{microseconds:.1f} us" if microseconds < 9.95 else f"{microseconds:.0f} us"
+
+
 def age(age_s: float | None) -> str:
     """An age: `7 ms`, `2.4 s`, `12 min`, `3.0 h`."""
     if age_s is None:

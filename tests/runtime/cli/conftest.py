@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgpack
 import pytest
 
+from cardan.runtime.bus.envelope import pack
+from cardan.runtime.bus.ring import RingWriter
+from cardan.runtime.bus.ring_ends import ring_path
+from cardan.runtime.bus.ring_layout import RingMap, create_ring, open_ring
 from cardan.runtime.clock import FakeClock
-from cardan.runtime.plan import InputPlan, MetricPlan, NodePlan, OutputPlan, Plan
+from cardan.runtime.plan import InputPlan, MetricPlan, NodePlan, OutputPlan, Plan, write_plan
 from cardan.runtime.profile import Profile
+from cardan.runtime.run import hold_lock, new_run, point_current
 from cardan.runtime.vitals import NodeState, NodeVitals, RunState, SeriesKind, SeriesVitals, Vitals, create_vitals
 
 MESSAGES = "cardan.runtime.messages"
@@ -27,7 +35,7 @@ def make_plan() -> Plan:
             name="control",
             index=1,
             use="x:Control",
-            inputs=[InputPlan(port="frame", topics=["camera/frame"])],
+            inputs=[InputPlan(port="frame", topics=["camera/frame"], max_age_s=0.15)],
             outputs=[_output("control/command", "ActuatorCommand")],
         ),
         NodePlan(
@@ -102,3 +110,55 @@ def _publish(vitals: Vitals, clock: FakeClock, node: str, port: str, *, count: i
         series.observe(origin_ms[index % len(origin_ms)] * 1_000_000)
     series.words[SeriesVitals.LAST_NS] = clock.now_ns() + 9_990_000_000
     series.words[SeriesVitals.BYTES] = count * 100
+
+
+class Active:
+    """A run that looks active: plan, vitals, and a ring for each topic that a test fills."""
+
+    def __init__(self, plan: Plan, page: Path, folder: Path) -> None:
+        self.plan = plan
+        self.paths = new_run(folder / "data", "20260101-000000")
+        write_plan(plan, self.paths.plan)
+        self.paths.vitals.hardlink_to(page)
+        self._lock = hold_lock(self.paths)
+        point_current(self.paths)
+        self._rings: dict[str, tuple[RingMap, RingWriter]] = {}
+        self._sent: dict[str, int] = {}
+
+    def make_ring(self, topic: str, data_bytes: int = 1 << 16) -> None:
+        """A ring that is empty yet."""
+        path = ring_path(self.paths.bus, topic)
+        create_ring(path, topic, data_bytes)
+        ring = open_ring(path, writable=True)
+        self._rings[topic] = ring, RingWriter(ring)
+
+    def send(self, topic: str, value: Any = None, *, sent_ns: int = 1, origin_ns: int = 1, schema: int = 7) -> None:
+        """Publish one message; makes the ring of the topic with its first."""
+        if topic not in self._rings:
+            self.make_ring(topic)
+        seq = self._sent.get(topic, 0)
+        self._sent[topic] = seq + 1
+        header = pack(seq, sent_ns, origin_ns, schema, 1, valid=True)
+        self._rings[topic][1].write(header + msgpack.packb(value))
+
+    def end(self) -> None:
+        """The run is over: nobody holds its lock any more."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def close(self) -> None:
+        self.end()
+        for ring, writer in self._rings.values():
+            del writer
+            ring.close()
+
+
+@pytest.fixture
+def active(plan: Plan, driven: Vitals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Active]:
+    """The healthy drive of `driven` as a run that goes on."""
+    monkeypatch.setenv("CARDAN_RUN_DIR", str(tmp_path / "runs"))
+    monkeypatch.setenv("CARDAN_DATA_DIR", str(tmp_path / "data"))
+    run = Active(plan, tmp_path / "vitals", tmp_path)
+    yield run
+    run.close()

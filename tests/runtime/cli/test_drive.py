@@ -113,6 +113,7 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drive]:
 
 
 def test_the_live_view_takes_the_other_screen_and_is_redrawn_in_place(drive: Drive) -> None:
+    drive.read_until("photon to CAN")
     assert ENTER in drive.written
     assert HOME in drive.written
     assert "\x1b[1;32mok\x1b[0m" in drive.written

@@ -68,7 +68,7 @@ def test_the_topics_of_the_last_run_can_be_listed_but_not_measured(
 ) -> None:
     assert main(["topic", "list"]) == 0
     output = capsys.readouterr()
-    assert output.out.splitlines()[1].split()[:3] == ["camera/frame", "CameraFrame", "200"]
+    assert output.out.splitlines()[2].split()[:3] == ["camera/frame", "CameraFrame", "200"]
     assert "the last one" in output.err
     assert main(["topic", "hz"]) == 3
 

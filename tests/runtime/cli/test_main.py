@@ -14,12 +14,20 @@ import pytest
 from cardan.runtime.cli import main as entry
 from cardan.runtime.cli.lines import wants_colour
 from cardan.runtime.cli.main import MODULES, main
-from cardan.runtime.cli.parser import COMMANDS, NOUNS, SHORT
+from cardan.runtime.cli.parser import COMMANDS, NOUNS, SHORT, TOPIC_COMMANDS
 from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
 
 DEVICES = {"onnxruntime", "mcap", "can", "cantools"}
 HEAVY = {"numpy", "zmq", "msgpack", "cardan.runtime.node", "cardan.runtime.graph"} | DEVICES
-QUICK = ["['--help']", "['version']", "['status']", "['topic', 'list']", "['up', '--for', '3']"]
+QUICK = [
+    "['--help']",
+    "['version']",
+    "['status']",
+    "['topic', 'list']",
+    "['topic', 'lat']",
+    "['trace']",
+    "['up', '--for', '3']",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +46,13 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     ("words", "said", "hint"),
     [
         (["sttus"], 'no command "sttus"', 'did you mean "status"?'),
-        (["quux"], 'no command "quux"', "known: check, control, engine, install-service, status, topic, up, version"),
+        (
+            ["quux"],
+            'no command "quux"',
+            "known: check, control, engine, install-service, status, topic, trace, up, version",
+        ),
         (["--frob"], 'no option "--frob"', "known:"),
-        (["topic", "lst"], 'no command "lst"', 'did you mean "list"?'),
+        (["topic", "lst"], 'no command "lst"', 'did you mean "list" or "lat"?'),
         (["up", "--fro", "3s"], 'no option "--fro"', 'did you mean "--for"'),
         (["up", "--for"], "expected one argument", "cardan up --help"),
         (["up", "--for", "30"], "expected a number and a unit", "--for 30s"),
@@ -58,7 +70,10 @@ def test_a_wrong_command_line_is_exit_code_2_with_a_hint(
     assert f"hint: {hint}" in output.err or hint in output.err.split("hint: ")[1]
 
 
-@pytest.mark.parametrize("words", [["status"], ["topic", "list"], ["topic", "hz"], ["topic", "echo", "a/b"]])
+@pytest.mark.parametrize(
+    "words",
+    [["status"], ["trace"], ["topic", "list"], *(["topic", name, "a/b"] for name in TOPIC_COMMANDS if name != "list")],
+)
 def test_without_any_run_the_exit_code_is_3(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 3
     assert "no run is active" in capsys.readouterr().err
