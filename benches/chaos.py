@@ -32,6 +32,7 @@ from rows import Row, at_most, exactly, report
 
 from cardan.runtime.plan import Plan
 from cardan.runtime.run import new_run
+from cardan.runtime.supervise.delegation import find_delegation
 from cardan.runtime.vitals import NodeState, NodeVitals, RunState
 
 SIGNALS = (signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP)
@@ -88,6 +89,7 @@ class Holdings:
     node_descriptors: int
     sockets: int
     shared_files: int
+    control_groups: int
 
     @classmethod
     def of(cls, run: LightRun) -> Holdings:
@@ -100,7 +102,13 @@ class Holdings:
             node_descriptors=sum(map(descriptors, nodes)) if len(nodes) == len(run.plan.nodes) else 0,
             sockets=len(list(run.paths.bus.glob("*.sock"))),
             shared_files=sum(len(files) for _, _, files in os.walk(run.paths.run_dir)),
+            control_groups=sum(1 for _ in os.walk(groups_of(run))),
         )
+
+
+def groups_of(run: LightRun) -> Path:
+    """The control groups of a run; a folder that is not there where it has none."""
+    return (find_delegation().folder or Path("/nowhere")) / f"cardan-{run.paths.run_id}"
 
 
 def children(pid: int) -> list[int]:
@@ -261,13 +269,13 @@ class Havoc:
         failed = run.vitals.run_state is RunState.FAILED
         self._tally.kills[how] += 1
         blow(run)
-        gone = holds(lambda: not run.paths.run_dir.exists() and not any(map(alive, pids)), GONE_WITHIN_S)
+        left = [run.paths.run_dir, groups_of(run)]
+        gone = holds(lambda: not any(path.exists() for path in left) and not any(map(alive, pids)), GONE_WITHIN_S)
         if run.process.poll() is None and not holds(lambda: run.process.poll() is not None, 1.0):
             run.process.kill()
         exit_code = run.process.wait()
         if not gone:
-            left = [pid for pid in pids if alive(pid)]
-            self._wrong(f"after {how}: processes {left} or {run.paths.run_dir} are left")
+            self._wrong(f"after {how}: processes {[pid for pid in pids if alive(pid)]} or one of {left} are left")
         if how == ORDERLY and exit_code != int(failed):
             self._wrong(f"after {how}: exit code {exit_code}, expected {int(failed)}")
         run.vitals.close()

@@ -44,6 +44,8 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     mode_text: str
     cause_code: str
     """Code of the first cause, see docs/faults.md; empty while there is none."""
+    cause_after_s: float | None
+    """When it was seen, counted from the start of the run."""
     cure: str
     """What helps against it, where it is a code of ours."""
     settings: list[Difference]
@@ -81,6 +83,12 @@ def cause_code(shot: Snapshot) -> str:
     return "" if cause is None else cause[1]
 
 
+def cause_after_s(shot: Snapshot) -> float | None:
+    """When the first cause was seen, counted from the start of the run; None while there is none."""
+    cause = first_cause(shot)
+    return None if cause is None else round((cause[0] - shot.started_ns) / 1e9, 3)
+
+
 def _cure(shot: Snapshot) -> str:
     fault = find_fault(cause_code(shot))
     return "" if fault is None else fault.cure
@@ -88,14 +96,14 @@ def _cure(shot: Snapshot) -> str:
 
 def help_lines(shot: Snapshot) -> list[Line]:
     """The mode with its whole text, and what the table of faults says about the first cause."""
-    fault = find_fault(cause_code(shot))
+    fault, after_s = find_fault(cause_code(shot)), cause_after_s(shot)
     mode = [Line(""), Line(safe_text(mode_row(shot)), "bad")] if shot.mode else []
     if fault is None:
         return mode
     return [
         *mode,
         Line(""),
-        Line(f"{fault.code}: {fault.meaning}"),
+        Line(f"{fault.code}, {after_s or 0:.3f} s after the start: {fault.meaning}"),
         Line(f"  likely: {fault.cause}"),
         Line(f"  try: {fault.cure}"),
     ]
@@ -136,6 +144,7 @@ def _document(found: FoundRun, shot: Snapshot, summary: Summary) -> StatusDocume
         mode=shot.mode,
         mode_text=shot.mode_text,
         cause_code=cause_code(shot),
+        cause_after_s=cause_after_s(shot),
         cure=_cure(shot),
         settings=all_differences(found.plan, shot),
         groups=shot.groups_text,

@@ -90,14 +90,19 @@ def test_status_says_what_the_code_of_the_first_cause_means_and_what_helps(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    driven.nodes["camera"].report_fault(5, "can-silent", "no frame for 1 s")
-    driven.set_mode(5, "degraded:blind", "camera has reported a fault")
+    seen_ns = driven.words[Vitals.STARTED_NS] + 4_000_000_000
+    driven.nodes["camera"].report_fault(seen_ns, "can-silent", "no frame for 1 s")
+    driven.set_mode(seen_ns, "degraded:blind", "camera has reported a fault")
     keep(tmp_path, monkeypatch, plan, driven)
     assert main(["status"]) == 1
-    assert "can-silent: no frame on a CAN channel for longer than its limit" in capsys.readouterr().out
+    assert (
+        "can-silent, 4.000 s after the start: no frame on a CAN channel for longer than its limit"
+        in capsys.readouterr().out
+    )
     assert main(["status", "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert (document["cause_code"], document["mode"]) == ("can-silent", "degraded:blind")
+    assert document["cause_after_s"] == 4.0
     assert "candump" in document["cure"]
 
 

@@ -176,6 +176,17 @@ def test_a_stop_while_nodes_are_starting_leaves_nothing(up: Up) -> None:
     assert run.stop() == 0
 
 
+def test_a_stop_while_a_node_waits_for_its_restart_starts_nothing(up: Up) -> None:
+    run = up(up.node("Idle"), up.node("Crasher", max_restarts=100))
+    up.wait_until(lambda: run.word("crasher", NodeVitals.STARTS) >= 5)  # it waits for 0.4 s and more from here on
+    run.wait_state("crasher", NodeState.BACKING_OFF)
+    starts = run.word("crasher", NodeVitals.STARTS)
+    assert run.stop() == 0
+    vitals = last_vitals(run)
+    assert vitals.nodes["crasher"].words[NodeVitals.STARTS] == starts
+    assert vitals.nodes["crasher"].state is NodeState.FINISHED
+
+
 def test_a_second_interrupt_ends_everything_at_once(up: Up) -> None:
     run = up(up.node("Stubborn", stop_timeout_s=30.0))
     run.wait_running()
