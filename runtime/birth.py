@@ -10,6 +10,13 @@ from cardan.runtime.bus.ring_ends import WakeFds
 from cardan.runtime.run import RunPaths
 
 
+class TakeOver(msgspec.Struct, frozen=True, kw_only=True):
+    """What a spare process is told when it becomes the node: fields of its birth."""
+
+    starts: int
+    group: str
+
+
 class Birth(msgspec.Struct, frozen=True, kw_only=True):
     """One start of one node. Descriptors are open in the new process under these numbers."""
 
@@ -27,6 +34,8 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True):
     group: str = ""
     """Folder of its control group; empty for none."""
     wake: WakeFds = WakeFds()
+    standby: bool = False
+    """A spare process: it loads what the node needs, and waits at `go_fd` for a TakeOver."""
 
     @property
     def paths(self) -> RunPaths:

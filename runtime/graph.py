@@ -52,6 +52,7 @@ def check(given: str | None = None, profile: str | None = None) -> Checked:
     if used is not None:
         _check_profile(graph, used)
     _check_stop(manifest)
+    _check_standby(manifest)
     if used is None or profile_findings or manifest.findings:
         return Checked(None, profile_findings + manifest.findings.sorted())
     plan = _plan(graph, used)
@@ -106,6 +107,13 @@ def _check_stop(manifest: Manifest) -> None:
     if manifest.stop_when is not None and manifest.stop_when not in names:
         what = f'there is no node "{manifest.stop_when}"'
         manifest.findings.add(("stop_when",), what, near_names(manifest.stop_when, names))
+
+
+def _check_standby(manifest: Manifest) -> None:
+    for name, entry in manifest.nodes.items():
+        if entry.standby and entry.process != "exec":
+            what = "a forked node starts in milliseconds and needs no spare process"
+            manifest.findings.add(("nodes", name, "standby"), what, 'remove it, or write process = "exec"')
 
 
 def start_order(graph: Graph) -> list[Part]:
@@ -171,6 +179,7 @@ def _node_plan(graph: Graph, part: Part, index: int, profile: Profile, placement
         start_timeout_s=entry.start_timeout_s,
         stop_timeout_s=entry.stop_timeout_s,
         process=entry.process,
+        standby=entry.standby,
         memory_max_mib=entry.memory_max_mib,
         cpu_weight=entry.cpu_weight,
         realtime=entry.realtime,

@@ -47,6 +47,8 @@ class NodeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     core: str | None = None
     """Core group of the profile; None: any core."""
     process: Literal["fork", "exec"] = "fork"
+    standby: bool = False
+    """Keep a spare process that has loaded everything and takes over when this one ends; needs process = "exec"."""
     realtime: bool = False
     priority: Priority | None = None
     """Of a real-time node, higher runs first; None: by rate, the fastest gets the profile's."""

@@ -80,6 +80,8 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
     start_timeout_s: float = 10.0
     stop_timeout_s: float = 2.0
     step_budget_s: float | None = None
+    standby: bool = False
+    """A spare process is kept, which takes over when this one ends."""
     process: str = "fork"
     """fork (from the preloaded supervisor) or exec (a fresh interpreter)."""
     memory_max_mib: float | None = None

@@ -50,10 +50,11 @@ class Bench(Generic[N]):
         profile: Profile | None = None,
         open_node: bool = True,
     ) -> None:
+        self._sys_path = [] if manifest_dir is None else [str(manifest_dir)]
+        self._ports: Ports = node_type.ports() if config is None else node_type.ports_for(config, self._sys_path)
         self._folder = tempfile.TemporaryDirectory(prefix="cardan-bench-")
         folder = Path(self._folder.name)
         self.clock = FakeClock()
-        self._ports: Ports = node_type.ports() if config is None else node_type.ports_for(config, [])
         self._types = dict(topics or {})
         self._period_ns = round(NS_PER_S / (rate_hz or node_type.rate_hz or 100.0))
         self.plan = self._plan_for(node_type, config, profile or Profile(name="test"), envelope or {}, envelope_hash)
@@ -122,6 +123,7 @@ class Bench(Generic[N]):
             name="node",
             index=0,
             use=f"{node_type.__module__}:{node_type.__qualname__}",
+            sys_path=self._sys_path,
             config=msgspec.to_builtins(config) if config is not None else {},
             inputs=inputs,
             outputs=outputs,

@@ -127,6 +127,13 @@ class Node:
         return []
 
     @classmethod
+    def prepare(cls, config: NodeConfig, folders: list[str], folder: Path) -> None:
+        """Import and read what `open` will need, in a spare process that may never open (`standby = true`).
+
+        folders: as in `ports_for`. folder: of the manifest. Open no device, and touch no accelerator.
+        """
+
+    @classmethod
     def config_type(cls) -> type[NodeConfig]:
         """The type that the `config:` annotation names."""
         annotated = get_type_hints(cls).get("config", NodeConfig)

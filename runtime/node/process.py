@@ -28,6 +28,7 @@ from cardan.runtime.node import group, settings
 from cardan.runtime.node.ends import NodeBus
 from cardan.runtime.node.loop import Loop, StopFlag, StopRequested
 from cardan.runtime.node.node import Node
+from cardan.runtime.node.standby import stand_by
 from cardan.runtime.node.wiring import Wire, make_context
 from cardan.runtime.plan import Plan, read_plan
 from cardan.runtime.registry import load_node_class
@@ -238,7 +239,11 @@ def main(arguments: list[str]) -> int:
     birth = msgspec.json.decode(arguments[0], type=Birth)
     if not settings.die_with_parent(birth.parent_pid):
         return EXIT_CANNOT_START
-    return run_node(birth)
+    if not birth.standby:
+        return run_node(birth)
+    log_to_file(birth.paths, birth.node)
+    taken_over = stand_by(birth)
+    return 0 if taken_over is None else run_node(taken_over)
 
 
 if __name__ == "__main__":

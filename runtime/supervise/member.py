@@ -16,6 +16,7 @@ from cardan.runtime.supervise.groups import NodeGroup
 from cardan.runtime.supervise.hang import HangWatch, Steps
 from cardan.runtime.supervise.node_group import WatchedGroup
 from cardan.runtime.supervise.sources import Sources
+from cardan.runtime.supervise.spare import Spare
 from cardan.runtime.supervise.spawn import NodeProcessHandle, start_node
 from cardan.runtime.supervise.verdict import Standing
 from cardan.runtime.vitals import NodeState, NodeVitals
@@ -50,6 +51,7 @@ class Member:
         self._wake = wake
         self._group = WatchedGroup(group, node, vitals)
         self._handle: NodeProcessHandle | None = None
+        self._spare = Spare(node.standby, self._make_spare, sources)
         self._watch: HangWatch | None = None
         self.child = Child(Rules.of(node), random.random, self._note)
 
@@ -61,6 +63,11 @@ class Member:
     def pid(self) -> int:
         """Its process; 0 while it has none."""
         return self._handle.pid if self._handle else 0
+
+    @property
+    def pids(self) -> set[int]:
+        """Its process and its spare one."""
+        return {self.pid, self._spare.pid} - {0}
 
     @property
     def standing(self) -> Standing:
@@ -80,6 +87,8 @@ class Member:
 
     def happen(self, what: Happening, **detail: Any) -> None:
         """Tell the state machine, and do what it says."""
+        if what in (Happening.RETIRE, Happening.STOP):
+            self._spare.close()
         for action in self.child.happen(what, self._clock.now_ns(), **detail):
             self._do(action)
         self._publish()
@@ -92,6 +101,7 @@ class Member:
     def look(self, now_ns: int) -> None:
         """Look for a sign of life in the vitals, and at what the node takes."""
         self._group.look(now_ns)
+        self._spare.look(now_ns, self.child.state is NodeState.RUNNING)
         watch = self._watch
         if watch is None or self.child.state not in ACTIVE:
             return
@@ -103,6 +113,7 @@ class Member:
 
     def kill(self) -> None:
         """End its process now, whatever it is doing."""
+        self._spare.close()
         if self._handle is not None:
             self._handle.kill()
 
@@ -125,16 +136,21 @@ class Member:
         try:
             starts = self.child.starts
             group = self._group.for_start(starts)
-            handle = start_node(self._plan, self._node, self._paths, starts, self._wake, group)
+            handle = self._spare.take_or_none(starts, group)
+            by = self._node.process if handle is None else "the spare process"
+            handle = handle or start_node(self._plan, self._node, self._paths, starts, self._wake, group)
         except OSError as error:
             self._note(Code.NODE_START_FAILED, error=str(error))
             self.happen(Happening.EXITED, exit_code=NO_PROCESS)
             return
         self._handle = handle
         words[NodeVitals.PID] = handle.pid
-        self._note(Code.NODE_START, starts=self.child.starts, pid=handle.pid, process=self._node.process)
+        self._note(Code.NODE_START, starts=self.child.starts, pid=handle.pid, process=by)
         self._sources.add(handle.pidfd, self._on_exit)
         self._sources.add(handle.ready_fd, self._on_news)
+
+    def _make_spare(self) -> NodeProcessHandle:
+        return start_node(self._plan, self._node, self._paths, 0, self._wake, standby=True)
 
     def _on_news(self) -> None:
         handle = self._handle

@@ -81,9 +81,19 @@ class NodeProcessHandle:
 
 
 def start_node(
-    plan: Plan, node: NodePlan, paths: RunPaths, starts: int, wake: WakeFds, group: StartGroup | None = None
+    plan: Plan,
+    node: NodePlan,
+    paths: RunPaths,
+    starts: int,
+    wake: WakeFds,
+    group: StartGroup | None = None,
+    *,
+    standby: bool = False,
 ) -> NodeProcessHandle:
-    """Start the process of `node`; OSError when the kernel refuses. Does not wait for it."""
+    """Start the process of `node`; OSError when the kernel refuses. Does not wait for it.
+
+    standby: a spare one, which becomes the node when it is told to (cardan.runtime.node.standby).
+    """
     ready_fd, child_ready_fd = os.pipe2(os.O_CLOEXEC)
     child_go_fd, go_fd = os.pipe2(os.O_CLOEXEC)
     birth = Birth(
@@ -96,6 +106,7 @@ def start_node(
         parent_pid=os.getpid(),
         group="" if group is None else str(group.folder),
         wake=wake,
+        standby=standby,
     )
     try:
         pid = _spawn(birth) if node.process == "exec" else _fork(birth, plan)

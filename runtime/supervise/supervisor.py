@@ -154,7 +154,7 @@ class Supervisor:
 
     def _reap_orphans(self) -> None:
         """Take the exit of what a node has started and left behind; the nodes' own exits stay for their members."""
-        own = {member.pid for member in self._members.values()}
+        own = set().union(*(member.pids for member in self._members.values()))
         with suppress(ChildProcessError):
             while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid not in own:
                 os.waitpid(ended.si_pid, 0)
