@@ -51,6 +51,12 @@ RUN = (
         "`dmesg`, and supervisor.err beside the logs",
     ),
     Fault(
+        "wakeup-latency-missing",
+        "processors may sleep deeper than the profile wants, and real-time nodes may wake up late",
+        "the service may not open /dev/cpu_dma_latency",
+        "install the udev rule of the service (`cardan install-service`), or take wakeup_latency_us out of the profile",
+    ),
+    Fault(
         "watchdog-missing",
         "the hardware watchdog of the profile cannot be used",
         "another program holds it, or the service may not open it",

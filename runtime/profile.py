@@ -40,6 +40,9 @@ class RealtimeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """fifo (a difference is a fault), fifo-if-allowed, or other."""
     priority: Annotated[int, msgspec.Meta(ge=1, le=99)] = 50
     memory_lock: bool = False
+    wakeup_latency_us: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
+    """How long a processor may take to wake up while a vehicle runs: it sleeps less deeply, and takes more power. 0 for
+    loops of 1 kHz; None: as the computer likes."""
 
 
 class AcceleratorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -238,8 +238,9 @@ class Vitals:
     """The whole page of one run. Open it with `create_vitals` or `open_vitals`; `close()` unmaps it."""
 
     MAGIC_AT, NODES, STARTED_NS, STARTED_WALL_NS, SUPERVISOR_PID, RUN_STATE, HEARTBEAT_NS, CAUSE_NS = range(8)
-    MODE_NS, STOP_NS = 8, 9
-    """Since when this mode holds; since when the supervisor asks for a safe stop, 0 while it does not."""
+    MODE_NS, STOP_NS, WAKEUP_LATENCY_US = 8, 9, 10
+    """Since when this mode holds; since when the supervisor asks for a safe stop, 0 while it does not.
+    How long processors may take to wake up, as the kernel says; -1 where nothing holds it."""
     CAUSE, CAUSE_CODE, MODE, MODE_TEXT, GROUPS_TEXT = 64, 128, 136, 152, 216
     CAUSE_BYTES, MODE_BYTES, MODE_TEXT_BYTES, GROUPS_BYTES = 512, 128, 512, 256
 

@@ -74,6 +74,23 @@ def differences(
     return _named(node, found, demanded) + _named(node, _group(node, has, group), False)
 
 
+def latency_difference(realtime: RealtimeSettings, holds_us: int) -> list[Difference]:
+    """What processors lack to wake up as fast as the profile wants. holds_us: as the kernel says, -1 for no limit."""
+    wished_us = realtime.wakeup_latency_us
+    if wished_us is None or 0 <= holds_us <= wished_us:
+        return []
+    return [
+        Difference(
+            node="the run",
+            setting="wake-up latency",
+            wished=f"{wished_us} us",
+            has="not held" if holds_us < 0 else f"{holds_us} us",
+            remedy="allow it: the udev rule of the service gives /dev/cpu_dma_latency to its user",
+            demanded=realtime.scheduler == "fifo",
+        )
+    ]
+
+
 def _named(node: NodePlan, found: list[Found], demanded: bool) -> list[Difference]:
     return [
         Difference(node=node.name, setting=setting, wished=wished, has=actual, remedy=remedy, demanded=demanded)

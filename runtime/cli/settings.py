@@ -5,17 +5,20 @@ from __future__ import annotations
 from cardan.runtime.cli.lines import Line
 from cardan.runtime.cli.snapshot import Snapshot
 from cardan.runtime.plan import Plan
-from cardan.runtime.wishes import Difference, differences
+from cardan.runtime.wishes import Difference, differences, latency_difference
 
 
 def all_differences(plan: Plan, shot: Snapshot) -> list[Difference]:
-    """Of every node that has begun to step, in plan order."""
+    """Of the whole run, then of every node that has begun to step, in plan order."""
     realtime = plan.profile.realtime
     return [
-        found
-        for node in shot.nodes
-        if node.settings is not None
-        for found in differences(node.plan, realtime, node.settings, node.group)
+        *latency_difference(realtime, shot.wakeup_latency_us),
+        *(
+            found
+            for node in shot.nodes
+            if node.settings is not None
+            for found in differences(node.plan, realtime, node.settings, node.group)
+        ),
     ]
 
 

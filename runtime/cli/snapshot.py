@@ -120,6 +120,8 @@ class Snapshot:
     mode_text: str
     mode_ns: int
     """Since when."""
+    wakeup_latency_us: int
+    """How long processors may take to wake up; -1 where nothing holds it."""
     groups_text: str
     """Where the control groups of the nodes are, or why there are none."""
     nodes: list[NodeShot]
@@ -160,6 +162,7 @@ def take_snapshot(plan: Plan, vitals: Vitals, now_ns: int) -> Snapshot:
             mode=vitals.mode,
             mode_text=vitals.mode_text,
             mode_ns=words[Vitals.MODE_NS],
+            wakeup_latency_us=words[Vitals.WAKEUP_LATENCY_US],
             groups_text=vitals.groups_text,
             nodes=[_node(node, vitals.nodes[node.name]) for node in plan.nodes],
         )

@@ -31,6 +31,8 @@ class Code(Enum):
     RUN_ENDED = ("run-ended", "info", "the run ended with exit code {exit_code} after {after_s:.1f} s")
     RUN_GUARDIAN_LOST = ("run-guardian-lost", "warning", "the guardian of this run is dead; the supervisor sweeps")
     RUN_VERDICT = ("run-verdict", "info", "verdict: {verdict}")
+    WAKEUP_LATENCY = ("wakeup-latency", "info", "processors wake up within {holds_us} us (wished: {wished_us})")
+    WAKEUP_LATENCY_MISSING = ("wakeup-latency-missing", "error", "{error}")
     WATCHDOG_ARMED = ("watchdog-armed", "info", "{device} resets the computer after {timeout_s} s (wished: {wished_s})")
     WATCHDOG_MISSING = ("watchdog-missing", "error", "{error}")
     NODE_START = ("node-start", "info", "start {starts}, process {pid}, by {process}")

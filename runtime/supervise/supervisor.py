@@ -28,6 +28,7 @@ from cardan.runtime.supervise.sources import Sources
 from cardan.runtime.supervise.spawn import SIGNALS_OF_SUPERVISOR
 from cardan.runtime.supervise.verdict import Standing, judge, may_begin
 from cardan.runtime.supervise.wakers import Wakers
+from cardan.runtime.supervise.wakeup_latency import WakeupLatency, hold_or_none
 from cardan.runtime.vitals import RunState, Vitals
 
 GUARDIAN_LOST = signal.SIGUSR1
@@ -73,6 +74,7 @@ class Supervisor:
         self._asked: list[Member] = []
         self._asked_ns = 0
         self._kill_at_ns: int | None = None
+        self._latency: WakeupLatency | None = None
 
     def _member(self, node: NodePlan, paths: RunPaths) -> Member:
         """A node with its control group, where there is one and the kernel makes it."""
@@ -86,6 +88,7 @@ class Supervisor:
         """Returns the exit code: 0 after an orderly end, 1 when the run failed."""
         kernel.adopt_orphans()
         use_one_thread()
+        self._hold_wakeup_latency()
         self._start(lambda node: node.process == "exec")  # these need nothing of ours: they load while we do
         self._load()
         self._listen()
@@ -94,6 +97,15 @@ class Supervisor:
             self._sources.wait((self._wake_up_ns() - self._clock.now_ns()) / NS_PER_S)
             self._cycle(self._clock.now_ns())
         return self._end()
+
+    def _hold_wakeup_latency(self) -> None:
+        wished_us = self._plan.profile.realtime.wakeup_latency_us
+        self._latency, error = hold_or_none(wished_us)
+        self._vitals.words[Vitals.WAKEUP_LATENCY_US] = -1 if self._latency is None else self._latency.holds_us
+        if self._latency is not None:
+            self._log.write(Code.WAKEUP_LATENCY, holds_us=self._latency.holds_us, wished_us=wished_us)
+        elif error:
+            self._log.write(Code.WAKEUP_LATENCY_MISSING, error=error)
 
     def _start(self, wanted: Callable[[NodePlan], bool]) -> None:
         for node in filter(wanted, self._plan.nodes):
@@ -255,6 +267,8 @@ class Supervisor:
         exit_code = 1 if self._failed else 0
         self._set_state(RunState.FAILED if self._failed else RunState.STOPPED)
         self._lifeline.close()
+        if self._latency is not None:
+            self._latency.close()
         self._log.write(Code.RUN_VERDICT, verdict=verdict(self._vitals))
         self._log.write(
             Code.RUN_ENDED, exit_code=exit_code, after_s=(self._clock.now_ns() - self._started_ns) / NS_PER_S

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from cardan.runtime.errors import CardanError
 from cardan.runtime.plan import NodePlan, Plan, write_plan
-from cardan.runtime.profile import Profile, WatchdogSettings
+from cardan.runtime.profile import Profile, RealtimeSettings, WatchdogSettings
 from cardan.runtime.run import RunPaths, new_run
 from cardan.runtime.supervise.start import start_supervisor
 from cardan.runtime.vitals import NodeVitals, RunState, Vitals, open_vitals
@@ -29,7 +29,7 @@ from cardan.runtime.vitals import NodeVitals, RunState, Vitals, open_vitals
 HERE = Path(__file__).parent
 HIERARCHY = Path("/sys/fs/cgroup")
 WATCHDOG, WATCHDOG_S = "/dev/watchdog0", 2
-LIMIT_MIB, WEIGHT = 48.0, 50
+LIMIT_MIB, WEIGHT, LATENCY_US = 48.0, 50, 20
 PATIENCE_S = 60.0
 
 
@@ -47,7 +47,11 @@ def plan() -> Plan:
         name="guest",
         manifest="",
         manifest_sha256="",
-        profile=Profile(name="guest", watchdog=WatchdogSettings(device=WATCHDOG, timeout_s=WATCHDOG_S)),
+        profile=Profile(
+            name="guest",
+            realtime=RealtimeSettings(wakeup_latency_us=LATENCY_US),
+            watchdog=WatchdogSettings(device=WATCHDOG, timeout_s=WATCHDOG_S),
+        ),
         envelope={},
         envelope_hash="",
         nodes=[replace(item, index=index) for index, item in enumerate(nodes)],
@@ -103,6 +107,7 @@ def a_run_with_limits() -> dict[str, Any]:
         "peak_kib": run.words("hog", NodeVitals.MEMORY_PEAK_KIB)[0],
         "kills": run.words("hog", NodeVitals.MEMORY_KILLS)[0],
         "cpu_us": run.words("light", NodeVitals.CPU_US)[0],
+        "latency_us": run.vitals.words[Vitals.WAKEUP_LATENCY_US],
         "policy": run.words("fast", NodeVitals.POLICY)[0],
         "events": [event["text"] for event in run.events("node-out-of-memory")],
         "armed": [event["text"] for event in run.events("watchdog-armed")],

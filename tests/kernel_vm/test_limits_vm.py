@@ -34,6 +34,10 @@ def test_a_real_time_node_keeps_its_scheduler_where_processor_time_is_weighed(li
     assert limits["policy"] == os.SCHED_FIFO
 
 
+def test_processors_wake_up_as_fast_as_the_profile_wants(limits: dict[str, Any]) -> None:
+    assert limits["latency_us"] == 20
+
+
 def test_the_hardware_watchdog_is_armed_fed_and_disarmed_and_bites_when_the_supervisor_hangs(
     limits: dict[str, Any],
 ) -> None:

@@ -6,10 +6,18 @@ import os
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from cardan.runtime.plan import NodePlan
 from cardan.runtime.profile import RealtimeSettings
-from cardan.runtime.wishes import NO_GROUP, Difference, GroupSettings, ProcessSettings, differences
+from cardan.runtime.wishes import (
+    NO_GROUP,
+    Difference,
+    GroupSettings,
+    ProcessSettings,
+    differences,
+    latency_difference,
+)
 
 CONTROL = NodePlan(name="control", index=0, use="m:C", realtime=True, priority=50, rate_hz=100.0, cores=[2])
 RECORDER = NodePlan(name="recorder", index=1, use="m:R", rate_hz=10.0)
@@ -107,3 +115,14 @@ def test_a_limit_that_does_not_hold_is_a_remark(
     found = differences(LIMITED, DEMANDING, has, group)
     assert [(item.setting, item.wished, item.has) for item in found] == said
     assert not any(item.demanded for item in found)
+
+
+@pytest.mark.parametrize(
+    ("wished_us", "holds_us", "has"),
+    [(None, -1, None), (10, 10, None), (10, 5, None), (10, -1, "not held"), (10, 200, "200 us")],
+)
+def test_processors_that_may_sleep_too_deeply_are_a_difference_of_the_run(
+    wished_us: int | None, holds_us: int, has: str | None
+) -> None:
+    found = latency_difference(replace_struct(DEMANDING, wakeup_latency_us=wished_us), holds_us)
+    assert [(item.node, item.has, item.demanded) for item in found] == ([("the run", has, True)] if has else [])
