@@ -2,15 +2,20 @@
 
 For tests of several nodes together and for replay. Nodes are stepped as their loops would step them, in the order of
 their deadlines and, at the same moment, of the plan; a step takes no time. What waits for a device has no place here.
+Nodes that are left out may be played by somebody who says what they said: `feed`.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from cardan.runtime.bus.local import LocalBus, LocalSubscriber
+from cardan.runtime.bus.codec import MessageEncoder
+from cardan.runtime.bus.envelope import Sample, pack
+from cardan.runtime.bus.local import LocalBus, LocalPublisher, LocalSubscriber
 from cardan.runtime.clock import NS_PER_S, FakeClock, ns
 from cardan.runtime.errors import NodeError
 from cardan.runtime.node.node import Node
@@ -24,12 +29,23 @@ from cardan.runtime.vitals import NodeVitals, Vitals, create_vitals
 class Rehearsal:
     """Opens every node of `plan` and steps them in turn. Close it (or use it as a context manager).
 
-    folder: gets the vitals and the nodes' data. nodes: classes to use in place of those that the plan names.
+    folder: gets the vitals and the nodes' data. nodes: classes to use in place of those that the plan names. only:
+    nodes that take part, all if None. start_ns: where the clock begins. moments: node -> when to step it, in place of
+    its rate; monotonic nanoseconds, in order.
     """
 
-    def __init__(self, plan: Plan, folder: Path, nodes: dict[str, type[Node]] | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        nodes: dict[str, type[Node]] | None = None,
+        *,
+        only: Collection[str] | None = None,
+        start_ns: int | None = None,
+        moments: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
         self.plan = plan
-        self.clock = FakeClock()
+        self.clock = FakeClock() if start_ns is None else FakeClock(start_ns)
         self.bus = LocalBus()
         paths = RunPaths(folder, folder)
         self.vitals: Vitals = create_vitals(
@@ -39,8 +55,10 @@ class Rehearsal:
         with ExitStack() as closing:
             closing.callback(self.vitals.close)
             for node in plan.nodes:
+                if only is not None and node.name not in only:
+                    continue
                 kind = (nodes or {}).get(node.name) or load_node_class(node.use, node.sys_path)
-                self._actors[node.name] = actor = _Actor(self, node, kind, paths)
+                self._actors[node.name] = actor = _Actor(self, node, kind, paths, (moments or {}).get(node.name))
                 closing.callback(actor.close)
             for actor in self._actors.values():
                 actor.listen()
@@ -54,14 +72,28 @@ class Rehearsal:
 
     def run_for_s(self, duration_s: float) -> None:
         """Let time pass: every deadline within it is met, the last moment included."""
-        end_ns = self.clock.now_ns() + ns(duration_s)
-        while (due_ns := min((actor.due_ns for actor in self._actors.values()), default=end_ns)) <= end_ns:
-            self.clock.sleep_until_ns(due_ns)
-            for actor in self._actors.values():
-                if actor.due_ns <= due_ns:
-                    actor.step()
-                    self._pass_on()
+        self.run_until(self.clock.now_ns() + ns(duration_s), len(self.plan.nodes))
+
+    def run_until(self, end_ns: int, index: int) -> None:
+        """Let time pass up to a moment; at that moment step only nodes that stand before `index` in the plan."""
+        while (due := self._next()) is not None and (due.due_ns, due.index) < (end_ns, index):
+            self.clock.sleep_until_ns(due.due_ns)
+            due.step()
+            self._pass_on()
         self.clock.sleep_until_ns(end_ns)
+
+    def _next(self) -> _Actor | None:
+        return min(self._actors.values(), key=lambda actor: (actor.due_ns, actor.index), default=None)
+
+    def feed(self, publisher: LocalPublisher, samples: Iterable[Sample[Any]]) -> None:
+        """Say what a node that is left out said in one step, now, with the envelopes that it had."""
+        for sample in samples:
+            encoder = MessageEncoder(type(sample.value))
+            header = pack(
+                sample.seq, sample.sent_ns, sample.origin_ns, encoder.schema, sample.epoch, valid=sample.valid
+            )
+            publisher.send(sample.topic.encode(), header, encoder.encode(sample.value))
+        self._pass_on()
 
     def _pass_on(self) -> None:
         """Step whoever is stepped by what was just sent, until nobody has news."""
@@ -82,7 +114,11 @@ class Rehearsal:
 class _Actor:
     """One node of a rehearsal: its ends, and when it is due."""
 
-    def __init__(self, rehearsal: Rehearsal, plan: NodePlan, kind: type[Node], paths: RunPaths) -> None:
+    def __init__(
+        self, rehearsal: Rehearsal, plan: NodePlan, kind: type[Node], paths: RunPaths, moments: Sequence[int] | None
+    ) -> None:
+        self.index = plan.index
+        self._moments = None if moments is None else deque(moments)
         self._rehearsal = rehearsal
         self._plan = plan
         self._vitals = rehearsal.vitals.nodes[plan.name]
@@ -99,6 +135,15 @@ class _Actor:
         self._subscriber: LocalSubscriber | None = None
         self._opened = False
         self.due_ns = self._clock.now_ns() if self._period_ns else _NEVER
+        if self._moments is not None:
+            self._wait_for_next()
+
+    def _wait_for_next(self) -> None:
+        """When the node is stepped by time the next time."""
+        if self._moments is not None:
+            self.due_ns = self._moments.popleft() if self._moments else _NEVER
+        elif self._period_ns:
+            self.due_ns = self._clock.now_ns() + self._period_ns
 
     def listen(self) -> None:
         """Read from now on, before anybody sends."""
@@ -115,7 +160,7 @@ class _Actor:
 
     def step_on_news(self) -> bool:
         """Step if the input that steps this node has news; True when it did."""
-        if self._trigger is None or self.node._finished:
+        if self._trigger is None or self._moments is not None or self.node._finished:
             return False
         self._drain()
         if not self._trigger.new:
@@ -125,8 +170,7 @@ class _Actor:
 
     def step(self) -> None:
         """One cycle, as the loop of a process makes it."""
-        if self._period_ns:
-            self.due_ns = self._clock.now_ns() + self._period_ns
+        self._wait_for_next()
         self._drain()
         words, now_ns = self._vitals.words, self._clock.now_ns()
         words[NodeVitals.STEP_START_NS] = words[NodeVitals.STEP_END_NS] = now_ns

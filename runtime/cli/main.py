@@ -27,6 +27,7 @@ MODULES = {
     "control disarm": "cardan.runtime.cli.control_ask",
     "control reset": "cardan.runtime.cli.control_ask",
     "trace": "cardan.runtime.cli.trace",
+    "replay": "cardan.runtime.cli.replay",
     "install-service": "cardan.runtime.cli.install_service",
     "version": "cardan.runtime.cli.version",
 }

@@ -9,7 +9,7 @@ from cardan.runtime.cli.exits import UsageError
 from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
 from cardan.runtime.errors import near_names
 
-COMMANDS = ("up", "check", "status", "topic", "control", "trace", *SIBLINGS, "install-service", "version")
+COMMANDS = ("up", "check", "status", "topic", "control", "trace", *SIBLINGS, "replay", "install-service", "version")
 TOPIC_COMMANDS = ("list", "hz", "bw", "lat", "echo", "info")
 CONTROL_COMMANDS = ("state", "why", "history", "limits")
 CONTROL_ACTIONS = ("arm", "disarm", "reset")
@@ -124,6 +124,7 @@ SHORT = {
     "control reset": "clear a latched fault, once its cause is known",
     **{f"{name} {verb}": text for name, noun in SIBLINGS.items() for verb, text in noun.verbs.items()},
     "trace": "how long each frame takes from capture to CAN, hop by hop, and as a picture",
+    "replay": "give nodes what a recording holds, and compare what they say",
     "install-service": "let systemd run a vehicle from boot on",
     "version": "show the versions that a bug report needs",
 }
@@ -230,6 +231,14 @@ def _add_trace(parser: Parser) -> None:
     _add_json(parser, "one JSON document")
 
 
+def _add_replay(parser: Parser) -> None:
+    parser.add_argument("recording", metavar="FILE", help="an .mcap file of a run; its further parts are found")
+    parser.add_argument("--node", action="append", metavar="NAME", help="node to replay; may be given several times")
+    parser.add_argument("--rate", default="0", metavar="X", help="1: in real time; 0: as fast as possible (default)")
+    parser.add_argument("--out", metavar="FILE", help="write what the nodes say now to a recording of its own")
+    _add_json(parser, "one JSON document")
+
+
 def _add_version(parser: Parser) -> None:
     _add_json(parser, "one JSON document")
 
@@ -248,6 +257,7 @@ ADD = {
     "control reset": _add_action,
     "topic info": _add_topic_info,
     "trace": _add_trace,
+    "replay": _add_replay,
     "install-service": _add_install_service,
     "version": _add_version,
 }
@@ -281,6 +291,19 @@ examples:
   cardan trace
   cardan trace --for 10s --out drive.json
   cardan trace --last 2s --out end.json""",
+    "replay": """\
+Feed the recorded inputs of a node to its present code, on the clock of the recording, and compare what it says, field
+by field.
+
+A node that is stepped by an input is stepped by each message of it, any other when it was stepped then. The recording
+of a rehearsal comes out bit for bit. In a vehicle the clock ran on between the begin of a step and what it sent, so
+numbers differ a little: the first and the largest difference of each output are shown.
+The JSON document: schema, same, vehicle, duration_s, fed, unreadable, trouble, outputs (topic, recorded, replayed,
+equal, first difference, largest difference of a number).
+
+examples:
+  cardan replay ~/.local/share/cardan/recordings/20261121-081500-4eb9.mcap --node control
+  cardan replay RUN.mcap --node control --out new.mcap --json""",
     "install-service": """\
 Write the files with which systemd runs a vehicle from boot on: unit, user, folders, device rules.
 

@@ -174,12 +174,15 @@ def counts_by_topic(*paths: Path) -> dict[str, int]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """What the file says about its run: run id, manifest, envelope hash, version, clock offset."""
-    reader, records = _mcap("stream_reader"), _mcap("records")
+    """What the file says about its run: run id, manifest, version, clock offset; nothing if it is no MCAP file."""
+    reader, records, exceptions = _mcap("stream_reader"), _mcap("records"), _mcap("exceptions")
     with path.open("rb") as file:
-        for record in reader.StreamReader(file).records:
-            if isinstance(record, records.Metadata) and record.name == METADATA_NAME:
-                return dict(record.metadata)
+        try:
+            for record in reader.StreamReader(file).records:
+                if isinstance(record, records.Metadata) and record.name == METADATA_NAME:
+                    return dict(record.metadata)
+        except (exceptions.McapError, ValueError, KeyError, OverflowError, _struct_error(), _zstd_error()):
+            return {}
     return {}
 
 

@@ -1,0 +1,76 @@
+"""Recorded JSON back to messages: the other direction of `json_form` and `picture`."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from io import BytesIO
+from typing import Any, Generic, TypeVar
+
+import msgspec
+import numpy as np
+
+from cardan.runtime.bus.envelope import Sample
+from cardan.runtime.errors import ConfigError, RunError
+from cardan.runtime.messages import Message
+from cardan.runtime.record.json_form import ENVELOPE_FIELD, recorded_type
+from cardan.runtime.record.mcap_file import RecordedMessage
+from cardan.runtime.record.picture import RECORD_HINT
+
+M = TypeVar("M", bound=Message)
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    origin_ns: int
+    valid: bool
+    epoch: int
+
+
+class ReadBack(Generic[M]):
+    """Reads the recorded messages of one type. Pictures come back as JPEG keeps them: near, not equal."""
+
+    def __init__(self, message_type: type[M]) -> None:
+        self._type = message_type
+        self._recorded: type[Any] = recorded_type(message_type)
+
+    def read(self, recorded: RecordedMessage) -> Sample[M]:
+        """The message with its envelope; RunError when it cannot be one of this type (a NaN is `null` in JSON)."""
+        try:
+            fields = msgspec.json.decode(recorded.data)
+            envelope = msgspec.convert(fields.pop(ENVELOPE_FIELD), type=_Envelope)
+            value = self._value(fields)
+        except (msgspec.MsgspecError, KeyError, AttributeError, ValueError, TypeError, OSError) as error:
+            what = f"a recorded message of {recorded.topic} cannot be read as {self._type.__name__}: {error}"
+            raise RunError(what, hint="was its type changed since it was recorded?") from error
+        return Sample(
+            value,
+            recorded.topic,
+            recorded.sequence,
+            envelope.epoch,
+            recorded.sent_ns,
+            envelope.origin_ns,
+            envelope.valid,
+        )
+
+    def _value(self, fields: dict[str, Any]) -> M:
+        if fields.get("format") == "jpeg" and "message" in fields:
+            fields = {**fields["message"], "image": _picture(fields["data"])}
+        value = msgspec.convert(fields, type=self._recorded, dec_hook=_array)
+        if self._recorded is self._type:
+            return value  # type: ignore[no-any-return]  # it is of the type that was asked for
+        return msgspec.convert(value, type=self._type, from_attributes=True, dec_hook=_array)
+
+
+def _picture(data: str) -> np.ndarray:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ConfigError("recorded pictures cannot be read: Pillow is not installed", hint=RECORD_HINT) from error
+    return np.asarray(Image.open(BytesIO(b64decode(data))))
+
+
+def _array(expected: type, value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, dict):
+        return np.frombuffer(b64decode(value["data"]), np.dtype(value["dtype"])).reshape(value["shape"])
+    raise TypeError(f"expected an array for {expected}, got {type(value).__name__}")

@@ -1,0 +1,1 @@
+"""Recordings played to nodes again, on the clock of the recording."""
