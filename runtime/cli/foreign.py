@@ -15,6 +15,10 @@ EXT_SLOT = 1
 """A descriptor of a shared-memory slot, as cardan.runtime.bus.codec writes it."""
 EXT_ARRAY = 2
 """An array inside the message."""
+EXT_PAYLOAD = 3
+"""In place of the whole message: a descriptor of the slot that holds it."""
+EXT_HEADS = frozenset(range(0xC7, 0xCA)) | frozenset(range(0xD4, 0xD9))
+"""First bytes of a msgpack extension."""
 DEEPEST = 32
 LONGEST = 12
 """Elements of a list that are shown on one line."""
@@ -28,14 +32,19 @@ def decode_foreign(payload: bytes) -> Any:
         raise BusError(f"a message of {len(payload)} bytes is not msgpack: {error}") from error
 
 
+def is_long(payload: bytes) -> bool:
+    """True when an extension came in place of the message, which is a map: a descriptor of where it lies."""
+    return payload[:1] != b"" and payload[0] in EXT_HEADS
+
+
 def slot_bytes(payload: bytes) -> int:
-    """Size of all arrays that a message has in shared memory; 0 for a message that cannot be read."""
+    """Size of all that a message has in shared memory; 0 for a message that cannot be read."""
     total = 0
 
     def add(code: int, data: bytes) -> None:
         nonlocal total
         parts = _parts(code, data)
-        if code == EXT_SLOT and isinstance(parts, list) and len(parts) == 5:
+        if code in (EXT_SLOT, EXT_PAYLOAD) and isinstance(parts, list) and len(parts) == 5:
             total += _array_bytes(parts[3], parts[4])
 
     try:
@@ -54,7 +63,7 @@ def _array_bytes(dtype: Any, shape: Any) -> int:
 
 def _parts(code: int, data: bytes) -> Any:
     try:
-        return msgpack.unpackb(data) if code in (EXT_SLOT, EXT_ARRAY) else None
+        return msgpack.unpackb(data) if code in (EXT_SLOT, EXT_ARRAY, EXT_PAYLOAD) else None
     except (ValueError, RecursionError, msgpack.UnpackException):
         return None
 
@@ -63,6 +72,8 @@ def _extension(code: int, data: bytes) -> str:
     parts = _parts(code, data)
     if isinstance(parts, list) and code == EXT_SLOT and len(parts) == 5:
         return f"array {_shape(parts[3], parts[4])} in shared memory"
+    if isinstance(parts, list) and code == EXT_PAYLOAD and len(parts) == 5:
+        return f"a message of {_array_bytes(parts[3], parts[4])} bytes in shared memory"
     if isinstance(parts, list) and code == EXT_ARRAY and len(parts) == 3:
         return f"array {_shape(parts[0], parts[1])}"
     return f"extension {code} of {len(data)} bytes"

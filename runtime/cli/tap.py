@@ -15,6 +15,7 @@ from cardan.runtime.bus.tail import open_tail
 from cardan.runtime.cli.exits import NoDataError
 from cardan.runtime.cli.runs import FoundRun
 from cardan.runtime.clock import Clock
+from cardan.runtime.errors import BusError
 
 ALL = 1 << 20
 """More messages than a ring holds."""
@@ -74,6 +75,29 @@ def last_messages(found: FoundRun, topic: str, number: int, clock: Clock) -> lis
 def newest_or_none(found: FoundRun, topic: str, clock: Clock) -> Heard | None:
     """The newest message that is kept of a topic."""
     return next(iter(last_messages(found, topic, 1, clock)), None)
+
+
+def whole(found: FoundRun, payload: bytes) -> bytes:
+    """The payload itself of a long message, for which only a descriptor went over the bus.
+
+    `payload` as it is when the publisher has used that shared memory for something else by now, or the run has ended.
+    """
+    if found.bus_dir is None:
+        return payload
+    import msgspec
+
+    from cardan.runtime.bus.slots import SlotDescriptor, SlotMaps
+
+    maps = SlotMaps(found.bus_dir.parent / "frames")
+    try:
+        outer = msgspec.msgpack.decode(payload, type=msgspec.msgpack.Ext)
+        slot = msgspec.msgpack.decode(outer.data, type=SlotDescriptor)
+        content = maps.view(slot).tobytes()
+        return content if maps.intact(slot) else payload
+    except (BusError, msgspec.MsgspecError):
+        return payload
+    finally:
+        maps.close()
 
 
 def _bus_dir(found: FoundRun, topic: str) -> Path:

@@ -11,10 +11,10 @@ from cardan.runtime.bus.envelope import Header
 from cardan.runtime.cli import units
 from cardan.runtime.cli.durations import parse_count, parse_duration_s
 from cardan.runtime.cli.exits import Exit, NoDataError, UsageError
-from cardan.runtime.cli.foreign import decode_foreign, json_line, text_lines
+from cardan.runtime.cli.foreign import decode_foreign, is_long, json_line, text_lines
 from cardan.runtime.cli.lines import Line, write_lines
 from cardan.runtime.cli.runs import FoundRun, find_run
-from cardan.runtime.cli.tap import Heard, Tap, keeps, last_messages, newest_or_none
+from cardan.runtime.cli.tap import Heard, Tap, keeps, last_messages, newest_or_none, whole
 from cardan.runtime.cli.topics import require_topics
 from cardan.runtime.cli.view import state_word
 from cardan.runtime.clock import NS_PER_S, Clock, MonotonicClock, ns
@@ -120,7 +120,7 @@ class Echo:
     def _print(self, messages: list[Heard]) -> None:
         now_ns = self._clock.now_ns()
         for header, payload in messages:
-            value = decode_foreign(payload)
+            value = decode_foreign(whole(self._found, payload) if is_long(payload) else payload)
             if self._as_json:
                 print(json_line(record(self._topic, header, value, now_ns)))
             else:

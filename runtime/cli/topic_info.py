@@ -13,10 +13,10 @@ from cardan.runtime.cli.exits import Exit
 from cardan.runtime.cli.lines import Line, safe_text, write_lines
 from cardan.runtime.cli.runs import FoundRun, find_run
 from cardan.runtime.cli.snapshot import NodeShot, Snapshot
+from cardan.runtime.cli.spread import spread_text
 from cardan.runtime.cli.status import at_start
-from cardan.runtime.cli.summary import OK, Jitter
+from cardan.runtime.cli.summary import OK
 from cardan.runtime.cli.tap import ALL, Heard, last_messages
-from cardan.runtime.cli.topic_lat import spread_cells
 from cardan.runtime.cli.topic_types import Shape, shape_of
 from cardan.runtime.cli.topics import TopicRow, require_topics, topic_rows
 from cardan.runtime.cli.view import state_word
@@ -164,9 +164,3 @@ def _edge_texts(edge: Edge) -> list[str]:
         *(f"  {text}" for text in losses(edge)),
         *([f"  its publisher was replaced {edge.restarts} times"] if edge.restarts else []),
     ]
-
-
-def spread_text(spread: Jitter | None) -> str:
-    """`p50 4.0 us, p99 38 us, max 1.70 ms`."""
-    p50, p99, highest = spread_cells(spread)
-    return f"p50 {p50}, p99 {p99}, max {highest}"

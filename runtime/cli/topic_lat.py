@@ -13,8 +13,9 @@ from cardan.runtime.cli.exits import Exit, NoDataError
 from cardan.runtime.cli.lines import Line, cut, table, write_lines
 from cardan.runtime.cli.measure import Looks, limits_of, measure
 from cardan.runtime.cli.runs import find_run
+from cardan.runtime.cli.spread import spread_cells
 from cardan.runtime.cli.status import at_start
-from cardan.runtime.cli.summary import OK, Jitter
+from cardan.runtime.cli.summary import OK
 from cardan.runtime.cli.topics import TopicRow, chosen, require_topics, topic_rows
 from cardan.runtime.clock import MonotonicClock
 
@@ -79,10 +80,3 @@ def _cells(row: TopicRow, edge: Edge) -> tuple[str, ...]:
         *spread_cells(row.origin_age_ms),
         units.count(edge.late),
     )
-
-
-def spread_cells(spread: Jitter | None) -> tuple[str, str, str]:
-    """Median, 99th percentile and maximum; dashes where nothing was measured."""
-    if spread is None:
-        return (units.NOTHING,) * 3
-    return units.latency(spread.p50), units.latency(spread.p99), units.latency(spread.max)

@@ -6,7 +6,7 @@ import msgspec
 
 from cardan.runtime.cli.edges import Edge, edges_of
 from cardan.runtime.cli.exits import UsageError
-from cardan.runtime.cli.snapshot import Snapshot
+from cardan.runtime.cli.snapshot import NodeShot, Snapshot
 from cardan.runtime.cli.summary import MS_PER_UNIT, Jitter, spread_ms
 from cardan.runtime.cli.view import per_second, since_s
 from cardan.runtime.errors import near_names
@@ -48,11 +48,11 @@ class TopicRow(msgspec.Struct, frozen=True, kw_only=True):
 def topic_rows(plan: Plan, now: Snapshot, before: Snapshot) -> list[TopicRow]:
     """Every topic in plan order; counters are the difference of the two snapshots."""
     old = {series.plan.topic: series for _, series in before.outputs()}
-    span_ns = now.taken_ns - before.taken_ns
     types, edges = plan.topics(), edges_of(plan, now, before)
     rows = []
     for node, series in now.outputs():
         topic, earlier = series.plan.topic, old[series.plan.topic]
+        span_ns = now.taken_ns - _published_since_ns(node, before.taken_ns)
         read = [edge for edge in edges if edge.topic == topic]
         rows.append(
             TopicRow(
@@ -75,6 +75,11 @@ def topic_rows(plan: Plan, now: Snapshot, before: Snapshot) -> list[TopicRow]:
             )
         )
     return rows
+
+
+def _published_since_ns(node: NodeShot, begin_ns: int) -> int:
+    """When a node could begin to publish: a vehicle takes a second to start, and that is no part of a rate."""
+    return max(begin_ns, node.ready_ns) if node.starts == 1 else begin_ns
 
 
 def require_topics(plan: Plan, wanted: list[str]) -> None:

@@ -14,8 +14,8 @@ from cardan.runtime.cli.durations import parse_duration_s
 from cardan.runtime.cli.exits import Exit, NoDataError, UsageError
 from cardan.runtime.cli.lines import Line, cut, table, write_lines
 from cardan.runtime.cli.runs import find_run
+from cardan.runtime.cli.spread import spread_cells
 from cardan.runtime.cli.summary import Jitter
-from cardan.runtime.cli.topic_lat import spread_cells
 from cardan.runtime.cli.trace_data import Collected, collect_last, collect_next
 from cardan.runtime.cli.trace_export import trace_json
 from cardan.runtime.cli.trace_hops import Way, follow, way_of

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cardan.runtime.bus.envelope import HEADER_SIZE
 from cardan.runtime.cli.runs import FoundRun
-from cardan.runtime.cli.tap import ALL, Heard, Tap
+from cardan.runtime.cli.tap import ALL, Heard, Tap, keeps
 from cardan.runtime.clock import Clock, ns
 from cardan.runtime.errors import CardanError
 from cardan.runtime.run import RunPaths
@@ -101,6 +101,8 @@ def _collecting(found: FoundRun, clock: Clock, last: int) -> Iterator[_Collector
 def _open_taps(found: FoundRun, clock: Clock, last: int) -> tuple[dict[str, Tap], list[str]]:
     taps: dict[str, Tap] = {}
     unheard = []
+    if last and not keeps(found):
+        return taps, list(found.plan.topics())
     for topic in found.plan.topics():
         try:
             taps[topic] = Tap(found, topic, clock, last)

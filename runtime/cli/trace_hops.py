@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from cardan.runtime.cli.snapshot import Snapshot
+from cardan.runtime.cli.spread import jitter_of
 from cardan.runtime.cli.summary import MS_PER_UNIT, Jitter, spread_ms
 from cardan.runtime.cli.trace_data import Sent
 from cardan.runtime.cli.trace_path import publisher_of
@@ -105,12 +106,3 @@ def _first_by_origin(messages: list[Sent]) -> dict[int, int]:
     for message in messages:
         first[message.origin_ns] = min(message.sent_ns, first.get(message.origin_ns, message.sent_ns))
     return first
-
-
-def jitter_of(durations_ns: list[int]) -> Jitter | None:
-    """Median, 99th percentile and maximum in milliseconds; None of nothing."""
-    if not durations_ns:
-        return None
-    ordered = sorted(durations_ns)
-    p50, p99 = (ordered[min(len(ordered) - 1, int(fraction * len(ordered)))] for fraction in (0.5, 0.99))
-    return Jitter(p50=round(p50 / 1e6, 4), p99=round(p99 / 1e6, 4), max=round(ordered[-1] / 1e6, 4))

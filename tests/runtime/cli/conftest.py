@@ -133,13 +133,13 @@ class Active:
         self._rings[topic] = ring, RingWriter(ring)
 
     def send(self, topic: str, value: Any = None, *, sent_ns: int = 1, origin_ns: int = 1, schema: int = 7) -> None:
-        """Publish one message; makes the ring of the topic with its first."""
+        """Publish one message, of bytes as they are; makes the ring of the topic with its first."""
         if topic not in self._rings:
             self.make_ring(topic)
         seq = self._sent.get(topic, 0)
         self._sent[topic] = seq + 1
         header = pack(seq, sent_ns, origin_ns, schema, 1, valid=True)
-        self._rings[topic][1].write(header + msgpack.packb(value))
+        self._rings[topic][1].write(header + (value if isinstance(value, bytes) else msgpack.packb(value)))
 
     def end(self) -> None:
         """The run is over: nobody holds its lock any more."""

@@ -163,6 +163,39 @@ def test_echo_as_json_lines_is_strict_json_with_bytes_as_hex(drive: Drive) -> No
     assert second["value"]["ratio"] == "NaN"
 
 
+def test_the_last_messages_are_there_at_once(drive: Drive) -> None:
+    lines = drive.ask("topic", "echo", "ticker/tick", "--last", "3", "--json").stdout.splitlines()
+    first, *_, last = (json.loads(line) for line in lines)
+    assert last["seq"] - first["seq"] == 2
+    assert last["age_s"] < 1
+
+
+def test_info_knows_the_type_of_a_users_own_node(drive: Drive) -> None:
+    answer = drive.ask("topic", "info", "ticker/tick")
+    assert answer.stdout.splitlines()[0] == "ok"
+    assert "number  int" in answer.stdout
+    assert "steer.tick: newest only, at most 0.5 s old" in answer.stdout
+    assert answer.returncode == 0
+
+
+def test_latencies_and_bytes_are_measured_from_outside(drive: Drive) -> None:
+    edges = json.loads(drive.ask("topic", "lat", "--for", "300ms", "--json").stdout)["topics"][0]["edges"]
+    assert edges[0]["delivered"] > 0
+    assert 0 < edges[0]["one_way_ms"]["p50"] < 1000
+    rows = json.loads(drive.ask("topic", "bw", "--for", "300ms", "--json").stdout)["topics"]
+    assert next(row for row in rows if row["topic"] == "ticker/tick")["mean_bytes"] > 32
+
+
+def test_a_trace_is_taken_from_outside(drive: Drive, tmp_path: Path) -> None:
+    out = tmp_path / "trace.json"
+    answer = drive.ask("trace", "--for", "700ms", "--out", str(out), "--json")
+    (way,) = json.loads(answer.stdout)["ways"]
+    assert way["topics"] == ["ticker/tick", "steer/command", "gate/sent"]
+    assert way["frames"] > 5
+    rows = json.loads(out.read_bytes())["traceEvents"]
+    assert {row["ph"] for row in rows} == set("MXisfbe")
+
+
 @pytest.mark.parametrize("command", ["hz", "echo"])
 def test_an_unknown_topic_lists_the_near_ones(drive: Drive, command: str) -> None:
     answer = drive.ask("topic", command, "ticker/tik")
@@ -228,6 +261,8 @@ def test_a_killed_supervisor_is_the_verdict_and_nothing_is_left(tmp_path: Path) 
         summary = json.loads(drive.written.rpartition(LEAVE)[2])
         assert "killed by SIGKILL" in summary["verdict"]
         assert list(drive.runs.iterdir()) == []
+        assert len(drive.ask("topic", "echo", "ticker/tick", "--last", "3", "--json").stdout.splitlines()) == 3
+        assert json.loads(drive.ask("trace", "--json").stdout)["ways"][0]["frames"] > 0
 
 
 def _children(pid: int) -> list[int]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardan.runtime.bus.codec import EXT_ARRAY, EXT_SLOT, MessageEncoder
+from cardan.runtime.bus.codec import EXT_ARRAY, EXT_PAYLOAD, EXT_SLOT, MessageEncoder
 from cardan.runtime.bus.envelope import pack, unpack
 from cardan.runtime.cli import foreign
 from cardan.runtime.cli.engagement import describe
@@ -28,7 +28,21 @@ values = st.recursive(
 
 
 def test_the_extension_codes_are_those_of_the_bus() -> None:
-    assert (foreign.EXT_SLOT, foreign.EXT_ARRAY) == (EXT_SLOT, EXT_ARRAY)
+    ours = (foreign.EXT_SLOT, foreign.EXT_ARRAY, foreign.EXT_PAYLOAD)
+    assert ours == (EXT_SLOT, EXT_ARRAY, EXT_PAYLOAD)
+
+
+@given(values, st.binary(max_size=300))
+def test_a_message_that_is_only_a_descriptor_is_told_from_others(value: object, descriptor: bytes) -> None:
+    assert not foreign.is_long(msgpack.packb(value))
+    assert foreign.is_long(msgpack.packb(msgpack.ExtType(EXT_PAYLOAD, descriptor)))
+
+
+def test_a_long_message_is_shown_by_its_size_when_it_is_gone() -> None:
+    descriptor = msgspec.msgpack.encode(["frames.0", 64, 2, "|u1", [70_000]])
+    payload = msgspec.msgpack.encode(msgspec.msgpack.Ext(EXT_PAYLOAD, descriptor))
+    assert decode_foreign(payload) == "a message of 70000 bytes in shared memory"
+    assert foreign.slot_bytes(payload) == 70_000
 
 
 def test_an_array_is_shown_by_its_type_and_shape() -> None:

@@ -10,12 +10,15 @@ from typing import Any, Protocol
 import pytest
 from msgspec.structs import replace
 
+from cardan.runtime.bus.codec import MessageEncoder
+from cardan.runtime.bus.slots import SlotPool
 from cardan.runtime.cli.exits import NoDataError
 from cardan.runtime.cli.main import main
 from cardan.runtime.cli.runs import find_run
 from cardan.runtime.cli.tap import Tap, last_messages, newest_or_none
 from cardan.runtime.cli.topic_echo import Echo
 from cardan.runtime.clock import FakeClock
+from cardan.runtime.messages import CanFrame, CanFrames
 from cardan.runtime.plan import Plan, write_plan
 from cardan.runtime.run import RunPaths
 from cardan.runtime.vitals import NodeState, NodeVitals, Vitals
@@ -125,6 +128,23 @@ def test_a_topic_over_zeromq_is_subscribed_to_and_keeps_nothing(
     assert main(["topic", "echo", "control/command", "--last", "1"]) == 3
     assert "goes over ZeroMQ, which keeps no messages" in capsys.readouterr().err
     assert main(["topic", "echo", "control/command", "--for", "20ms"]) == 3
+
+
+def test_a_long_message_is_fetched_from_where_it_lies_as_long_as_it_is_there(
+    active: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pool = SlotPool(active.paths.frames, "bridge.verdict.1", slots=2)
+    encoder = MessageEncoder(CanFrames, pool, spill_from=10)
+    for number in range(3):
+        frames = CanFrames(frames=[CanFrame("long", number, b"", 1)])
+        active.send("bridge/verdict", encoder.encode(frames))
+    assert main(["topic", "echo", "bridge/verdict", "--last", "3", "--json"]) == 0
+    values = [json.loads(line)["value"] for line in capsys.readouterr().out.splitlines()]
+    assert values[0].startswith("a message of ")  # two slots: the third message took the place of the first
+    assert [value["frames"][0][:2] for value in values[1:]] == [["long", 1], ["long", 2]]
+    pool.close()
+    assert main(["topic", "echo", "bridge/verdict", "--last", "1"]) == 0
+    assert "bytes in shared memory" in capsys.readouterr().out
 
 
 def test_nothing_ever_sent_is_no_data(active: Run, capsys: pytest.CaptureFixture[str]) -> None:

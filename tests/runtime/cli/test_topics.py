@@ -9,11 +9,15 @@ import msgpack
 import pytest
 
 from cardan.runtime.bus.codec import EXT_SLOT
+from cardan.runtime.bus.envelope import pack, unpack
 from cardan.runtime.cli.edges import edges_of, losses, verdict_on
 from cardan.runtime.cli.main import main
 from cardan.runtime.cli.measure import Limits, measure
 from cardan.runtime.cli.runs import find_run
 from cardan.runtime.cli.snapshot import Spread, take_snapshot
+from cardan.runtime.cli.status import at_start
+from cardan.runtime.cli.summary import Jitter
+from cardan.runtime.cli.topic_hz import interval_ms
 from cardan.runtime.cli.topic_types import fields_of
 from cardan.runtime.cli.topics import topic_rows
 from cardan.runtime.clock import FakeClock
@@ -155,6 +159,25 @@ def test_info_tells_that_the_publisher_is_away(active: Run, driven: Vitals, caps
 def test_an_unknown_topic_lists_the_near_ones(active: Run, command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["topic", command, "camera/fram"]) == 2
     assert capsys.readouterr().err == 'no topic "camera/fram" in this run\n  hint: did you mean "camera/frame"?\n'
+
+
+def test_intervals_are_those_between_messages_of_one_process_within_the_measurement() -> None:
+    ms = 1_000_000
+    stamps = [(1, 5), (1, 15), (1, 25), (1, 45), (2, 46), (2, 56)]
+    headers = [unpack(pack(n, at * ms, 1, 7, epoch, valid=True)) for n, (epoch, at) in enumerate(stamps)]
+    assert interval_ms(headers, 10 * ms, 60 * ms) == Jitter(p50=10.0, p99=20.0, max=20.0)
+    assert interval_ms(headers, 50 * ms, 60 * ms) is None
+
+
+def test_the_rate_of_a_topic_begins_when_its_node_was_ready(plan: Plan, driven: Vitals, clock: FakeClock) -> None:
+    driven.nodes["camera"].words[NodeVitals.READY_NS] = clock.now_ns() - 4 * 10**9
+    shot = take_snapshot(plan, driven, clock.now_ns())
+    rows = {row.topic: row.rate_hz for row in topic_rows(plan, shot, at_start(shot))}
+    assert rows["camera/frame"] == 50.0  # 200 frames
+    assert rows["bridge/sent"] == 100.0  # 1000 in ten seconds: its time of readiness is not known
+    driven.nodes["camera"].words[NodeVitals.STARTS] = 2
+    shot = take_snapshot(plan, driven, clock.now_ns())
+    assert topic_rows(plan, shot, at_start(shot))[0].rate_hz == 20.0
 
 
 def test_a_measurement_ends_when_every_topic_has_had_its_messages(active: Run, driven: Vitals) -> None:
