@@ -227,6 +227,32 @@ ENGINES = (
         "see the log of the host",
     ),
 )
+LINK = (
+    Fault(
+        "link-lost",
+        "another computer does not answer; its topics are stale here, and every reader sees that",
+        "it is off, starting, or its run has ended; a cable, a switch, a firewall",
+        "`cardan topic echo NODE/link` says why; `cardan status` on that computer; `nc -vz ADDRESS PORT`",
+    ),
+    Fault(
+        "link-refused",
+        "another computer answers and does not let us in",
+        "one of both does not know the other's key",
+        "`cardan keys list` on both; `cardan keys trust NAME KEY` there, server_key here",
+    ),
+    Fault(
+        "link-no-topic",
+        "another computer does not show a topic that is read from it",
+        "a name has changed, or its gateway shows fewer topics",
+        "the log of the node lists near names; `topics` of the gateway there",
+    ),
+    Fault(
+        "link-other-type",
+        "another computer sends another message type than is declared here; such messages are dropped",
+        "the two computers run different releases",
+        "update both; the log of the node names both types",
+    ),
+)
 KEEPING = (
     Fault(
         "recorder-undecodable",
@@ -277,6 +303,7 @@ TABLE = {
     "Bridge": BRIDGE,
     "CAN": CAN,
     "Engines": ENGINES,
+    "Links": LINK,
     "Recorder and outbox": KEEPING,
 }
 """Faults by whom they concern."""

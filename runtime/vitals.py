@@ -178,6 +178,9 @@ class NodeVitals:
     STEPS, STEP_START_NS, STEP_END_NS, OVERRUNS, MISSED, WORST_STEP_NS, PERIOD_NS, FAULT_NS, WORST_LATENESS_NS = range(
         16, 25
     )
+    CONDITION_NS, CONDITION = 25, 26
+    """What is not as it should be at this moment: since when, 0 while all is well; and its code."""
+    CONDITION_BYTES = 48
     NAME, FAULT_CODE, FAULT_TEXT = 32, 40, 48
     FAULT_TEXT_BYTES = 512
     # the node writes, once for each start, what the kernel says about its process; READ_BACK_NS last
@@ -216,6 +219,19 @@ class NodeVitals:
         if not stamp_ns:
             return None
         return stamp_ns, self.words.text(self.FAULT_CODE, 64), self.words.text(self.FAULT_TEXT, self.FAULT_TEXT_BYTES)
+
+    @property
+    def condition(self) -> tuple[int, str] | None:
+        """Since when something is not as the node wants it, and its code; None while all is well."""
+        since_ns = self.words[self.CONDITION_NS]
+        return (since_ns, self.words.text(self.CONDITION, self.CONDITION_BYTES)) if since_ns else None
+
+    def set_condition(self, now_ns: int, code: str) -> None:
+        """Keep what is not as it should be from now on; empty: all is well."""
+        self.words[self.CONDITION_NS] = 0
+        if code:
+            self.words.set_text(self.CONDITION, self.CONDITION_BYTES, code)
+            self.words[self.CONDITION_NS] = now_ns
 
     def report_fault(self, now_ns: int, code: str, text: str) -> None:
         """Keep the first fault; later ones are consequences and go to the log only."""

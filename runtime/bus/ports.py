@@ -173,6 +173,9 @@ class Reader(Generic[M]):
                 f"{topic} carries another message type than {self._spec.name} reads",
                 hint="do publisher and reader run the same code? `cardan check`",
             )
+        if not header.valid and self._is_newest(topic, header):
+            self._withdraw(topic, header, passed)
+            return
         if passed is None and _is_repeated(series, header):
             if self._newest is not None:
                 return
@@ -190,6 +193,20 @@ class Reader(Generic[M]):
         self._newest = (topic, header, payload)
         self._decoded = None
         self.new = True
+
+    def _is_newest(self, topic: str, header: Header) -> bool:
+        """True for the message that this reader had last."""
+        if self._newest is None or self._newest[0] != topic:
+            return False
+        known = self._newest[1]
+        return known.seq == header.seq and known.epoch == header.epoch
+
+    def _withdraw(self, topic: str, header: Header, passed: Passed | None) -> None:
+        """The publisher says the last message again, as not valid: see `Writer.withdraw`."""
+        if self._newest is not None:
+            self._newest = (topic, header, self._newest[2])
+        if passed is not None and passed.number != AGAIN:
+            self._topics[topic][1].words[SeriesVitals.LAST_INDEX] = passed.number + 1
 
     def _count(self, series: SeriesVitals, header: Header, passed: Passed | None) -> None:
         words = series.words
@@ -390,6 +407,7 @@ class Writer(Generic[M]):
         pool: SlotPool | None = None,
     ) -> None:
         self.topic = topic
+        self.type = encoder.message_type
         self._topic = topic.encode()
         self._encoder = encoder
         self._clock = clock
@@ -398,13 +416,17 @@ class Writer(Generic[M]):
         self._epoch = epoch
         self._inherit = inherit
         self._pool = pool
+        self._last: tuple[int, int, bytes] | None = None
         self.seq = 0
 
-    def send(self, value: M, *, valid: bool | None = None, origin_ns: int | None = None) -> None:
+    def send(
+        self, value: M, *, valid: bool | None = None, origin_ns: int | None = None, sent_ns: int | None = None
+    ) -> None:
         """Publish `value`.
 
         valid: None = all latest-value inputs are fresh and valid. origin_ns: None = the newest origin among the
-        inputs that arrived, or now for a node without inputs.
+        inputs that arrived, or now for a node without inputs. sent_ns: None = now; earlier for what another computer
+        has sent.
         """
         if valid is None or origin_ns is None:
             inherited_valid, inherited_origin_ns = self._inherit()
@@ -412,12 +434,25 @@ class Writer(Generic[M]):
             origin_ns = inherited_origin_ns if origin_ns is None else origin_ns
         payload = self._encoder.encode(value)
         now_ns = self._clock.now_ns()
-        header = pack(self.seq, now_ns, origin_ns or now_ns, self._encoder.schema, self._epoch, valid=valid)
+        stamp_ns = sent_ns or now_ns
+        header = pack(self.seq, stamp_ns, origin_ns or stamp_ns, self._encoder.schema, self._epoch, valid=valid)
         self._send(self._topic, header, payload)
+        self._last = (stamp_ns, origin_ns or stamp_ns, payload)
         self.seq += 1
         self._series.words[SeriesVitals.LAST_NS] = now_ns
         self._series.words[SeriesVitals.BYTES] += HEADER_SIZE + len(payload)
         self._series.observe(now_ns - (origin_ns or now_ns))
+
+    def withdraw(self) -> None:
+        """Say the last message once more, as not valid: it does not hold any longer, and nothing newer is known.
+
+        It keeps its sequence number, so nobody takes it for another message, and no queue gets it twice.
+        """
+        if self._last is None:
+            return
+        sent_ns, origin_ns, payload = self._last
+        header = pack(self.seq - 1, sent_ns, origin_ns, self._encoder.schema, self._epoch, valid=False)
+        self._send(self._topic, header, payload)
 
     @contextmanager
     def slot(self, shape: tuple[int, ...], dtype: type[np.generic] | np.dtype[Any]) -> Iterator[np.ndarray]:

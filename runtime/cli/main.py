@@ -19,6 +19,7 @@ MODULES = {
     "topic lat": "cardan.runtime.cli.topic_lat",
     "topic echo": "cardan.runtime.cli.topic_echo",
     "topic info": "cardan.runtime.cli.topic_info",
+    "topic serve": "cardan.runtime.cli.topic_serve",
     "control state": "cardan.runtime.cli.control_state",
     "control why": "cardan.runtime.cli.control_why",
     "control history": "cardan.runtime.cli.control_history",

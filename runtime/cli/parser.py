@@ -10,7 +10,7 @@ from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
 from cardan.runtime.errors import near_names
 
 COMMANDS = ("up", "check", "status", "topic", "control", "trace", *SIBLINGS, "replay", "install-service", "version")
-TOPIC_COMMANDS = ("list", "hz", "bw", "lat", "echo", "info")
+TOPIC_COMMANDS = ("list", "hz", "bw", "lat", "echo", "info", "serve")
 CONTROL_COMMANDS = ("state", "why", "history", "limits")
 CONTROL_ACTIONS = ("arm", "disarm", "reset")
 NOUNS = {
@@ -115,6 +115,7 @@ SHORT = {
     "topic lat": "how long messages take to each reader, and how old their origin is",
     "topic echo": "print the messages of a topic, also of one whose publisher is dead",
     "topic info": "everything about one topic: type, publisher, readers, losses",
+    "topic serve": "publish topics over ZeroMQ for tools and other computers",
     "control state": "who drives now, or drove at the end of the last run",
     "control why": "why control ended or could not begin the last time",
     "control history": "every change of engagement with its cause",
@@ -223,6 +224,15 @@ def _add_topic_echo(parser: Parser) -> None:
     _add_json(parser, "JSON Lines, one object a message")
 
 
+def _add_topic_serve(parser: Parser) -> None:
+    where, until = "ipc:///... or tcp://ADDRESS:PORT (default: in the run's folder)", "(default: with the run)"
+    parser.add_argument("--bind", metavar="ADDRESS", help=where)
+    parser.add_argument("--topics", nargs="+", metavar="PATTERN", help="only topics that match (default: all)")
+    parser.add_argument("--key", metavar="NAME", help="our key pair; tcp needs one")
+    parser.add_argument("--keys", metavar="DIR", help="folder of the keys (default: see `cardan keys list`)")
+    parser.add_argument("--for", dest="duration", metavar="TIME", help=f"end after 500ms, 30s, 2m {until}")
+
+
 def _add_trace(parser: Parser) -> None:
     parser.add_argument("--for", dest="duration", metavar="TIME", help="watch for 500ms, 30s, 2m from now on")
     parser.add_argument("--last", metavar="TIME", help="look back 500ms, 2s (default: 5s)")
@@ -256,6 +266,7 @@ ADD = {
     "control arm": _add_action,
     "control reset": _add_action,
     "topic info": _add_topic_info,
+    "topic serve": _add_topic_serve,
     "trace": _add_trace,
     "replay": _add_replay,
     "install-service": _add_install_service,
@@ -338,6 +349,17 @@ there of one that is dead or hung, or of a run that has ended.
 examples:
   cardan topic echo control/command --count 5
   cardan topic echo camera/frame --last 3 --json""",
+    "topic serve": """\
+Publish topics of the active run over ZeroMQ, until Ctrl-C or the end of the run. Read from outside: the nodes do not
+notice. The first line on stdout is the address; who is let in or refused is said on stderr.
+
+Without --bind only this computer can listen. tcp is always encrypted: it needs a key pair of ours, and the public key
+of each client must be trusted here (`cardan keys`). Nothing can be sent into the run.
+
+examples:
+  cardan topic serve
+  cardan topic serve --topics 'camera/*' control/command
+  cardan topic serve --bind tcp://0.0.0.0:7447 --key car""",
     "topic info": """\
 One topic: its type and fields, who publishes it, how, how often; who reads it, how, and what each has lost.
 

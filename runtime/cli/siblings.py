@@ -1,4 +1,4 @@
-"""Commands that the other folders of cardan bring: named here so that `--help` is quick, imported only when called.
+"""Commands that other parts of cardan bring: named here so that `--help` is quick, imported only when called.
 
 The module `grammar` of such a noun has `ADD` (verb -> what adds its options to a parser), `DESCRIPTIONS` (verb -> long
 help) and `MODULES` (verb -> module with `run(arguments) -> int`).
@@ -22,6 +22,17 @@ class Noun(NamedTuple):
 
 
 SIBLINGS = {
+    "keys": Noun(
+        "Keys for topics between computers: whose are ours, and whom we trust.",
+        "cardan.runtime.link.grammar",
+        {
+            "new": "make a key pair for this computer",
+            "list": "the key pairs of this computer, and the keys it trusts",
+            "show": "print a public key",
+            "trust": "let the holder of a public key connect",
+            "revoke": "trust a key no longer",
+        },
+    ),
     "engine": Noun(
         "Networks: import them, build plans for this computer's accelerator, look after both.",
         "cardan.engines.cli.grammar",

@@ -87,6 +87,8 @@ class NodeShot:
     step_time: Spread
     fault: tuple[int, str, str] | None
     """Time, code and text of the first fault that the node reported about itself."""
+    condition: tuple[int, str] | None
+    """Since when something is not as the node wants it, and its code."""
     settings: ProcessSettings | None
     """What its process has; None before it began to step."""
     group: GroupSettings
@@ -189,6 +191,7 @@ def _node(plan: NodePlan, vitals: NodeVitals) -> NodeShot:
         lateness=Spread(vitals.lateness.counts(), words[NodeVitals.WORST_LATENESS_NS]),
         step_time=Spread(vitals.step_time.counts(), words[NodeVitals.WORST_STEP_NS]),
         fault=vitals.fault,
+        condition=vitals.condition,
         settings=_settings(words),
         group=_group(words),
         series=[_series(plan, series) for plan, series in zip(vitals.plans, vitals.series, strict=True)],

@@ -17,12 +17,13 @@ from cardan.runtime.cli.report import report
 from cardan.runtime.cli.runs import FoundRun, find_run, stamp
 from cardan.runtime.cli.screen import terminal_size
 from cardan.runtime.cli.settings import all_differences, setting_lines
-from cardan.runtime.cli.snapshot import SeriesShot, Snapshot
+from cardan.runtime.cli.snapshot import NodeShot, SeriesShot, Snapshot
 from cardan.runtime.cli.summary import OK, Summary, first_cause, summarise
 from cardan.runtime.cli.timing import NodeTiming, node_timing
-from cardan.runtime.cli.view import Scene, headline, mode_row, render, state_word
+from cardan.runtime.cli.view import Scene, headline, mode_row, render, since_s, state_word
 from cardan.runtime.clock import Clock, MonotonicClock
 from cardan.runtime.faults import find_fault
+from cardan.runtime.vitals import NodeState
 from cardan.runtime.wishes import Difference
 
 
@@ -48,6 +49,8 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     """When it was seen, counted from the start of the run."""
     cure: str
     """What helps against it, where it is a code of ours."""
+    conditions: dict[str, str]
+    """Node -> code of what is not as it should be at this moment."""
     settings: list[Difference]
     """What the processes of the nodes were to have and do not."""
     groups: str
@@ -68,10 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(msgspec.json.encode(_document(found, shot, summary)).decode())
     else:
         lines = _screen(found, shot) if found.live else _last(found, shot, summary, clock)
-        write_lines(
-            [*lines, *help_lines(shot), *setting_lines(all_differences(found.plan, shot)), *group_lines(shot)],
-            sys.stdout,
-        )
+        more = [*condition_lines(shot), *help_lines(shot), *setting_lines(all_differences(found.plan, shot))]
+        write_lines([*lines, *more, *group_lines(shot)], sys.stdout)
     refused = any(item.demanded for item in all_differences(found.plan, shot))
     healthy = summary.verdict == OK and not refused and not (found.live and headline(shot)[1] == "bad")
     return int(Exit.HEALTHY if healthy else Exit.FINDING)
@@ -107,6 +108,23 @@ def help_lines(shot: Snapshot) -> list[Line]:
         Line(f"  likely: {fault.cause}"),
         Line(f"  try: {fault.cure}"),
     ]
+
+
+def with_conditions(shot: Snapshot) -> list[tuple[NodeShot, int, str]]:
+    """Running nodes that say that something is not as it should be, since when, and the code of it."""
+    return [(node, *node.condition) for node in shot.nodes if node.condition and node.state is NodeState.RUNNING]
+
+
+def condition_lines(shot: Snapshot) -> list[Line]:
+    """What is not as it should be at this moment, since when, and what helps."""
+    lines = []
+    for node, since_ns, code in with_conditions(shot):
+        fault = find_fault(code)
+        meaning = f": {fault.meaning}" if fault is not None else ""
+        held = units.age(since_s(shot.taken_ns, since_ns))
+        lines += [Line(""), Line(safe_text(f"{node.plan.name}  {code} for {held}{meaning}"), "bad")]
+        lines += [Line(f"  try: {fault.cure}")] if fault is not None else []
+    return lines
 
 
 def at_start(shot: Snapshot) -> Snapshot:
@@ -146,6 +164,7 @@ def _document(found: FoundRun, shot: Snapshot, summary: Summary) -> StatusDocume
         cause_code=cause_code(shot),
         cause_after_s=cause_after_s(shot),
         cure=_cure(shot),
+        conditions={node.plan.name: code for node, _, code in with_conditions(shot)},
         settings=all_differences(found.plan, shot),
         groups=shot.groups_text,
         taken=taken(shot),

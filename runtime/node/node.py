@@ -71,6 +71,7 @@ class Wiring:
     writers: dict[str, Writer[Any]]
     meters: dict[str, Meter]
     report_fault: Callable[[str, str], None]
+    report_condition: Callable[[str], None] = lambda code: None
 
 
 class Node:
@@ -93,6 +94,7 @@ class Node:
     clock: Clock
     context: NodeContext
     log: logging.Logger
+    _condition: str
 
     @classmethod
     def ports(cls) -> Ports:
@@ -164,11 +166,24 @@ class Node:
         self.log.error("%s: %s", code, text)
         self._report_fault(code, text)
 
+    def report_condition(self, code: str, text: str = "") -> None:
+        """What is not as it should be at this moment, with a short code; empty when all is well again.
+
+        Unlike a fault it passes. Say it as often as you like: only a change is kept and logged.
+        """
+        if code == self._condition:
+            return
+        self._condition = code
+        self._report_condition(code)
+        self.log.warning("%s: %s", code, text) if code else self.log.info("all is well again")
+
     def _wire(self, wiring: Wiring) -> None:
         """Called once by the runtime, before `open`."""
         self.config, self.clock, self.context = wiring.config, wiring.clock, wiring.context
         self.log = logging.getLogger(f"cardan.{wiring.context.name}")
         self._report_fault = wiring.report_fault
+        self._report_condition = wiring.report_condition
+        self._condition = ""
         self._wake_descriptors: list[int] = []
         self._finished = False
         self._readers = list(wiring.readers.values())

@@ -53,6 +53,7 @@ class Wire:
     def connect(self, node: Node, context: NodeContext, send: Send, epoch: int) -> None:
         """Give `node` its live ports."""
         config = convert_config(type(node), self._node.config)
+        self._vitals.set_condition(self._clock.now_ns(), "")
         declared = type(node).ports_for(config, self._node.sys_path)
         readers = {name: self._reader(name, spec) for name, spec in declared.inputs.items()}
         inherit = inherited(list(readers.values()))
@@ -79,6 +80,7 @@ class Wire:
                 writers=self.writers,
                 meters=meters,
                 report_fault=lambda code, text: self._vitals.report_fault(self._clock.now_ns(), code, text),
+                report_condition=lambda code: self._vitals.set_condition(self._clock.now_ns(), code),
             )
         )
 

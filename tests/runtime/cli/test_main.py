@@ -49,7 +49,7 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
         (
             ["quux"],
             'no command "quux"',
-            "known: check, control, engine, install-service, replay, status, topic, trace, up, version",
+            "known: check, control, engine, install-service, keys, replay, status, topic, trace, up, version",
         ),
         (["--frob"], 'no option "--frob"', "known:"),
         (["topic", "lst"], 'no command "lst"', 'did you mean "list" or "lat"?'),
