@@ -6,6 +6,7 @@ topic `NODE/link`. While the other computer is away, what came last is sent once
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -26,6 +27,7 @@ from cardan.runtime.node.node import Node, NodeConfig, Ports
 from cardan.runtime.registry import load_message_type
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
+TOPIC = re.compile(r"[a-z][a-z0-9_-]*/[A-Za-z_][A-Za-z0-9_]*")
 OUR_MESSAGES = "cardan.runtime.messages"
 LOST, REFUSED, NO_TOPIC, OTHER_TYPE = "link-lost", "link-refused", "link-no-topic", "link-other-type"
 
@@ -33,10 +35,14 @@ LOST, REFUSED, NO_TOPIC, OTHER_TYPE = "link-lost", "link-refused", "link-no-topi
 class RemoteTopic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one output carries."""
 
-    topic: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_-]*/[A-Za-z_][A-Za-z0-9_]*$")]
+    topic: Text
     """`node/output` on the other computer."""
     type: Text
     """`module:Class` of its messages, or the name of a type of cardan.runtime.messages."""
+
+    def __post_init__(self) -> None:
+        if not TOPIC.fullmatch(self.topic):
+            raise ConfigError(f'"{self.topic}" is no topic', hint='write it as on the other computer: "node/output"')
 
 
 class LinkConfig(NodeConfig, frozen=True, kw_only=True):

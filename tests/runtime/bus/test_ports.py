@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cardan.runtime.bus.codec import MessageEncoder
+from cardan.runtime.bus.ends import Passed
 from cardan.runtime.bus.envelope import pack
 from cardan.runtime.errors import BusError, NodeError
 from cardan.runtime.messages import CameraFrame, Message
@@ -147,6 +148,41 @@ def test_a_metric_keeps_count_and_sum_in_its_unit() -> None:
         bench.node.seen.observe(1.5)
         bench.node.seen.observe(-0.25)
         assert bench.metric("seen") == (2, 1.75)
+
+
+def test_what_is_withdrawn_is_not_valid_any_more_and_no_new_message() -> None:
+    with Bench(Relay) as bench:
+        bench.node.out.withdraw()
+        assert bench.sent("out") == [], "nothing was said yet"
+        bench.node.out.send(Count(n=4), valid=True)
+        bench.node.out.withdraw()
+        first, again = bench.sent("out")
+        assert (first.valid, again.valid) == (True, False)
+        assert (again.seq, again.sent_ns, again.value) == (first.seq, first.sent_ns, first.value)
+
+
+@pytest.mark.parametrize("passed", [None, Passed(1, 0, 0)], ids=["zmq", "ring"])
+def test_a_reader_of_a_withdrawn_message_keeps_its_value_and_no_queue_gets_it_twice(passed: Passed | None) -> None:
+    with Bench(Relay) as bench:
+        encoder = MessageEncoder(Count)
+        for port in ("newest", "waiting"):
+            bench.send(port, Count(n=7))
+            now_ns = bench.clock.now_ns()
+            again = pack(0, now_ns, now_ns, encoder.schema, 1, valid=False)
+            bench.wire.deliver(f"bench/{port}", again + encoder.encode(Count(n=7)), passed)
+        assert bench.node.newest.fresh and not bench.node.newest.valid
+        assert bench.node.newest.value.n == 7
+        assert [sample.value.n for sample in bench.node.waiting.take()] == [7]
+        assert counters(bench, "waiting")["count"] == 1
+        bench.send("newest", Count(n=8))
+        assert bench.node.newest.valid
+
+
+def test_what_another_computer_has_sent_keeps_its_age() -> None:
+    with Bench(Relay) as bench:
+        earlier_ns = bench.clock.now_ns() - 40_000_000
+        bench.node.out.send(Count(n=1), sent_ns=earlier_ns)
+        assert bench.sent("out")[0].sent_ns == bench.sent("out")[0].origin_ns == earlier_ns
 
 
 def test_news_last_until_the_step_is_done() -> None:

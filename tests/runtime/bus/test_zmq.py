@@ -45,6 +45,20 @@ def test_what_is_published_after_the_subscription_arrives_in_order(context: Cont
     subscriber.close()
 
 
+def test_a_late_reader_gets_the_last_message_of_a_latched_topic(context: Context, bus_dir: Path) -> None:
+    publisher = ZmqPublisher(context, bus_dir, "a", latched=frozenset({b"a/map"}))
+    for n in range(3):
+        publisher.send(b"a/map", b"", bytes([n]))
+        publisher.send(b"a/x", b"", bytes([n]))
+    late = ZmqSubscriber(context, bus_dir, ["a/map", "a/x"])
+    while not late.socket.poll(1):
+        publisher.serve()
+    assert receive(late, 1) == [("a/map", b"\2")]
+    assert not late.socket.poll(10)
+    publisher.close()
+    late.close()
+
+
 def test_a_publisher_gives_up_waiting_for_readers_after_the_time_out(context: Context, bus_dir: Path) -> None:
     publisher = ZmqPublisher(context, bus_dir, "a")
     assert not publisher.wait_for_readers({b"a/x": 1}, MonotonicClock(), 0.02)
