@@ -227,7 +227,7 @@ def _add_topic_echo(parser: Parser) -> None:
 def _add_topic_serve(parser: Parser) -> None:
     where, until = "ipc:///... or tcp://ADDRESS:PORT (default: in the run's folder)", "(default: with the run)"
     parser.add_argument("--bind", metavar="ADDRESS", help=where)
-    parser.add_argument("--topics", nargs="+", metavar="PATTERN", help="only topics that match (default: all)")
+    parser.add_argument("topics", nargs="*", metavar="PATTERN", help="`node/output`, or a pattern (default: all)")
     parser.add_argument("--key", metavar="NAME", help="our key pair; tcp needs one")
     parser.add_argument("--keys", metavar="DIR", help="folder of the keys (default: see `cardan keys list`)")
     parser.add_argument("--for", dest="duration", metavar="TIME", help=f"end after 500ms, 30s, 2m {until}")
@@ -358,7 +358,7 @@ of each client must be trusted here (`cardan keys`). Nothing can be sent into th
 
 examples:
   cardan topic serve
-  cardan topic serve --topics 'camera/*' control/command
+  cardan topic serve 'camera/*' control/command
   cardan topic serve --bind tcp://0.0.0.0:7447 --key car""",
     "topic info": """\
 One topic: its type and fields, who publishes it, how, how often; who reads it, how, and what each has lost.
