@@ -1,6 +1,7 @@
 """What runs inside the guest: a supervised run with limits of memory and processor and an armed hardware watchdog.
 
-It judges nothing; the tests beside it do. In the end the supervisor is stopped, and the watchdog has to reset the
+It runs in a group that was handed over with its controllers, as a unit with Delegate= does. It judges nothing; the
+tests beside it do. In the end the supervisor is stopped, and the watchdog has to reset the
 guest: a second result would say that it did not.
 """
 
@@ -8,8 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -23,11 +26,11 @@ from cardan.runtime.errors import CardanError
 from cardan.runtime.plan import NodePlan, Plan, write_plan
 from cardan.runtime.profile import Profile, RealtimeSettings, WatchdogSettings
 from cardan.runtime.run import RunPaths, new_run
-from cardan.runtime.supervise.start import start_supervisor
 from cardan.runtime.vitals import NodeVitals, RunState, Vitals, open_vitals
 
 HERE = Path(__file__).parent
 HIERARCHY = Path("/sys/fs/cgroup")
+UNIT = HIERARCHY / "vehicle.slice" / "vehicle.service"
 WATCHDOG, WATCHDOG_S = "/dev/watchdog0", 2
 LIMIT_MIB, WEIGHT, LATENCY_US = 48.0, 50, 20
 PATIENCE_S = 60.0
@@ -58,6 +61,23 @@ def plan() -> Plan:
     )
 
 
+def make_unit() -> None:
+    """The group of a service; nobody is in it but who starts in it."""
+    subprocess.run(["mount", "-t", "cgroup2", "cgroup2", str(HIERARCHY)], check=True, timeout=10)
+    UNIT.mkdir(parents=True)
+    for folder in (HIERARCHY, UNIT.parent):
+        (folder / "cgroup.subtree_control").write_text("+memory +cpu")
+
+
+def start_in_unit(paths: RunPaths) -> subprocess.Popen[bytes]:
+    """The guardian as the main process of the service."""
+    command = [sys.executable, "-m", "cardan.runtime.supervise", str(paths.run_dir), str(paths.data_dir)]
+    enter = f'echo 0 > {UNIT}/cgroup.procs; exec "$@"'
+    paths.logs.mkdir(parents=True)
+    with (paths.logs / "supervisor.err").open("ab") as errors:
+        return subprocess.Popen(["sh", "-c", enter, "sh", *command], stdin=subprocess.DEVNULL, stderr=errors)
+
+
 class Run:
     """A supervised run of the plan."""
 
@@ -65,7 +85,7 @@ class Run:
         self.paths: RunPaths = new_run(Path("/run/data"), "guest")
         self.plan = plan()
         write_plan(self.plan, self.paths.plan)
-        self.process: subprocess.Popen[bytes] = start_supervisor(self.paths)
+        self.process: subprocess.Popen[bytes] = start_in_unit(self.paths)
         self.wait_until(self._has_vitals)
         self.vitals = open_vitals(self.paths.vitals, self.plan)
         self.wait_until(lambda: self.vitals.run_state in (RunState.RUNNING, RunState.DEGRADED))
@@ -117,13 +137,24 @@ def a_run_with_limits() -> dict[str, Any]:
     run.process.send_signal(signal.SIGTERM)
     exit_code = run.process.wait(PATIENCE_S)
     time.sleep(WATCHDOG_S + 1.0)  # a watchdog that is still armed resets the guest now
-    left = [path.name for path in HIERARCHY.glob("cardan-*")]
-    return {"nodes": seen, **seen_more, "exit_code": exit_code, "left": left}
+    return {"nodes": seen, **seen_more, "exit_code": exit_code, "left": groups()}
 
 
-def hang_the_supervisor() -> None:
+def groups() -> list[str]:
+    """Every group of the unit."""
+    found = [str(path.relative_to(UNIT)) for path in UNIT.rglob("*") if path.is_dir()]
+    return sorted(re.sub(r"cardan-guest-\w+", "RUN", name) for name in found)
+
+
+def make_unit_anew() -> None:
+    """As a service manager does between two starts; a group with a process in it cannot be removed."""
+    for folder, _, _ in os.walk(UNIT, topdown=False):
+        os.rmdir(folder)
+    UNIT.mkdir()
+
+
+def hang_the_supervisor(run: Run) -> None:
     """Nobody feeds the watchdog from here on."""
-    run = Run()
     run.wait_until(lambda: run.events("watchdog-armed"))
     os.kill(run.vitals.words[Vitals.SUPERVISOR_PID], signal.SIGSTOP)
     time.sleep(3 * WATCHDOG_S)
@@ -131,14 +162,17 @@ def hang_the_supervisor() -> None:
 
 def main() -> None:
     os.environ.update(CARDAN_RUN_DIR="/run/runs", CARDAN_DATA_DIR="/run/data")
-    subprocess.run(["mount", "-t", "cgroup2", "cgroup2", str(HIERARCHY)], check=True, timeout=10)
+    make_unit()
     try:
         seen = a_run_with_limits()
+        make_unit_anew()
+        second = Run()
+        seen["while it runs"] = groups()
     except Exception:  # the test shows it
-        seen = {"failed": traceback.format_exc()}
+        seen, second = {"failed": traceback.format_exc()}, None
     print("CARDAN-RESULT " + json.dumps({"limits": seen}), flush=True)
-    if "failed" not in seen:
-        hang_the_supervisor()
+    if second is not None:
+        hang_the_supervisor(second)
         print('CARDAN-RESULT "the watchdog did not reset the guest"', flush=True)
 
 

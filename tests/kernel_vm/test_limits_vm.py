@@ -13,7 +13,7 @@ LIMIT_KIB = 48 * 1024
 
 
 def test_every_node_has_its_group_and_its_limits(limits: dict[str, Any]) -> None:
-    assert limits["groups"].startswith("one for each node in /sys/fs/cgroup/cardan-")
+    assert limits["groups"].startswith("one for each node in /sys/fs/cgroup/vehicle.slice/vehicle.service/cardan-")
     assert "no limits" not in limits["groups"]
     memory_max_kib, cpu_weight, _, in_group = zip(*limits["nodes"].values(), strict=True)
     assert memory_max_kib == (LIMIT_KIB, 0, 0)
@@ -48,5 +48,9 @@ def test_the_hardware_watchdog_is_armed_fed_and_disarmed_and_bites_when_the_supe
     # The guest hung its supervisor after this: had it not been reset, there would have been a second result.
 
 
-def test_an_orderly_end_leaves_no_group(limits: dict[str, Any]) -> None:
-    assert limits["left"] == []
+def test_an_orderly_end_leaves_empty_groups_only_which_the_service_manager_removes(limits: dict[str, Any]) -> None:
+    assert limits["left"] == ["RUN", "RUN/supervisor"]
+    nodes = [f"RUN/node-{name}" for name in ("fast", "hog", "light")]
+    starts = {name for name in limits["while it runs"] if name.count("/") == 2}
+    assert set(limits["while it runs"]) - starts == {"RUN", "RUN/supervisor", *nodes}
+    assert {name.rpartition("/")[0] for name in starts} == set(nodes)
