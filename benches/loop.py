@@ -32,7 +32,7 @@ from rows import Row, exactly, parse_arguments, report
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.node import Node
 from cardan.runtime.node.loop import Loop, StopFlag
-from cardan.runtime.node.settings import apply_cores, apply_fifo, lock_memory
+from cardan.runtime.node.settings import apply_cores, apply_fifo, lock_memory, sharpen_timers
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.profile import Profile
 from cardan.runtime.testing import Bench
@@ -91,6 +91,7 @@ def child(rate_hz: float, steps: int, fifo: bool, stall: bool) -> None:
         )  # fmt: skip
         gc.collect()
         problems = [apply_cores([CORE])]
+        sharpen_timers()
         if fifo:
             problems += [apply_fifo(PRIORITY), lock_memory()]
         loop.run()
