@@ -14,7 +14,7 @@ from cardan.runtime.cli.durations import parse_duration_s
 from cardan.runtime.cli.exits import Exit, NoDataError, UsageError
 from cardan.runtime.cli.lines import Line, cut, table, write_lines
 from cardan.runtime.cli.runs import find_run
-from cardan.runtime.cli.spread import spread_cells
+from cardan.runtime.cli.spread import Bar, picture, spread_cells
 from cardan.runtime.cli.summary import Jitter
 from cardan.runtime.cli.trace_data import Collected, collect_last, collect_next
 from cardan.runtime.cli.trace_export import trace_json
@@ -26,7 +26,7 @@ USUAL_LAST_S = 5.0
 """About as far back as the step log of a 100 Hz node reaches."""
 REST = ("p99", "max")
 RUN_HEAD = ("over the whole run", "arrives p50", *REST, "step p50", *REST, "age of capture p50", *REST)
-FRAMES_HEAD = ("frame by frame", "p50", "p99", "max", "share")
+FRAMES_HEAD = ("frame by frame", "p50", "p99", "max", "share", "from", "histogram", "to")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -106,16 +106,22 @@ def _frame_lines(way: Way) -> list[Line]:
         return []
     whole_ms = sum(hop.ms.p50 for hop in way.frame_hops if hop.ms)
     rows = [
-        (_hop_name(way, place), *spread_cells(hop.ms), _share(hop.ms, whole_ms))
+        (_hop_name(way, place), *spread_cells(hop.ms), _share(hop.ms, whole_ms), *_histogram_cells(hop.histogram))
         for place, hop in enumerate(way.frame_hops)
     ]
-    head, *texts = table(FRAMES_HEAD, [*rows, ("capture to CAN", *spread_cells(way.total_ms), "")], "<>>>>")
+    total = ("capture to CAN", *spread_cells(way.total_ms), "", *_histogram_cells(way.total_histogram))
+    head, *texts = table(FRAMES_HEAD, [*rows, total], "<>>>>><<")
     return [Line(head, "title"), *(Line(text) for text in texts)]
 
 
 def _hop_name(way: Way, place: int) -> str:
     before = way.topics[place - 1] if place else "capture"
     return cut(f"{before} to {way.topics[place]}", 60)
+
+
+def _histogram_cells(bars: list[Bar]) -> tuple[str, str, str]:
+    """Its lower end, its picture on a logarithmic scale, its upper end."""
+    return units.latency(bars[0].low_ms), picture(bars), units.latency(bars[-1].high_ms)
 
 
 def _share(spread: Jitter | None, whole_ms: float) -> str:

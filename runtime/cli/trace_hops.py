@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from cardan.runtime.cli.snapshot import Snapshot
-from cardan.runtime.cli.spread import jitter_of
+from cardan.runtime.cli.spread import Bar, bars_of, counts_of, jitter_of
 from cardan.runtime.cli.summary import MS_PER_UNIT, Jitter, spread_ms
 from cardan.runtime.cli.trace_data import Sent
 from cardan.runtime.cli.trace_path import publisher_of
@@ -22,6 +22,7 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True):
     """How long a step of the publisher takes."""
     since_capture_ms: Jitter | None
     """How old the capture was when this topic was sent."""
+    since_capture_histogram: list[Bar]
 
 
 class FrameHop(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +31,7 @@ class FrameHop(msgspec.Struct, frozen=True, kw_only=True):
     topic: str
     ms: Jitter | None
     """At the source from the capture."""
+    histogram: list[Bar]
 
 
 class Followed(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,20 +52,26 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
     frame_hops: list[FrameHop]
     total_ms: Jitter | None
     """From capture to the last topic, of those frames."""
+    total_histogram: list[Bar]
 
 
 def way_of(shot: Snapshot, topics: list[str], followed: list[Followed]) -> Way:
     """One way, over the whole run and over the frames that were followed."""
+    totals_ns = [frame.sent_ns[-1] - frame.origin_ns for frame in followed]
     return Way(
         topics=topics,
         hops=[_hop(shot, topic, before) for topic, before in zip(topics, ["", *topics], strict=False)],
         frames=len(followed),
         frame_hops=[
-            FrameHop(topic=topic, ms=jitter_of([_hop_ns(frame, place) for frame in followed]))
-            for place, topic in enumerate(topics)
+            _frame_hop(topic, [_hop_ns(frame, place) for frame in followed]) for place, topic in enumerate(topics)
         ],
-        total_ms=jitter_of([frame.sent_ns[-1] - frame.origin_ns for frame in followed]),
+        total_ms=jitter_of(totals_ns),
+        total_histogram=bars_of(counts_of(totals_ns)),
     )
+
+
+def _frame_hop(topic: str, durations_ns: list[int]) -> FrameHop:
+    return FrameHop(topic=topic, ms=jitter_of(durations_ns), histogram=bars_of(counts_of(durations_ns)))
 
 
 def _hop(shot: Snapshot, topic: str, before: str) -> Hop:
@@ -76,6 +84,7 @@ def _hop(shot: Snapshot, topic: str, before: str) -> Hop:
         arrival_ms=spread_ms(arrivals[0].spread, nanosecond) if arrivals else None,
         step_ms=spread_ms(node.step_time, nanosecond),
         since_capture_ms=spread_ms(sent.spread, nanosecond),
+        since_capture_histogram=bars_of(sent.spread.counts),
     )
 
 

@@ -9,7 +9,7 @@ def ms(milliseconds: float | None) -> str:
     """Milliseconds with three significant digits, such as `0.04 ms` or `38.1 ms`."""
     if milliseconds is None:
         return NOTHING
-    digits = 2 if milliseconds < 10 else 1 if milliseconds < 100 else 0
+    digits = 2 if milliseconds < 9.995 else 1 if milliseconds < 99.95 else 0
     return f"{milliseconds:.{digits}f} ms"
 
 

@@ -268,7 +268,8 @@ def test_everything_that_is_kept_becomes_a_trace(
     assert main(["trace", "--last", "24h", "--out", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "camera/frame to bridge/sent: p50 12.5 ms, p99 12.5 ms, max 12.5 ms from capture, 3 frames"
-    assert any(line.split()[3:] == ["2.00", "ms", "2.00", "ms", "2.00", "ms", "16", "%"] for line in lines)
+    hop = next(line.split() for line in lines if line.startswith("control/command to bridge/sent"))
+    assert hop[3:] == ["2.00", "ms", "2.00", "ms", "2.00", "ms", "16", "%", "1.97", "ms", "█", "2.10", "ms"]
     assert any(line.startswith("not heard       bridge/verdict") for line in lines)
     document = json.loads(out.read_bytes())
     check_format(document)
@@ -284,6 +285,8 @@ def test_the_same_as_one_json_document(driving: Run, capsys: pytest.CaptureFixtu
     (way,) = document["ways"]
     assert (way["topics"], way["frames"]) == (WAY, 3)
     assert [hop["ms"]["p50"] for hop in way["frame_hops"]] == [7.5, 3.0, 2.0]
+    assert [sum(count for _, _, count in hop["histogram"]) for hop in way["frame_hops"]] == [3, 3, 3]
+    assert sum(count for _, _, count in way["hops"][0]["since_capture_histogram"]) == 200
     assert document["steps"] == {"camera": 3, "control": 15, "bridge": 15, "recorder": 0}
     assert document["unheard"] == ["bridge/verdict"]
 
