@@ -7,6 +7,8 @@ from cardan.runtime.node.node import ANY_INPUT
 
 ROUNDING = 1e-9
 """Two rates or times that differ by less, relatively, are meant to be equal."""
+SHORTEST_HANG_MS = 100.0
+"""Twice the time between two looks of the supervisor."""
 
 
 def check_timing(graph: Graph) -> None:
@@ -16,6 +18,8 @@ def check_timing(graph: Graph) -> None:
     for part in graph.parts.values():
         _check_ages(graph, part)
         _check_budget(graph, part)
+        _check_hang_limit(graph, part)
+        _check_weight(graph, part)
 
 
 def rate_of(graph: Graph, part: Part) -> float | None:
@@ -103,3 +107,19 @@ def _check_budget(graph: Graph, part: Part) -> None:
     if rate is not None and budget_ms is not None and budget_ms * rate > 1000 * (1 + ROUNDING):
         what = f"{budget_ms:g} ms do not fit into the period of {1000 / rate:g} ms"
         graph.findings.add((*part.path, "step_budget_ms"), what, f"write at most {1000 / rate:g}, or lower the rate")
+
+
+def _check_hang_limit(graph: Graph, part: Part) -> None:
+    rate, limit_ms = rate_of(graph, part), part.entry.hang_limit_ms
+    period_ms = 1000 / rate if rate is not None else 0.0
+    shortest_ms = max(SHORTEST_HANG_MS, 2 * period_ms)
+    if limit_ms is not None and limit_ms < shortest_ms * (1 - ROUNDING):
+        what = f"{limit_ms:g} ms is too short to tell a hang"
+        why = f" at {rate:g} Hz" if rate is not None and shortest_ms > SHORTEST_HANG_MS else ""
+        graph.findings.add((*part.path, "hang_limit_ms"), what, f"write at least {shortest_ms:g}{why}")
+
+
+def _check_weight(graph: Graph, part: Part) -> None:
+    if part.entry.realtime and part.entry.cpu_weight is not None:
+        what = "a real-time node has no weight: it runs before all that have one"
+        graph.findings.add((*part.path, "cpu_weight"), what, "remove it, or realtime")
