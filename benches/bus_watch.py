@@ -8,6 +8,7 @@ is silent in every second phase while it goes on stepping.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from light import LightRun, folders, node, plan_of, running, wait_until
@@ -24,12 +26,24 @@ from light_nodes import Alternating
 from rows import Row
 
 from cardan.runtime.plan import Plan
-from cardan.runtime.vitals import SeriesKind, SeriesVitals
+from cardan.runtime.vitals import NodeVitals, SeriesKind, SeriesVitals
 
 WATCHERS = 4
 SETTLE_S = 0.15
-SLOW_NODES = 8
+SLOW_NODES = 24
 """Nodes of 1 Hz whose processor time is added up: one alone uses too little to be told from noise."""
+
+
+class Used(NamedTuple):
+    """What some processes have used, together."""
+
+    cpu_ns: int
+    wake_ups: int
+
+
+def rows(quick: bool) -> list[Row]:
+    """All rows; about 30 s when quick, three minutes else."""
+    return watch_rows(quick=quick) + neighbour_rows(quick=quick)
 
 
 def watch_rows(*, quick: bool = False) -> list[Row]:
@@ -37,15 +51,16 @@ def watch_rows(*, quick: bool = False) -> list[Row]:
 
     Compared with the same four printing another topic: four busy processes on the same cores cost everybody something.
     """
-    rounds = 6 if quick else 20
-    rows = []
-    for bus in ("ring", "zmq"):
+    rounds = 4 if quick else 20
+    made = []
+    for bus in ("ring",) if quick else ("ring", "zmq"):
         with folders() as folder:
             nobody, elsewhere, here = _watched(_burst_plan(bus), folder, rounds)
         name = f"processor time of a publisher for each message, {WATCHERS} watchers ({bus})"
-        rows.append(_compared(name, "us", here, elsewhere, "watchers of another topic", 1.05))
-        rows.append(_shown(name, "us", here, nobody, "no watchers"))
-    return rows
+        if bus == "ring":
+            made.append(_compared(name, "us", here, elsewhere, "watchers of another topic", 1.05))
+        made.append(_shown(name, "us", here, nobody, "no watchers"))
+    return made
 
 
 def neighbour_rows(*, quick: bool = False) -> list[Row]:
@@ -60,9 +75,12 @@ def neighbour_rows(*, quick: bool = False) -> list[Row]:
         ]
     )
     with folders() as folder, running(plan, folder) as run:
-        busy, quiet = _phases(run, [item.name for item in slow], 5 if quick else 20)
-    name = f"processor time of {SLOW_NODES} nodes of 1 Hz beside a topic of 500 Hz"
-    return [_compared(name, "us/s", busy, quiet, "beside a silent one", 1.05)]
+        busy, quiet = _phases(run, [item.name for item in slow], 6 if quick else 30)
+    beside = "beside a topic of 500 Hz"
+    return [
+        _compared(f"processor time of a 1 Hz node {beside}", "us/s", busy[0], quiet[0], "beside a silent one", 1.05),
+        _compared(f"wake-ups of a 1 Hz node {beside}", "1/s", busy[1], quiet[1], "beside a silent one", 1.05),
+    ]
 
 
 def _compared(name: str, unit: str, value: float, peer: float, peer_name: str, bar: float) -> Row:
@@ -132,21 +150,39 @@ def _watchers(publisher: str) -> Iterator[list[int]]:
             process.wait()
 
 
-def _phases(run: LightRun, names: list[str], rounds: int) -> tuple[float, float]:
-    """Median processor time of the nodes, microseconds a second, in busy and in silent phases of the fast topic."""
+def _phases(run: LightRun, names: list[str], rounds: int) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Medians of a node's microseconds and wake-ups a second, in busy and in silent phases of the fast topic.
+
+    All nodes are let go together, so each slow one steps once in the middle of each phase.
+    """
     fast = _output(run, "fast")
     wait_until(lambda: fast.words[SeriesVitals.COUNT], "the first message of the fast topic", 10.0)
-    used: dict[bool, list[float]] = {False: [], True: []}
+    pids = [run.pid(name) for name in names]
+    phases: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
     span_ns = Alternating.PHASE_NS
+    change_ns = run.word(names[0], NodeVitals.STEP_START_NS) + span_ns // 2
     for _ in range(2 * rounds):
-        _sleep_until_ns((time.monotonic_ns() // span_ns + 1) * span_ns)
-        begin_ns, count = time.monotonic_ns(), fast.words[SeriesVitals.COUNT]
-        before_ns = sum(cpu_of(run.pid(name)) for name in names)
+        _sleep_until_ns(change_ns + ((time.monotonic_ns() - change_ns) // span_ns + 1) * span_ns)
+        begin_ns, count, before = time.monotonic_ns(), fast.words[SeriesVitals.COUNT], _used(pids)
         _sleep_until_ns(begin_ns + span_ns - 20_000_000)
-        after_ns = sum(cpu_of(run.pid(name)) for name in names)
-        sent = fast.words[SeriesVitals.COUNT] - count
-        used[sent > 100].append((after_ns - before_ns) / 1000 / ((time.monotonic_ns() - begin_ns) / 1e9))
-    return statistics.median(used[True]), statistics.median(used[False])
+        after, node_seconds = _used(pids), (time.monotonic_ns() - begin_ns) / 1e9 * len(pids)
+        rates = ((after.cpu_ns - before.cpu_ns) / 1000, float(after.wake_ups - before.wake_ups))
+        phases[fast.words[SeriesVitals.COUNT] - count > 100].append((rates[0] / node_seconds, rates[1] / node_seconds))
+    return _medians(phases[True]), _medians(phases[False])
+
+
+def _medians(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+    first, second = zip(*pairs, strict=True)
+    return statistics.median(first), statistics.median(second)
+
+
+def _used(pids: list[int]) -> Used:
+    switches = [re.search(r"^voluntary_ctxt_switches:\s*(\d+)", _status(pid), re.MULTILINE) for pid in pids]
+    return Used(sum(cpu_of(pid) for pid in pids), sum(int(found[1]) for found in switches if found))
+
+
+def _status(pid: int) -> str:
+    return Path(f"/proc/{pid}/status").read_text()
 
 
 def _sleep_until_ns(deadline_ns: int) -> None:

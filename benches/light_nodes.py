@@ -72,13 +72,16 @@ class Burst(Node):
 
 
 class Alternating(Node):
-    """Steps all the time, and publishes in every second period of PHASE_NS only."""
+    """Steps all the time, and publishes in every second period of PHASE_NS only, from half a period after its start."""
 
-    PHASE_NS = 2_000_000_000
+    PHASE_NS = 1_000_000_000
     tick = Output(Tick)
     _number = 0
+    _change_ns = 0
 
     def step(self) -> None:
-        if self.clock.now_ns() // self.PHASE_NS % 2:
+        now_ns = self.clock.now_ns()
+        self._change_ns = self._change_ns or now_ns + self.PHASE_NS // 2
+        if (now_ns - self._change_ns) // self.PHASE_NS % 2:
             self._number += 1
             self.tick.send(Tick(number=self._number))
