@@ -81,6 +81,9 @@ def test_another_data_folder_is_looked_into_when_named(
     assert main(["status", "--data-dir", str(tmp_path / "data")]) == 0
 
 
+LOOKS = (["topic", "lat"], ["topic", "lat", "--json"], ["trace"], ["trace", "--json"])
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_files_are_told_in_a_line_never_in_a_traceback(
@@ -93,7 +96,7 @@ def test_damaged_files_are_told_in_a_line_never_in_a_traceback(
     cut_at = data.draw(st.none() | st.integers(0, len(whole)))
     path.write_bytes((whole[:header] + damage + whole[header + len(damage) :])[:cut_at])
     try:
-        for words in (["status"], ["status", "--json"], ["topic", "list"], ["topic", "list", "--json"]):
+        for words in (["status"], ["status", "--json"], ["topic", "list"], ["topic", "list", "--json"], *LOOKS):
             assert main(words) in (0, 1, 3)
         assert "unexpectedly" not in capsys.readouterr().err
     finally:

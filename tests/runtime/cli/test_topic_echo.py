@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cardan.runtime.bus.codec import MessageEncoder
@@ -20,7 +22,7 @@ from cardan.runtime.cli.topic_echo import Echo
 from cardan.runtime.clock import FakeClock
 from cardan.runtime.messages import CanFrame, CanFrames
 from cardan.runtime.plan import Plan, write_plan
-from cardan.runtime.run import RunPaths
+from cardan.runtime.run import RunPaths, keep_last
 from cardan.runtime.vitals import NodeState, NodeVitals, Vitals
 
 
@@ -165,16 +167,41 @@ def test_a_damaged_ring_is_told_in_a_line(active: Run, capsys: pytest.CaptureFix
     assert "is no ring of this release" in capsys.readouterr().err
 
 
-def test_the_rings_of_a_run_that_has_ended_are_read_where_they_were_kept(active: Run, tmp_path: Path) -> None:
+@pytest.fixture
+def kept(active: Run) -> Path:
+    """The ring of control/command as it is kept of a run, with one message."""
     active.send("control/command", {"cycle": 5})
-    last = tmp_path / "data" / "last"
-    (last / "bus").mkdir(parents=True)
-    for file in (active.paths.plan, active.paths.vitals, active.paths.bus / "control.command.ring"):
-        target = last / "bus" / file.name if file.suffix == ".ring" else last / file.name
-        target.write_bytes(file.read_bytes())
+    keep_last(active.paths)
+    return active.paths.last_bus / "control.command.ring"
+
+
+def test_the_rings_of_a_run_that_has_ended_are_read_where_they_were_kept(active: Run, kept: Path) -> None:
     active.end()
     found = find_run(None)
     assert not found.live
     assert [heard.header.seq for heard in last_messages(found, "control/command", 9, FakeClock())] == [0]
     with pytest.raises(NoDataError, match="no message of camera/frame was kept"):
         last_messages(found, "camera/frame", 9, FakeClock())
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_ring_of_the_last_run_is_told_in_a_line_never_in_a_traceback(
+    data: st.DataObject, active: Run, kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    active.end()
+    whole = kept.read_bytes()
+    place = data.draw(st.integers(0, 64) | st.integers(0, len(whole) - 64))
+    damage = data.draw(st.binary(min_size=1, max_size=64))
+    cut_at = data.draw(st.none() | st.integers(0, len(whole)))
+    kept.write_bytes((whole[:place] + damage + whole[place + len(damage) :])[:cut_at])
+    try:
+        for words in (
+            ["topic", "echo", "control/command", "--last", "9"],
+            ["topic", "info", "control/command"],
+            ["trace"],
+        ):
+            assert main(words) in (0, 1, 3)
+        assert "unexpectedly" not in capsys.readouterr().err
+    finally:
+        kept.write_bytes(whole)
