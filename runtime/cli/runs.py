@@ -12,7 +12,7 @@ from cardan.runtime.cli.snapshot import Snapshot, take_snapshot
 from cardan.runtime.clock import Clock
 from cardan.runtime.errors import RunError
 from cardan.runtime.plan import Plan, read_plan
-from cardan.runtime.run import SERVICE_DATA, SERVICE_RUNS, RunPaths, current_run, data_folder
+from cardan.runtime.run import SERVICE_DATA, SERVICE_RUNS, RunPaths, current_run, data_folder, is_alive
 from cardan.runtime.vitals import Vitals, open_vitals
 
 DATA_LINK = "data"
@@ -33,6 +33,11 @@ class FoundRun:
     @property
     def live(self) -> bool:
         return self.bus_dir is not None
+
+    @property
+    def lives(self) -> bool:
+        """True while a run that was active when it was found still is."""
+        return self.bus_dir is not None and is_alive(RunPaths(self.bus_dir.parent, self.data_dir))
 
     @property
     def kept_bus_dir(self) -> Path:

@@ -18,7 +18,6 @@ from cardan.runtime.cli.tap import Heard, Tap, keeps, last_messages, newest_or_n
 from cardan.runtime.cli.topics import require_topics
 from cardan.runtime.cli.view import state_word
 from cardan.runtime.clock import NS_PER_S, Clock, MonotonicClock, ns
-from cardan.runtime.run import RunPaths, is_alive
 from cardan.runtime.vitals import NodeState
 
 WAIT_S = 0.2
@@ -69,9 +68,8 @@ class Echo:
 
     def follow(self, count: int | None, longest_s: float | None) -> Exit:
         """Print until a limit is reached or the run ends."""
-        paths = RunPaths((self._found.bus_dir or self._found.data_dir).parent, self._found.data_dir)
         with closing(Tap(self._found, self._topic, self._clock)) as tap:
-            self._follow(tap, paths, count, longest_s)
+            self._follow(tap, count, longest_s)
             missed = tap.missed
         if missed:
             print(f"{missed} messages came faster than they could be printed", file=sys.stderr)
@@ -79,10 +77,10 @@ class Echo:
             raise NoDataError(f"nothing arrived on {self._topic}", hint=self._quiet_hint())
         return Exit.HEALTHY
 
-    def _follow(self, tap: Tap, paths: RunPaths, count: int | None, longest_s: float | None) -> None:
+    def _follow(self, tap: Tap, count: int | None, longest_s: float | None) -> None:
         started_ns = self._clock.now_ns()
         warned = False
-        while not self._done(count, longest_s, started_ns) and is_alive(paths):
+        while not self._done(count, longest_s, started_ns) and self._found.lives:
             tap.wait(self._wait_s(longest_s, started_ns))
             self._print(tap.take()[: None if count is None else count - self.printed])
             if not self.printed and not warned and self._clock.now_ns() - started_ns > QUIET_S * NS_PER_S:

@@ -78,11 +78,11 @@ def collect_last(found: FoundRun, clock: Clock, last_s: float) -> Collected:
 
 
 def collect_next(found: FoundRun, clock: Clock, for_s: float) -> Collected:
-    """What happens in the next `for_s` seconds; blocks for so long."""
+    """What happens in the next `for_s` seconds; blocks for so long, or until the run ends."""
     with _collecting(found, clock, 0) as collector:
         begin_ns = clock.now_ns()
         end_ns = begin_ns + ns(for_s)
-        while clock.now_ns() < end_ns:
+        while clock.now_ns() < end_ns and found.lives:
             clock.sleep_until_ns(min(end_ns, clock.now_ns() + LOOK_NS))
             collector.take_news()
         return replace(collector.between(begin_ns, clock.now_ns()), missed=collector.missed)

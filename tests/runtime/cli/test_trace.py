@@ -38,6 +38,7 @@ class Run(Protocol):
     paths: RunPaths
 
     def make_ring(self, topic: str) -> None: ...
+    def end(self) -> None: ...
     def send(self, topic: str, value: Any = None, *, sent_ns: int = 1, origin_ns: int = 1) -> None: ...
 
 
@@ -311,6 +312,19 @@ def test_watching_sees_what_happens_from_now_on(driving: Run, driven: Vitals) ->
     collected = collect_next(find_run(None), Going(START_NS + 200 * MS), 1.0)
     assert len(collected.messages["camera/frame"]) == 10
     assert [one.number for one in collected.steps["camera"]] == list(range(3, 13))
+
+
+def test_watching_ends_with_the_run(driving: Run) -> None:
+    class Ending(FakeClock):
+        """While somebody sleeps, the run ends."""
+
+        def sleep_until_ns(self, deadline_ns: int, *, spin: bool = False) -> None:
+            super().sleep_until_ns(deadline_ns, spin=spin)
+            driving.end()
+
+    clock = Ending(START_NS + 200 * MS)
+    collected = collect_next(find_run(None), clock, 60.0)
+    assert collected.end_ns - collected.begin_ns == 100 * MS
 
 
 def test_a_trace_needs_steps(active: Run, driven: Vitals, capsys: pytest.CaptureFixture[str]) -> None:
