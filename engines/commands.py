@@ -52,11 +52,6 @@ class CommandSocket:
         self._socket.bind(str(path))
         os.chmod(path, 0o600)
 
-    @property
-    def descriptor(self) -> int:
-        """Readable when there is a request."""
-        return self._socket.fileno()
-
     def answer(self, decide: Callable[[Request], Answer]) -> None:
         """Answer what is waiting, one request at most."""
         try:

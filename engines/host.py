@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -34,8 +33,8 @@ from cardan.runtime.findings import Objection
 from cardan.runtime.graph_engines import input_port
 from cardan.runtime.manifest import EngineEntry
 from cardan.runtime.node import Input, Metric, Node, NodeConfig, Output
-from cardan.runtime.node.node import ANY_INPUT, Ports
-from cardan.runtime.plan import NodePlan, Plan
+from cardan.runtime.node.node import Ports
+from cardan.runtime.plan import ANY_INPUT, NodePlan, Plan
 
 EXIT_ACCELERATOR = 3
 """The accelerator hung or was lost; only a new process can go on."""
@@ -95,6 +94,7 @@ class EngineHost(Node):
     def open(self) -> None:
         self._served: dict[str, Served] = {}
         self._lanes: dict[str, Lane] = {}
+        self._commands: CommandSocket | None = None
         self._scheduler = Scheduler([], margin_ns=MARGIN_NS)
         self._changes = Changes(self._served, self._scheduler, self.clock, self.log)
         self._watchdog = Watchdog(self.clock, self._on_hang)
@@ -105,10 +105,8 @@ class EngineHost(Node):
             self._serve(declared)
         if self.config.engines and not self._served:
             raise DeviceError("no engine of this host can be served", hint="see its log for the reason of each")
-        self._commands = CommandSocket(socket_path(self.context.run_dir, self.context.name))
-        self._again = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.wake_on(self._commands.descriptor)
-        self.wake_on(self._again)
+        if self.context.run_dir.is_dir():
+            self._commands = CommandSocket(socket_path(self.context.run_dir, self.context.name))
         self._watchdog.start()
 
     def _serve(self, declared: Declared) -> None:
@@ -131,8 +129,6 @@ class EngineHost(Node):
         self._scheduler.in_flight = max(self._scheduler.in_flight, 2 if loaded.overlaps else 1)
 
     def step(self) -> None:
-        with suppress(BlockingIOError):
-            os.eventfd_read(self._again)
         self._change()
         for served in self._served.values():
             self._take_news(served)
@@ -142,10 +138,11 @@ class EngineHost(Node):
             self._say_if_stale(served)
             served.count(self._scheduler.account(served.name))
         if self._pipeline.busy or self._scheduler.waits:
-            os.eventfd_write(self._again, 1)
+            self.step_again()
 
     def _change(self) -> None:
-        self._commands.answer(lambda request: self._changes.decide(request, self.context.manifest_dir))
+        if self._commands is not None:
+            self._commands.answer(lambda request: self._changes.decide(request, self.context.manifest_dir))
         self._changes.look()
         for name in [name for name in self._lanes if name not in self._served]:
             del self._lanes[name]
@@ -208,10 +205,8 @@ class EngineHost(Node):
         parts = self.__dict__
         if "_watchdog" in parts:
             self._watchdog.close()
-        if "_commands" in parts:
-            self._commands.close()
-        if "_again" in parts:
-            os.close(parts.pop("_again"))
+        if parts.get("_commands") is not None:
+            parts.pop("_commands").close()
         if "_changes" in parts:
             self._changes.close()
         for served in parts.get("_served", {}).values():

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 from cardan.runtime.admission import Placement, Task, admit
-from cardan.runtime.node.node import ANY_INPUT
-from cardan.runtime.plan import InputPlan, NodePlan, Plan
+from cardan.runtime.plan import ANY_INPUT, InputPlan, NodePlan, Plan
 
 
 def describe(plan: Plan) -> str:

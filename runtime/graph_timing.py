@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cardan.runtime.graph_parts import Graph, Part
-from cardan.runtime.node.node import ANY_INPUT
+from cardan.runtime.plan import ANY_INPUT
 
 ROUNDING = 1e-9
 """Two rates or times that differ by less, relatively, are meant to be equal."""

@@ -14,6 +14,9 @@ import msgspec
 from cardan.runtime.errors import RunError
 from cardan.runtime.profile import Profile
 
+ANY_INPUT = "*"
+"""As `stepped_by`: news on any input steps the node."""
+
 
 class InputPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One input of a node, wired."""
@@ -60,7 +63,7 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, Any] = {}
     rate_hz: float | None = None
     stepped_by: str | None = None
-    """Port of the input that steps this node; None when it is stepped by its rate."""
+    """Port of the input that steps this node, or ANY_INPUT; None when it is stepped by its rate."""
     inputs: list[InputPlan] = []
     outputs: list[OutputPlan] = []
     metrics: list[MetricPlan] = []
@@ -93,6 +96,10 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
     core_group: str | None = None
     cores: list[int] = []
     """CPU numbers; empty means all. A real-time node of a group with numbers stays on one of them."""
+
+    def is_stepped_by(self, port: str) -> bool:
+        """True when news on this input steps the node."""
+        return self.stepped_by in (port, ANY_INPUT)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

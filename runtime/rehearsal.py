@@ -130,8 +130,8 @@ class _Actor:
         self.node: Node = kind()
         context = make_context(rehearsal.plan, plan.name, paths, rehearsal.vitals)
         self._wire.connect(self.node, context, self._publisher.send, epoch=1)
-        self._readers = [self.node.__dict__[name] for name in kind.ports().inputs]
-        self._trigger = self.node.__dict__[plan.stepped_by] if plan.stepped_by else None
+        self._readers = self.node._readers
+        self._triggers = [self.node.__dict__[item.port] for item in plan.inputs if plan.is_stepped_by(item.port)]
         self._subscriber: LocalSubscriber | None = None
         self._opened = False
         self.due_ns = self._clock.now_ns() if self._period_ns else _NEVER
@@ -159,11 +159,11 @@ class _Actor:
             )
 
     def step_on_news(self) -> bool:
-        """Step if the input that steps this node has news; True when it did."""
-        if self._trigger is None or self._moments is not None or self.node._finished:
+        """Step if an input that steps this node has news, or it has asked for it; True when it did."""
+        if not self._triggers or self._moments is not None or self.node._finished:
             return False
         self._drain()
-        if not self._trigger.new:
+        if not (self.node._again or any(trigger.new for trigger in self._triggers)):
             return False
         self.step()
         return True
@@ -176,6 +176,7 @@ class _Actor:
         words[NodeVitals.STEP_START_NS] = words[NodeVitals.STEP_END_NS] = now_ns
         for reader in self._readers:
             reader.step_begins(now_ns)
+        self.node._again = False
         self.node.step()
         words[NodeVitals.STEPS] += 1
         for reader in self._readers:

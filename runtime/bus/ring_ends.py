@@ -56,7 +56,7 @@ def create_rings(plan: Plan, bus_dir: Path) -> None:
 
 def wakes(node: NodePlan) -> list[str]:
     """The topics whose messages step `node`."""
-    return [topic for item in node.inputs if item.port == node.stepped_by for topic in item.topics]
+    return [topic for item in node.inputs if node.is_stepped_by(item.port) for topic in item.topics]
 
 
 def woken_by(plan: Plan, publisher: str) -> dict[str, list[str]]:

@@ -10,7 +10,8 @@ import gc
 from collections.abc import Callable
 
 from cardan.runtime.clock import NS_PER_S, SPIN_FROM_HZ, Clock
-from cardan.runtime.node.node import ANY_INPUT, Node
+from cardan.runtime.node.node import Node
+from cardan.runtime.plan import ANY_INPUT
 from cardan.runtime.vitals import NodeVitals
 
 IDLE_NS = NS_PER_S // 20
@@ -125,13 +126,14 @@ class Loop:
         while not self._ended():
             idle_ns = min(self._period_ns or IDLE_NS, IDLE_NS)
             self._stop.waiting = True
-            readable = self._wait(max(1, (last_ns + idle_ns - self._clock.now_ns()) // 1_000_000))
+            again, self._node._again = self._node._again, False
+            readable = self._wait(0 if again else max(1, (last_ns + idle_ns - self._clock.now_ns()) // 1_000_000))
             self._stop.waiting = False
             self._drain()
             start_ns = self._clock.now_ns()
             due = self._period_ns and start_ns - last_ns >= self._period_ns
             news = [trigger for trigger in self._triggers if trigger.new]
-            if not (due or news or descriptors.intersection(readable)):
+            if not (due or news or again or descriptors.intersection(readable)):
                 last_ns = last_ns if self._period_ns else start_ns
                 continue
             if news:

@@ -19,9 +19,6 @@ from cardan.runtime.profile import CanChannelSettings, Profile
 if TYPE_CHECKING:
     from cardan.runtime.plan import NodePlan, Plan
 
-ANY_INPUT = "*"
-"""As `stepped_by`: news on any input steps the node."""
-
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every node's settings: the manifest's `config` table, checked before anything starts."""
@@ -157,6 +154,10 @@ class Node:
         """Step this node also when `descriptor` is readable. Call it in `open`."""
         self._wake_descriptors.append(descriptor)
 
+    def step_again(self) -> None:
+        """Step this node, which waits for news, once more as soon as its bus has been read: it has not done all yet."""
+        self._again = True
+
     def finish(self) -> None:
         """End this node cleanly after the current step: its work is done (exit code 0)."""
         self._finished = True
@@ -185,7 +186,7 @@ class Node:
         self._report_condition = wiring.report_condition
         self._condition = ""
         self._wake_descriptors: list[int] = []
-        self._finished = False
+        self._finished = self._again = False
         self._readers = list(wiring.readers.values())
         self.__dict__.update(wiring.readers)
         self.__dict__.update(wiring.writers)

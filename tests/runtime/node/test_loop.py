@@ -8,6 +8,7 @@ from cardan.runtime.clock import FakeClock, ns
 from cardan.runtime.messages import Message
 from cardan.runtime.node import Input, Node
 from cardan.runtime.node.loop import Loop, StopFlag, StopRequested
+from cardan.runtime.plan import ANY_INPUT
 from cardan.runtime.testing import Bench
 from cardan.runtime.vitals import NodeVitals, SeriesKind, SeriesVitals
 
@@ -147,6 +148,35 @@ def test_a_node_stepped_by_an_input_waits_for_news() -> None:
         loop_of(bench, rate_hz=None, stepped_by="tick", wait=wait).run()
         assert len(bench.node.starts_ns) == 3
         assert waits == 6
+
+
+def test_a_node_may_be_stepped_by_any_input() -> None:
+    with Bench(Recorder) as bench:
+        bench.node.limit = 2
+
+        def wait(timeout_ms: int) -> list[int]:
+            bench.send("tick", Tick(n=1))
+            return []
+
+        loop_of(bench, rate_hz=None, stepped_by=ANY_INPUT, wait=wait).run()
+        assert len(bench.node.starts_ns) == 2
+
+
+def test_a_node_that_has_not_done_all_is_stepped_again_without_waiting() -> None:
+    with Bench(Recorder) as bench:
+        waits: list[int] = []
+
+        def wait(timeout_ms: int) -> list[int]:
+            waits.append(timeout_ms)
+            if len(waits) == 1:
+                bench.send("tick", Tick(n=1))
+            return []
+
+        bench.node.limit = 2
+        bench.node.step_again()
+        loop_of(bench, rate_hz=None, stepped_by="tick", wait=wait).run()
+        assert waits[0] == 0
+        assert len(bench.node.starts_ns) == 2
 
 
 def test_a_node_stepped_by_an_input_is_stepped_at_its_rate_when_nothing_comes() -> None:
