@@ -16,6 +16,7 @@ from cardan.runtime.cli.lines import Line, cut, table, write_lines
 from cardan.runtime.cli.runs import find_run
 from cardan.runtime.cli.spread import Bar, picture, spread_cells
 from cardan.runtime.cli.summary import Jitter
+from cardan.runtime.cli.tap import keeps
 from cardan.runtime.cli.trace_data import Collected, collect_last, collect_next
 from cardan.runtime.cli.trace_export import trace_json
 from cardan.runtime.cli.trace_hops import Way, follow, way_of
@@ -50,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(msgspec.json.encode({**document, "out": arguments.out}).decode())
     else:
         write_lines(trace_lines(ways, collected, arguments.out or ""), sys.stdout)
+        if not for_s and not keeps(found):
+            print("messages are not kept over ZeroMQ; `cardan trace --for 5s` listens to them", file=sys.stderr)
     return int(Exit.HEALTHY)
 
 

@@ -20,7 +20,7 @@ from cardan.runtime.cli.trace_export import taken, trace_json
 from cardan.runtime.cli.trace_hops import follow
 from cardan.runtime.cli.trace_path import paths_of
 from cardan.runtime.clock import FakeClock
-from cardan.runtime.plan import InputPlan, Plan
+from cardan.runtime.plan import InputPlan, Plan, write_plan
 from cardan.runtime.run import RunPaths
 from cardan.runtime.step_log import Step
 from cardan.runtime.supervise.events import Code, EventLog
@@ -278,6 +278,14 @@ def test_everything_that_is_kept_becomes_a_trace(
     assert counts["X"] == 33
     assert counts["s"] == 17
     assert counts["b"] == 3 * 4
+
+
+def test_over_zeromq_one_is_told_to_listen(driving: Run, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    write_plan(replace(plan, bus="zmq"), driving.paths.plan)
+    assert main(["trace", "--last", "24h"]) == 0
+    output = capsys.readouterr()
+    assert output.out.startswith("camera/frame to bridge/sent: no frame was seen from end to end in this time\n")
+    assert output.err == "messages are not kept over ZeroMQ; `cardan trace --for 5s` listens to them\n"
 
 
 def test_the_same_as_one_json_document(driving: Run, capsys: pytest.CaptureFixture[str]) -> None:
