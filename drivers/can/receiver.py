@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -12,6 +11,8 @@ import msgspec
 from cardan.drivers.can.bus import open_channel
 from cardan.drivers.can.channel import CanChannel
 from cardan.drivers.can.error_frames import decode_error_frame, describe
+from cardan.drivers.can.watched import Watched, health_of
+from cardan.runtime.can_health import CanHealth
 from cardan.runtime.clock import NS_PER_S, ns
 from cardan.runtime.errors import ConfigError, DeviceError, near_names
 from cardan.runtime.messages import CanFrame, CanFrames
@@ -22,6 +23,8 @@ BATCH_LIMIT = 256
 """Frames of one channel in one step: 30 ms of a full 1 Mbit/s bus. What is left over wakes the node again at once."""
 REOPEN_NS = NS_PER_S
 """Between attempts to open a channel that vanished."""
+HEALTH_NS = NS_PER_S
+"""Between two messages about the health of the channels."""
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -36,37 +39,13 @@ class CanReceiverConfig(NodeConfig, frozen=True, kw_only=True):
     """The same before its first frame, while the rest of the vehicle wakes up."""
 
 
-@dataclass
-class Watched:
-    """One channel and what was last seen of it."""
-
-    settings: CanChannelSettings
-    channel: CanChannel | None
-    """None while it is gone."""
-    heard_ns: int
-    """Time of the newest frame; before the first one, time of opening."""
-    heard: bool = False
-    silent: bool = False
-    """The present silence was reported."""
-    failing: bool = False
-    """The controller said that it cannot take part in the traffic, and this was reported."""
-    dropping: bool = False
-    """The present series of drops was reported."""
-    dropped: int = 0
-    retry_ns: int = 0
-
-    @property
-    def where(self) -> str:
-        """Name and device, for people."""
-        return f"{self.settings.name} ({self.settings.interface} {self.settings.channel})"
-
-
 class CanReceiver(Node):
     """Publish what arrives on the CAN channels; report each channel that falls silent, vanishes, or overflows."""
 
     config: CanReceiverConfig
     rate_hz = 100.0
     frames = Output(CanFrames)
+    health = Output(CanHealth)
     frames_carried = Metric("count")
     """Frames in each batch that was published; their sum is the number of frames carried."""
     frames_dropped = Metric("count")
@@ -75,6 +54,7 @@ class CanReceiver(Node):
     def open(self) -> None:
         """Open the channels; ConfigError or DeviceError when one of them cannot be opened."""
         self._channels: list[Watched] = []
+        self._told_ns = 0
         self._descriptors = select.epoll()
         self.wake_on(self._descriptors.fileno())
         for settings in select_channels(self.context.can_channels, self.config.channels):
@@ -95,6 +75,9 @@ class CanReceiver(Node):
             frames.sort(key=_stamp_ns)
             self.frames.send(CanFrames(frames=frames), origin_ns=frames[-1].stamp_ns)
             self.frames_carried.observe(len(frames))
+        if now_ns - self._told_ns >= HEALTH_NS:
+            self._told_ns = now_ns
+            self.health.send(CanHealth(channels=[health_of(watched) for watched in self._channels]))
 
     def close(self) -> None:
         """Close all channels, also after a failed `open`."""
@@ -120,11 +103,13 @@ class CanReceiver(Node):
 
     def _report_errors(self, watched: Watched, errors: list[CanFrame]) -> None:
         """The first error frame of a series that means more than a single disturbed frame."""
+        watched.error_frames += len(errors)
         for frame in errors:
             report = decode_error_frame(frame.id, frame.data)
+            watched.newest_error = describe(report)
             if report.is_fault and not watched.failing:
                 watched.failing = True
-                text = f"the controller of channel {watched.where} reports {describe(report)}"
+                text = f"the controller of channel {watched.where} reports {watched.newest_error}"
                 hint = "check wiring, termination, and that all nodes have the same bit rate"
                 self.report_fault("can-controller", f"{text} - {hint}")
 

@@ -8,9 +8,11 @@ import msgspec
 import pytest
 
 from cardan.drivers.can import receiver as receiver_module
+from cardan.drivers.can import watched as watched_module
 from cardan.drivers.can.channel import ChannelCounters
 from cardan.drivers.can.loopback import LoopbackChannel
 from cardan.drivers.can.receiver import CanReceiver, CanReceiverConfig
+from cardan.runtime.can_health import CanChannelHealth, CanLink
 from cardan.runtime.clock import Clock
 from cardan.runtime.errors import ConfigError, DeviceError
 from cardan.runtime.messages import CanFrame
@@ -269,3 +271,62 @@ def test_a_channel_that_cannot_be_opened_at_the_start_ends_the_node(bench_settin
 def test_a_silence_limit_that_means_nothing_is_refused(field: str, value: float) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({field: value}, type=CanReceiverConfig)
+
+
+def newest_health(bench: Bench[CanReceiver]) -> list[CanChannelHealth]:
+    channels: list[CanChannelHealth] = bench.sent("health")[-1].value.channels
+    return channels
+
+
+def test_the_health_of_every_channel_is_told_once_a_second(car: Car) -> None:
+    car.vehicle.send(0x25, b"\x01")
+    car.vehicle.send(0x40 | 0x200, bytes([0, 0, 0, 0, 0, 0, 248, 0]), error=True)
+    car.step()
+    car.bench.step(50)
+    assert len(car.bench.sent("health")) == 1
+    car.bench.clock.advance_s(1.0)
+    car.bench.step()
+    assert len(car.bench.sent("health")) == 2
+    vehicle, radar = newest_health(car.bench)
+    assert (vehicle.channel, vehicle.received, vehicle.error_frames) == ("vehicle", 2, 1)
+    assert vehicle.newest_error == "bus-off (TEC 248, REC 0)"
+    assert vehicle.trouble == "the controller reports bus-off (TEC 248, REC 0)"
+    assert (radar.received, radar.trouble, radar.link) == (0, "", None)
+
+
+def test_a_channel_in_trouble_says_so_until_it_is_over(flaky: Bench[CanReceiver]) -> None:
+    flaky.step()
+    assert newest_health(flaky)[0].trouble == ""
+    FlakyChannel.plugged = False
+    flaky.clock.advance_s(1.0)
+    flaky.step()
+    assert newest_health(flaky)[0].trouble == "it cannot be opened"
+    FlakyChannel.plugged = True
+    flaky.clock.advance_s(1.1)
+    flaky.step()
+    assert newest_health(flaky)[0].trouble == ""
+
+
+def test_a_socketcan_channel_carries_what_the_kernel_says_of_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = CanLink(name="can0", kind="can", up=True, carries_fd=False, transmit_queue_frames=128, bus_state="BUS-OFF")
+    monkeypatch.setattr(FlakyChannel, "plugged", True)
+    monkeypatch.setattr(receiver_module, "open_channel", flaky_channel)
+    monkeypatch.setattr(watched_module, "read_link_or_none", lambda name: link if name == "can0" else None)
+    settings = CanChannelSettings(name="vehicle", interface="socketcan", channel="can0")
+    with Bench(CanReceiver, can_channels={"vehicle": settings}) as bench:
+        bench.step()
+        assert newest_health(bench)[0].link == link
+
+
+def test_a_kernel_that_does_not_tell_does_not_stop_the_reception(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        raise DeviceError("not told")
+
+    monkeypatch.setattr(FlakyChannel, "plugged", True)
+    monkeypatch.setattr(receiver_module, "open_channel", flaky_channel)
+    monkeypatch.setattr(watched_module, "read_link_or_none", refuse)
+    settings = CanChannelSettings(name="vehicle", interface="socketcan", channel="can0")
+    with Bench(CanReceiver, can_channels={"vehicle": settings}) as bench:
+        bench.step()
+        assert newest_health(bench)[0].link is None
+        assert bench.sent("frames")
