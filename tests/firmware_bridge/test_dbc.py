@@ -7,6 +7,7 @@ import os
 import random
 import re
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import cantools.database
@@ -382,7 +383,7 @@ def test_a_damaged_file_loads_or_is_one_line_with_its_place(seed: int, tmp_path:
 def test_a_file_is_parsed_once_and_its_tables_come_back_equal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = write(tmp_path, MIXED)
     first = load_dbc(path)
-    monkeypatch.setitem(sys.modules, "cantools", None)
+    monkeypatch.setattr("cardan.firmware_bridge.dbc.parse_dbc", None)
     again = load_dbc(path)
     assert [again.table(name) for name in again.names] == [first.table(name) for name in first.names]
     assert again.table("WIDE").signals[0].scale.__class__ is int  # 64-bit integers stay exact
@@ -440,6 +441,16 @@ def test_another_version_of_the_parser_parses_again(monkeypatch: pytest.MonkeyPa
     load_dbc(path)
     monkeypatch.setattr("cardan.firmware_bridge.dbc_cache._parser_version", lambda: "99")
     assert usual_cache().load_or_none(path.read_bytes()) is None
+
+
+def test_without_a_parser_or_its_version_nothing_of_another_one_is_believed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = write(tmp_path, MIXED)
+    load_dbc(path)
+    for spec in (None, ModuleSpec("cantools", None, origin=str(tmp_path / "cantools" / "__init__.py"))):
+        monkeypatch.setattr("cardan.firmware_bridge.dbc_cache.find_spec", lambda name, spec=spec: spec)
+        assert usual_cache().load_or_none(path.read_bytes()) is None
 
 
 def test_a_folder_that_cannot_be_written_means_parsing_each_time(
