@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, NamedTuple
 
 RESET = "\x1b[0m"
+MARK = "\x1b[7m"
 COLOURS = {"good": "\x1b[1;32m", "bad": "\x1b[1;31m", "warning": "\x1b[33m", "title": "\x1b[1m", "faint": "\x1b[2m"}
 
 
@@ -15,6 +16,8 @@ class Line(NamedTuple):
 
     text: str
     role: str = "plain"
+    marks: tuple[tuple[int, int], ...] = ()
+    """Parts that stand out (reversed where there are colours): start and end of each, in order, not overlapping."""
 
 
 def wants_colour(stream: IO[str], environment: Mapping[str, str] = os.environ) -> bool:
@@ -24,8 +27,13 @@ def wants_colour(stream: IO[str], environment: Mapping[str, str] = os.environ) -
 
 def paint(line: Line, *, colour: bool) -> str:
     """The text, in the colour of its role if wanted."""
-    start = COLOURS.get(line.role, "") if colour else ""
-    return f"{start}{line.text}{RESET}" if start else line.text
+    if not colour:
+        return line.text
+    start, text, at = COLOURS.get(line.role, ""), "", 0
+    for first, last in line.marks:
+        text += f"{line.text[at:first]}{MARK}{line.text[first:last]}{RESET}{start}"
+        at = last
+    return f"{start}{text}{line.text[at:]}{RESET}" if start or line.marks else line.text
 
 
 def write_lines(lines: Iterable[Line], stream: IO[str]) -> None:

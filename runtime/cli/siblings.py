@@ -33,6 +33,17 @@ SIBLINGS = {
             "revoke": "trust a key no longer",
         },
     ),
+    "can": Noun(
+        "CAN buses: of a running vehicle, of an interface without one, or as they were recorded.",
+        "cardan.firmware_bridge.cli.can_grammar",
+        {
+            "list": "channels, CAN interfaces, and which node has which open",
+            "health": "verdict on each bus: state, load, errors, missing messages, traps",
+            "dump": "frames as the lines of candump",
+            "decode": "frames with names, units, counters and checksums",
+            "sniff": "what changes on a bus, by identifier",
+        },
+    ),
     "engine": Noun(
         "Networks: import them, build plans for this computer's accelerator, look after both.",
         "cardan.engines.cli.grammar",

@@ -5,10 +5,13 @@ It judges nothing. The tests beside it judge; a check that raises is reported wi
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import io
 import json
 import statistics
 import subprocess
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -24,6 +27,7 @@ from cardan.drivers.can.error_frames import decode_error_frame
 from cardan.drivers.can.link_state import read_link_or_none, read_links
 from cardan.drivers.can.netlink import link_messages
 from cardan.drivers.can.socketcan import SocketCanChannel
+from cardan.runtime.cli.main import main as main_of_cardan
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.errors import DeviceError
 from cardan.runtime.messages import CanFrame
@@ -266,6 +270,44 @@ def links() -> Seen:
     }
 
 
+def cardan(*words: str) -> Seen:
+    """`cardan can WORDS`, as a person types it."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main_of_cardan(["can", *words])
+    return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
+
+
+def commands() -> Seen:
+    """On interfaces of the kernel without a vehicle: one with traffic, one silent, one down and with traps."""
+    ip("link", "set", "can1", "down")
+    ip("link", "set", "can1", "txqueuelen", "10", "type", "can", "restart-ms", "0")
+    stop = threading.Event()
+    sender = channel("vcan0", listen=False)
+
+    def send() -> None:
+        while not stop.wait(0.01):
+            sender.send(0x123, CLOCK.now_ns().to_bytes(8, "big"))
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        return {
+            "list": cardan("list", "--json"),
+            "health": cardan("health", "vcan0", "--for", "500ms", "--json"),
+            "silent": cardan("health", "can0", "--for", "100ms", "--json"),
+            "down": cardan("health", "can1", "--for", "100ms", "--json"),
+            "dump": cardan("dump", "vcan0", "--count", "5"),
+            "sniff": cardan("sniff", "vcan0", "--for", "300ms"),
+            "absent": cardan("dump", "can7"),
+        }
+    finally:
+        stop.set()
+        thread.join()
+        sender.close()
+        ip("link", "set", "can1", "txqueuelen", "128", "up", "type", "can", "restart-ms", "100")
+
+
 # ---------------------------------------------------------------------------------------------------------- comparison
 
 
@@ -356,6 +398,7 @@ CHECKS: list[Callable[[], Seen]] = [
     interface_down,
     refusals,
     links,
+    commands,
     comparison,
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -155,3 +156,31 @@ def test_the_link_states_over_netlink_are_those_that_ip_prints(guest: Guest) -> 
     assert (seen["states"]["vcan0"]["bus_state"], seen["states"]["vcan0"]["driver"]) == (None, "")
     assert seen["one"]["name"] == "can1"
     assert seen["absent"] is None
+
+
+def test_the_commands_work_on_an_interface_without_any_vehicle(guest: Guest) -> None:
+    seen = guest["commands"]
+    listed = json.loads(seen["list"]["out"])
+    assert [item["name"] for item in listed["interfaces"]] == ["can0", "can1", "vcan0"]
+    health = json.loads(seen["health"]["out"])
+    (channel,) = health["channels"]
+    assert (health["verdict"], seen["health"]["code"]) == ("healthy", 0)
+    assert (channel["interface"], channel["device"], channel["ids"]) == ("socketcan", "vcan0", 1)
+    lines = seen["dump"]["out"].splitlines()
+    assert len(lines) == 5
+    assert all(" vcan0 123#" in line for line in lines)
+    assert seen["sniff"]["out"].splitlines()[1].startswith("vcan0    123")
+    assert (seen["absent"]["code"], '"can7" is no channel' in seen["absent"]["err"]) == (2, True)
+
+
+def test_health_of_a_controller_names_silence_a_down_interface_and_the_traps(guest: Guest) -> None:
+    seen = guest["commands"]
+    (silent,) = json.loads(seen["silent"]["out"])["channels"]
+    assert (silent["link"]["bus_state"], silent["link"]["driver"]) == ("ERROR-ACTIVE", "kvaser_pci")
+    assert [item["code"] for item in silent["findings"]] == ["silent"]
+    (down,) = json.loads(seen["down"]["out"])["channels"]
+    findings = {item["code"]: item for item in down["findings"]}
+    assert list(findings) == ["down", "cannot-listen", "short-queue", "no-restart"]
+    assert findings["short-queue"]["fix"] == "`ip link set can1 txqueuelen 128`"
+    assert "ip link set can1 up" in findings["down"]["fix"]
+    assert (seen["silent"]["code"], seen["down"]["code"]) == (1, 1)

@@ -1,0 +1,1 @@
+"""The commands `cardan can ...`; the command line finds them through `cardan.runtime.cli.siblings`."""

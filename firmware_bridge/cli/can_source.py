@@ -1,0 +1,190 @@
+"""Where frames come from: channels that are listened to, a log, a recording. All give frames with wall time stamps."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from cardan.drivers.can.bus import open_channel
+from cardan.drivers.can.candump import LoggedFrame
+from cardan.drivers.can.channel import CanChannel
+from cardan.runtime.can_health import CanLink
+from cardan.runtime.clock import Clock, ns
+from cardan.runtime.errors import CardanError
+from cardan.runtime.messages import CanFrame
+from cardan.runtime.profile import CanChannelSettings
+
+BATCH = 256
+POLL_S = 0.01
+"""How often a channel is looked at that has no descriptor to wait on."""
+RECEIVED, HEALTH = ":CanFrames", ":CanHealth"
+"""How the types of the topics end that the receiver publishes."""
+SENT = "/sent"
+"""What a bridge sends is on the bus, so the receiver has it too: its own topic would bring it twice."""
+
+
+class FrameSource(Protocol):
+    """Frames, batch by batch. `close` it."""
+
+    @property
+    def live(self) -> bool:
+        """True where frames arrive as time goes by, False where they were stored."""
+
+    def take(self, wait_s: float) -> list[LoggedFrame] | None:
+        """The next frames, oldest first; empty when none came within `wait_s`, None when there will be no more."""
+
+    def close(self) -> None:
+        """Release everything."""
+
+
+def on_wall_clock(frame: CanFrame, offset_ns: int) -> LoggedFrame:
+    """A received frame as a log holds it. offset_ns: wall clock minus monotonic clock."""
+    return LoggedFrame(frame=msgspec.structs.replace(frame, stamp_ns=frame.stamp_ns + offset_ns))
+
+
+class LiveFrames:
+    """Channels that are listened to.
+
+    alive: False once whoever sends on them is gone for good. failures: gets each channel that cannot be opened; without
+    it that is an error.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        channels: Sequence[CanChannelSettings],
+        clock: Clock,
+        alive: Callable[[], bool] = lambda: True,
+        failures: dict[str, CardanError] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._alive = alive
+        self._taps: list[CanChannel] = []
+        self._poll = select.poll()
+        self._polled = False
+        try:
+            for settings in channels:
+                self._listen(settings, failures)
+        except BaseException:
+            self.close()
+            raise
+
+    def _listen(self, settings: CanChannelSettings, failures: dict[str, CardanError] | None) -> None:
+        try:
+            tap = open_channel(settings, self._clock)
+        except CardanError as error:
+            if failures is None:
+                raise
+            failures[settings.name] = error
+            return
+        self._taps.append(tap)
+        if tap.fileno() >= 0:
+            self._poll.register(tap.fileno(), select.POLLIN)
+        else:
+            self._polled = True
+
+    def take(self, wait_s: float) -> list[LoggedFrame] | None:
+        deadline_ns = self._clock.now_ns() + ns(wait_s)
+        while True:
+            frames = self._waiting()
+            left_s = (deadline_ns - self._clock.now_ns()) / 1e9
+            if frames or left_s <= 0:
+                break
+            self._poll.poll(1000 * (min(left_s, POLL_S) if self._polled else left_s))
+        if not frames and not self._alive():
+            return None
+        offset_ns = self._clock.wall_ns() - self._clock.now_ns()
+        return [on_wall_clock(frame, offset_ns) for frame in frames]
+
+    def _waiting(self) -> list[CanFrame]:
+        frames = [frame for tap in self._taps for frame in tap.receive_batch(BATCH)]
+        return sorted(frames, key=lambda frame: frame.stamp_ns) if len(self._taps) > 1 else frames
+
+    def close(self) -> None:
+        for tap in self._taps:
+            tap.close()
+
+
+class StoredFrames:
+    """Frames of a file, as fast as they can be read."""
+
+    live = False
+
+    def __init__(self, frames: Iterator[LoggedFrame]) -> None:
+        self._frames = frames
+
+    def take(self, wait_s: float) -> list[LoggedFrame] | None:
+        return list(islice(self._frames, BATCH)) or None
+
+    def close(self) -> None:
+        """The files close themselves at their end."""
+
+
+class _Frame(msgspec.Struct):
+    """One frame as recordings hold it."""
+
+    channel: str
+    id: int
+    data: bytes
+    stamp_ns: int
+    extended: bool = False
+    fd: bool = False
+    error: bool = False
+
+
+class _Frames(msgspec.Struct):
+    frames: list[_Frame]
+
+
+class _ChannelHealth(msgspec.Struct):
+    channel: str
+    link: CanLink | None = None
+
+
+class _Health(msgspec.Struct):
+    """What is used of the newest CanHealth."""
+
+    channels: list[_ChannelHealth]
+
+
+def recorded_frames(paths: Sequence[Path]) -> Iterator[LoggedFrame]:
+    """Every frame that was received on a bus, from the files of a recording."""
+    from cardan.runtime.record.mcap_file import read_messages
+
+    decoder = msgspec.json.Decoder(_Frames)
+    for path in paths:
+        for message in read_messages(path):
+            if not message.type_name.endswith(RECEIVED) or message.topic.endswith(SENT):
+                continue
+            offset_ns = message.log_ns - message.sent_ns
+            for frame in decoder.decode(message.data).frames:
+                yield LoggedFrame(
+                    frame=CanFrame(
+                        frame.channel,
+                        frame.id,
+                        frame.data,
+                        frame.stamp_ns + offset_ns,
+                        frame.extended,
+                        frame.fd,
+                        frame.error,
+                    )
+                )
+
+
+def recorded_links(paths: Sequence[Path]) -> dict[str, CanLink]:
+    """Channel -> what the kernel said last of its interface, from the files of a recording."""
+    from cardan.runtime.record.mcap_file import read_messages
+
+    newest = b'{"channels": []}'
+    for path in paths:
+        for message in read_messages(path):
+            if message.type_name.endswith(HEALTH):
+                newest = message.data
+    health = msgspec.json.decode(newest, type=_Health)
+    return {item.channel: item.link for item in health.channels if item.link is not None}
