@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from cardan.runtime.admission import Placement
 from cardan.runtime.errors import ManifestError, ProfileError, near_names
 from cardan.runtime.findings import Finding, report
 from cardan.runtime.graph_admission import check_admission, place
 from cardan.runtime.graph_parts import Graph, Part, load_parts
+from cardan.runtime.graph_phases import Stepped, phases
 from cardan.runtime.graph_reactions import check_reactions
 from cardan.runtime.graph_safety import channel_places, channels_of, check_safety
 from cardan.runtime.graph_timing import check_timing
@@ -134,6 +137,8 @@ def start_order(graph: Graph) -> list[Part]:
 
 def _plan(graph: Graph, profile: Profile) -> Plan:
     manifest, placements = graph.manifest, place(graph, profile)
+    order = start_order(graph)
+    behind = phases([_stepped(graph, part) for part in order])
     return Plan(
         name=manifest.name,
         manifest=str(manifest.path.resolve()),
@@ -142,8 +147,8 @@ def _plan(graph: Graph, profile: Profile) -> Plan:
         envelope=manifest.envelope,
         envelope_hash=envelope_hash(manifest.envelope),
         nodes=[
-            _node_plan(graph, part, index, profile, placements.get(part.name))
-            for index, part in enumerate(start_order(graph))
+            replace(_node_plan(graph, part, index, profile, placements.get(part.name)), phase_s=behind.get(part.name))
+            for index, part in enumerate(order)
         ],
         stop_when=manifest.stop_when,
         bus=manifest.bus,
@@ -184,6 +189,19 @@ def _node_plan(graph: Graph, part: Part, index: int, profile: Profile, placement
         cpu_weight=entry.cpu_weight,
         realtime=entry.realtime,
         priority=_priority(entry, profile, placement),
+    )
+
+
+def _stepped(graph: Graph, part: Part) -> Stepped:
+    rate_hz = None if part.node_class.stepped_by is not None else part.own_rate_hz
+    budget_ms = part.entry.step_budget_ms
+    wired = (topics for (node, _), topics in graph.wires.items() if node == part.name)
+    return Stepped(
+        name=part.name,
+        period_s=1 / rate_hz if rate_hz else None,
+        budget_s=None if budget_ms is None else budget_ms / 1000,
+        realtime=part.entry.realtime,
+        reads=frozenset(topic.partition("/")[0] for topics in wired for topic in topics),
     )
 
 

@@ -91,8 +91,8 @@ def _groups(plan: Plan) -> list[str]:
     lines = []
     for group in dict.fromkeys(task.group for task in tasks):
         own = [task for task in tasks if task.group == group]
-        rows = [_admission_row(task, placements.get(task.name)) for task in own]
-        header = ["", "node", "core", "priority", "period", "budget", "share", "response", "slack"]
+        rows = [_admission_row(task, placements.get(task.name), plan.node(task.name).phase_s) for task in own]
+        header = ["", "node", "core", "priority", "period", "phase", "budget", "share", "response", "slack"]
         lines += [_group_title(group, own, plan), *_table([header, *rows]), ""]
     return [*lines, *_notes(tasks)]
 
@@ -107,11 +107,11 @@ def _group_title(group: str | None, tasks: list[Task], plan: Plan) -> str:
     return f"core group {group or 'any'} (cores: {cores}): {text}"
 
 
-def _admission_row(task: Task, placement: Placement | None) -> list[str]:
+def _admission_row(task: Task, placement: Placement | None, phase_s: float | None) -> list[str]:
     declared = task.budget_s is not None and task.period_s is not None
     share = f"{100 * (task.budget_s or 0.0) / (task.period_s or 1.0):.0f} %" if declared else "-"
     first = ["", task.name, "any" if placement is None or placement.core is None else str(placement.core)]
-    times = [_ms(task.period_s), _ms(task.budget_s), share]
+    times = [_ms(task.period_s), _ms(phase_s), _ms(task.budget_s), share]
     if placement is None or not (declared or placement.core is not None):
         return [*first, "-" if placement is None else str(placement.priority), *times, "-", "-"]
     late = math.isinf(placement.response_s)
@@ -123,7 +123,8 @@ def _notes(tasks: list[Task]) -> list[str]:
     """How the table is to be read, where it says anything."""
     if not any(task.realtime for task in tasks):
         return []
-    judged = "response: worst case of a real-time node by response-time analysis (Joseph and Pandya 1986, Audsley 1993)"
+    judged = "phase: how long a real-time node steps behind the grid of its period, so that it finds what it reads\n"
+    judged += "response: its worst case by response-time analysis (Joseph and Pandya 1986, Audsley 1993)"
     free = "; where a group has no core numbers, as if all its real-time nodes were on one core"
     return [judged + (free if any(task.realtime and not task.cores for task in tasks) else ""), ""]
 

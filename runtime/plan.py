@@ -83,6 +83,8 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
     start_timeout_s: float = 10.0
     stop_timeout_s: float = 2.0
     step_budget_s: float | None = None
+    phase_s: float | None = None
+    """It steps so long after the multiples of its period on the monotonic clock; None: it begins when it is started."""
     standby: bool = False
     """A spare process is kept, which takes over when this one ends."""
     process: str = "fork"

@@ -44,7 +44,8 @@ class Loop:
 
     drain: takes what the bus holds for the node. wait: blocks until the bus or one of the node's descriptors has
     something, or until a time-out in milliseconds. look_every_ns: a node that sleeps longer drains in between; 0:
-    never. Single-threaded.
+    never. phase_ns: how long after the multiples of its period a node is stepped by its rate; None: it begins at once.
+    Single-threaded.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Loop:
         stop: StopFlag,
         realtime: bool = False,
         look_every_ns: int = 0,
+        phase_ns: int | None = None,
     ) -> None:
         self._node = node
         self._vitals = vitals
@@ -73,6 +75,7 @@ class Loop:
         self._stop = stop
         self._realtime = realtime
         self._look_every_ns = look_every_ns
+        self._phase_ns = phase_ns
         vitals.words[NodeVitals.PERIOD_NS] = self._period_ns
 
     def run(self) -> None:
@@ -89,7 +92,7 @@ class Loop:
             return
 
     def _run_by_rate(self) -> None:
-        deadline_ns = self._clock.now_ns()
+        deadline_ns = self._first_deadline_ns()
         while not self._ended():
             self._sleep_until_ns(deadline_ns)
             start_ns = self._clock.now_ns()
@@ -97,6 +100,13 @@ class Loop:
             self._drain()
             end_ns = self._step(start_ns)
             deadline_ns = self._next_deadline(deadline_ns, end_ns)
+
+    def _first_deadline_ns(self) -> int:
+        """Now, or the next moment of the grid that all processes of this computer share."""
+        now_ns = self._clock.now_ns()
+        if self._phase_ns is None:
+            return now_ns
+        return now_ns + (self._phase_ns - now_ns) % self._period_ns
 
     def _sleep_until_ns(self, deadline_ns: int) -> None:
         """Sleep; where its transport wants that, a slow node looks at its bus meanwhile."""

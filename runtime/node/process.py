@@ -182,6 +182,7 @@ class NodeProcess:
             stop=self._stop,
             realtime=plan.realtime,
             look_every_ns=subscriber.look_every_ns,
+            phase_ns=None if plan.phase_s is None else ns(plan.phase_s),
         )
 
 

@@ -72,5 +72,5 @@ def test_the_response_time_of_a_real_time_node_is_shown_beside_its_budget(plan: 
     nodes = [*plan.nodes, node("bridge", 4, rate_hz=100.0, realtime=True, step_budget_s=0.004, cores=[3], priority=50)]
     text = describe(msgspec.structs.replace(plan, nodes=nodes))
     row = next(line for line in text.splitlines() if line.split()[:2] == ["bridge", "3"])
-    assert row.split() == ["bridge", "3", "50", "10", "ms", "4", "ms", "40", "%", "4.3", "ms", "5.7", "ms"]
+    assert row.split() == ["bridge", "3", "50", "10", "ms", "-", "4", "ms", "40", "%", "4.3", "ms", "5.7", "ms"]
     assert "Joseph and Pandya 1986" in text

@@ -46,6 +46,7 @@ def loop_of(
     stop: StopFlag | None = None,
     realtime: bool = False,
     look_every_ns: int = 0,
+    phase_ns: int | None = None,
 ) -> Loop:
     def idle(timeout_ms: int) -> list[int]:
         bench.clock.advance_ns(timeout_ms * 1_000_000)
@@ -62,6 +63,7 @@ def loop_of(
         stop=stop or StopFlag(),
         realtime=realtime,
         look_every_ns=look_every_ns,
+        phase_ns=phase_ns,
     )
 
 
@@ -76,6 +78,17 @@ def test_steps_stand_on_absolute_deadlines() -> None:
         assert periods_ms(bench.node) == [10.0] * 4
         assert bench.node_vitals.words[NodeVitals.STEPS] == 5
         assert bench.node_vitals.words[NodeVitals.WORST_STEP_NS] == ns(0.004)
+
+
+@pytest.mark.parametrize(("begins_ms", "first_ms"), [(0, 2), (2, 2), (3, 12), (11, 12), (12, 12), (19, 22)])
+def test_a_node_with_a_phase_steps_so_long_behind_the_grid_of_its_period(begins_ms: int, first_ms: int) -> None:
+    with Bench(Recorder) as bench:
+        grid_ns = bench.clock.now_ns()
+        assert grid_ns % ns(0.01) == 0
+        bench.clock.advance_ns(begins_ms * 1_000_000)
+        loop_of(bench, realtime=True, phase_ns=ns(0.002)).run()
+        assert periods_ms(bench.node) == [10.0] * 4
+        assert bench.node.starts_ns[0] - grid_ns == first_ms * 1_000_000
 
 
 def test_a_stall_of_300_ms_costs_exactly_the_missed_cycles_and_no_burst() -> None:
@@ -168,7 +181,7 @@ def test_a_node_that_has_not_done_all_is_stepped_again_without_waiting() -> None
 
         def wait(timeout_ms: int) -> list[int]:
             waits.append(timeout_ms)
-            if len(waits) == 1:
+            if len(waits) == 2:
                 bench.send("tick", Tick(n=1))
             return []
 
