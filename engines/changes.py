@@ -14,13 +14,13 @@ from pathlib import Path
 
 from cardan.engines.commands import Answer, Request
 from cardan.engines.declared import Declared
-from cardan.engines.loaded import Loaded, load_first
-from cardan.engines.model import read_model
+from cardan.engines.heap import give_back_free_pages
+from cardan.engines.loaded import Loaded, Source, load
+from cardan.engines.model import ModelFile, read_model
 from cardan.engines.pipeline import Outcome
 from cardan.engines.schedule import Criticality, Scheduler
 from cardan.engines.served import Served, read_into
 from cardan.engines.swap import SHADOW_FRAMES, Next, Trial
-from cardan.runtime.clock import Clock
 from cardan.runtime.errors import CardanError
 
 SUFFIX = "+new"
@@ -30,16 +30,16 @@ SUFFIX = "+new"
 class Loader(threading.Thread):
     """Loads a network beside everything else."""
 
-    def __init__(self, declared: Declared, clock: Clock) -> None:
+    def __init__(self, declared: Declared, source: Source) -> None:
         super().__init__(name="loader", daemon=True)
         self._declared = declared
-        self._clock = clock
+        self._source = source
         self.loaded: Loaded | None = None
         self.why_not = ""
 
     def run(self) -> None:
         try:
-            self.loaded, _ = load_first(self._declared, self._clock)
+            self.loaded = load(self._declared, self._source)
         except CardanError as error:
             self.why_not = error.message
 
@@ -61,10 +61,10 @@ class Shadow:
 class Changes:
     """What is being changed in a host. Belongs to its thread."""
 
-    def __init__(self, served: Mapping[str, Served], scheduler: Scheduler, clock: Clock, log: logging.Logger) -> None:
+    def __init__(self, served: Mapping[str, Served], scheduler: Scheduler, source: Source, log: logging.Logger) -> None:
         self._served = served
         self._scheduler = scheduler
-        self._clock = clock
+        self._source = source
         self._log = log
         self._loading: dict[str, tuple[Loader, int]] = {}
         self.shadows: dict[str, Shadow] = {}
@@ -86,19 +86,25 @@ class Changes:
         return Answer(ok=False, text=f'unknown action "{request.action}"')
 
     def _swap(self, served: Served, request: Request, folder: Path) -> Answer:
-        name = served.name
-        if name in self._loading or name + SUFFIX in self.shadows:
-            return Answer(ok=False, text=f'engine "{name}" is being changed already')
         try:
             file = read_model(request.model, folder=folder)
             served.declared.engine_class(file.model, served.declared.config)
         except CardanError as error:
             return Answer(ok=False, text=str(error))
-        loader = Loader(replace(served.declared, file=file), self._clock)
-        self._loading[name] = (loader, request.frames if request.frames is not None else SHADOW_FRAMES)
+        if not self.begin(served, file, request.frames if request.frames is not None else SHADOW_FRAMES):
+            return Answer(ok=False, text=f'engine "{served.name}" is being changed already')
+        return Answer(ok=True, text=self.news[served.name])
+
+    def begin(self, served: Served, file: ModelFile, frames: int = SHADOW_FRAMES) -> bool:
+        """Load another network for an engine; False while one is on its way."""
+        name = served.name
+        if name in self._loading or name + SUFFIX in self.shadows:
+            return False
+        loader = Loader(replace(served.declared, file=file), self._source)
+        self._loading[name] = (loader, frames)
         loader.start()
-        self.news[name] = f"loading {file.model.name} {file.short_hash}"
-        return Answer(ok=True, text=self.news[name])
+        self._say(name, f"loading {file.model.name} {file.short_hash}")
+        return True
 
     def _roll_back(self, served: Served) -> Answer:
         if not self.go_back(served, "asked for"):
@@ -123,9 +129,9 @@ class Changes:
             if loader.loaded is None:
                 self._say(name, f"refused: {loader.why_not}")
             else:
-                self._begin(self._served[name], loader.loaded, frames)
+                self._run_unseen(self._served[name], loader.loaded, frames)
 
-    def _begin(self, served: Served, loaded: Loaded, frames: int) -> None:
+    def _run_unseen(self, served: Served, loaded: Loaded, frames: int) -> None:
         declared = replace(served.declared, file=loaded.file)
         shadow = Shadow(served, loaded, Trial(declared.deadline_ns, frames), declared)
         if frames <= 0:
@@ -156,10 +162,12 @@ class Changes:
             self._switch(shadow)
         else:
             shadow.loaded.session.close()
+            give_back_free_pages()
             self._say(shadow.served.name, f"refused {shadow.loaded.label}: {shadow.trial.why_refused}")
 
     def _switch(self, shadow: Shadow) -> None:
         shadow.served.replace(shadow.loaded)
+        give_back_free_pages()
         self._scheduler.forget_times(shadow.served.name, shadow.loaded.run_ns)
         self._say(shadow.served.name, f"{shadow.loaded.label} serves")
 

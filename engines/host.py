@@ -17,18 +17,23 @@ import msgspec
 
 from cardan.engines.backends.backend import StickyError
 from cardan.engines.backends.find import find_backend
+from cardan.engines.build.background import BackgroundBuilds
+from cardan.engines.build.cache import FOLDER, PlanCache
+from cardan.engines.build.messages import Done
 from cardan.engines.changes import Changes
 from cardan.engines.commands import CommandSocket, socket_path
+from cardan.engines.cuda.probe import Probed, probe_gpu
 from cardan.engines.declared import Declared, declare, engine_classes
+from cardan.engines.heap import use_one_arena
 from cardan.engines.load_table import explain_load, review_load
-from cardan.engines.loaded import candidates, load_first
+from cardan.engines.loaded import Source, load
 from cardan.engines.pipeline import Lane, Outcome, Pipeline
 from cardan.engines.schedule import Scheduler
 from cardan.engines.served import Meters, Served
 from cardan.engines.watchdog import Watchdog
 from cardan.engines.weights import read_weights
 from cardan.runtime.clock import MonotonicClock, ns
-from cardan.runtime.errors import DeviceError
+from cardan.runtime.errors import CardanError, DeviceError
 from cardan.runtime.findings import Objection
 from cardan.runtime.graph_engines import input_port
 from cardan.runtime.manifest import EngineEntry
@@ -41,6 +46,7 @@ EXIT_ACCELERATOR = 3
 MARGIN_NS = 300_000
 """Around a run: reading the frame into the inputs, checking the outputs, publishing."""
 STALE_PERIODS = 3
+WITHOUT_GPU = frozenset({"onnxruntime", "sim"})
 METRICS = {"run": "s", "released": "count", "done": "count", "late": "count", "dropped": "count", "invalid": "count"}
 
 
@@ -50,7 +56,7 @@ class EngineHostConfig(NodeConfig, frozen=True):
     engines: dict[str, EngineEntry] = msgspec.field(default_factory=dict)
     """Filled in from the manifest's `[engines]`."""
     hang_ms: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """A run that takes longer ends the process. None: 8 times the engine's 99th percentile, 80 ms at least."""
+    """A run that takes longer ends the process. None: 8 times the engine's 99th percentile, 60 ms at least."""
 
 
 class EngineHost(Node):
@@ -87,24 +93,27 @@ class EngineHost(Node):
         """Import the inference libraries and read the networks, so that `open` finds both at hand."""
         entries = config.engines if isinstance(config, EngineHostConfig) else {}
         for declared in declare(entries, folders, folder):
-            for file, backend in candidates(declared.file)[:1]:
-                read_weights(file)
-                find_backend(backend, MonotonicClock()).version()
+            read_weights(declared.file)
+            find_backend(declared.file.model.backends[0], MonotonicClock()).version()
 
     def open(self) -> None:
+        use_one_arena()
         self._served: dict[str, Served] = {}
         self._lanes: dict[str, Lane] = {}
         self._commands: CommandSocket | None = None
         self._scheduler = Scheduler([], margin_ns=MARGIN_NS)
-        self._changes = Changes(self._served, self._scheduler, self.clock, self.log)
+        declared = declare(self.config.engines, [str(self.context.manifest_dir)], self.context.manifest_dir)
+        self._source = Source(PlanCache(self.context.data_dir / FOLDER, self.clock), probe(declared), self.clock)
+        self._changes = Changes(self._served, self._scheduler, self._source, self.log)
         self._watchdog = Watchdog(self.clock, self._on_hang)
         hang_ns = None if self.config.hang_ms is None else ns(self.config.hang_ms / 1000)
         self._pipeline = Pipeline(self._scheduler, self._lanes, self.clock, self._watchdog, self._lose, hang_ns)
-        folder = self.context.manifest_dir
-        for declared in declare(self.config.engines, [str(folder)], folder):
-            self._serve(declared)
+        for one in declared:
+            self._serve(one)
         if self.config.engines and not self._served:
             raise DeviceError("no engine of this host can be served", hint="see its log for the reason of each")
+        orders = [order for served in self._served.values() for order in served.loaded.orders]
+        self._builds = BackgroundBuilds(orders, self.clock)
         if self.context.run_dir.is_dir():
             self._commands = CommandSocket(socket_path(self.context.run_dir, self.context.name))
         self._watchdog.start()
@@ -113,14 +122,14 @@ class EngineHost(Node):
         """Load what serves an engine; what cannot be served is a fault, and the others go on without it."""
         name = declared.name
         try:
-            loaded, reasons = load_first(declared, self.clock)
+            loaded = load(declared, self._source)
         except StickyError as error:
             self._lose(error.message)
             return
-        except DeviceError as error:
-            self.report_fault("engine-not-served", error.message)
+        except CardanError as error:
+            self.report_fault("engine-not-served", " ".join(f"{name}: {error.message}".split()))
             return
-        for reason in reasons:
+        for reason in loaded.reasons:
             self.report_fault("engine-fallback", f"{name}: {loaded.label} stands in, because {reason}")
         meters = Meters(**{metric: self.__dict__[f"{name}.{metric}"] for metric in METRICS})
         served = Served(declared, loaded, self.__dict__[input_port(name)], self.__dict__[name], meters)
@@ -144,9 +153,24 @@ class EngineHost(Node):
         if self._commands is not None:
             self._commands.answer(lambda request: self._changes.decide(request, self.context.manifest_dir))
         self._changes.look()
+        self._take_what_was_built()
         for name in [name for name in self._lanes if name not in self._served]:
             del self._lanes[name]
         self._lanes.update(self._changes.shadows)
+
+    def _take_what_was_built(self) -> None:
+        """A plan that was missing is there now: change to it, as to any other network."""
+        if self._builds.idle:
+            return
+        ended = self._builds.poll()
+        if ended is None:
+            return
+        order, how = ended
+        self.log.info("plan of %s for %s: %s", order.model, order.backend, how)
+        for served in self._served.values():
+            stands_in = served.loaded.rank > 0 and str(served.declared.file.path) == order.model
+            if stands_in and isinstance(how, Done) and not how.problems:
+                self._changes.begin(served, served.declared.file)
 
     def _take_news(self, served: Served) -> None:
         frames, name = served.new_frames(), served.name
@@ -175,8 +199,8 @@ class EngineHost(Node):
             self.report_fault("engine-rolled-back", f"{served.name}: {self._changes.news[served.name]}")
             return
         try:
-            loaded, _ = load_first(served.declared, self.clock, skip=served.loaded.rank + 1)
-        except DeviceError:
+            loaded = load(served.declared, self._source, skip=served.loaded.rank + 1)
+        except CardanError:
             self.report_fault("engine-invalid", f"{served.name}: {why}, and nothing is left to stand in")
             return
         served.replace(loaded)
@@ -207,7 +231,17 @@ class EngineHost(Node):
             self._watchdog.close()
         if parts.get("_commands") is not None:
             parts.pop("_commands").close()
+        if "_builds" in parts:
+            self._builds.close()
         if "_changes" in parts:
             self._changes.close()
         for served in parts.get("_served", {}).values():
             served.close()
+
+
+def probe(declared: list[Declared]) -> Probed:
+    """Ask for a GPU, in a process of its own, if one of these engines could use it."""
+    models = [one.file.model for one in declared]
+    if any(model.fallback or set(model.backends) - WITHOUT_GPU for model in models):
+        return probe_gpu()
+    return Probed(reason="no engine asks for one")

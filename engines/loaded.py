@@ -1,20 +1,21 @@
-"""A network that is loaded and ready, with the engine that fills and reads it; and what stands in when it cannot be."""
+"""A network that is loaded and ready, with the engine that fills and reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-from cardan.engines.backends.backend import BackendError, Session, StickyError
+from cardan.engines.backends.backend import Session, StickyError
 from cardan.engines.backends.find import find_backend
+from cardan.engines.build.cache import PlanCache
+from cardan.engines.build.messages import BuildOrder
+from cardan.engines.cuda.probe import Probed
 from cardan.engines.declared import Declared
 from cardan.engines.engine import Engine
-from cardan.engines.model import BackendName, ModelFile, read_model
+from cardan.engines.model import ModelFile
+from cardan.engines.opening import Opened, open_model
 from cardan.engines.validate import violation_or_none
-from cardan.engines.weights import read_weights
 from cardan.runtime.clock import Clock
-from cardan.runtime.errors import CardanError, DeviceError
+from cardan.runtime.errors import CardanError, ConfigError
 from cardan.runtime.messages import EngineResult, Message
 
 
@@ -30,8 +31,12 @@ class Loaded:
     """Place in the chain of what may serve: 0 is what the manifest asks for."""
     run_ns: int
     """What its second run took: the first one still sets things up."""
-    overlaps: bool = False
+    overlaps: bool
     """The accelerator works by itself between `start` and `finish`."""
+    reasons: tuple[str, ...] = ()
+    """Why nothing better serves, a line each."""
+    orders: tuple[BuildOrder, ...] = ()
+    """Plans that would be better and can be built here."""
 
     @property
     def label(self) -> str:
@@ -44,65 +49,55 @@ class Loaded:
         return violation_or_none(outputs, self.file.model.outputs) or self.engine.implausible_or_none(outputs)
 
 
-Candidate = tuple[ModelFile, BackendName]
+@dataclass(frozen=True)
+class Source:
+    """Where networks come from: the plans of this computer, and what its GPU has said."""
+
+    cache: PlanCache
+    probed: Probed
+    clock: Clock
 
 
-def candidates(file: ModelFile) -> list[Candidate]:
-    """What may serve, the best first: the model on each of its backends, then each of its fallbacks likewise.
+def load(declared: Declared, source: Source, skip: int = 0) -> Loaded:
+    """The best network for an engine that can be loaded now, run twice on empty inputs. skip: leave out so many.
 
-    A fallback lies beside the model, or is shipped.
-    """
-    files = [file, *(_fallback(name, file.path.parent) for name in file.model.fallback)]
-    return [(one, backend) for one in files for backend in one.model.backends]
-
-
-def _fallback(name: str, folder: Path) -> ModelFile:
-    beside = f"{name}.toml"
-    return read_model(beside if (folder / beside).is_file() else name, folder=folder)
-
-
-def load(declared: Declared, candidate: Candidate, rank: int, clock: Clock) -> Loaded:
-    """Load one network and run it twice on empty inputs. ConfigError, DeviceError say why it cannot serve.
-
-    The hash of the weights is checked before any library sees them.
-    """
-    file, name = candidate
-    engine = declared.engine_class(file.model, declared.config)
-    backend = find_backend(name, clock)
-    session = backend.load(file.model, _content(file, backend.builds))
-    try:
-        session.run()
-        begin_ns = clock.now_ns()
-        session.run()
-    except StickyError:
-        raise
-    except BackendError:
-        session.close()
-        raise
-    return Loaded(file, name, session, engine, rank, clock.now_ns() - begin_ns, overlaps=backend.builds)
-
-
-def _content(file: ModelFile, builds: bool) -> bytes:
-    if builds:
-        raise BackendError(f'model "{file.model.name}": no plan has been built', hint="cardan engine build")
-    return read_weights(file)
-
-
-def load_first(declared: Declared, clock: Clock, skip: int = 0) -> tuple[Loaded, list[str]]:
-    """The best candidate that can be loaded, of those after the first `skip`; and why the ones before it cannot.
-
-    DeviceError lists all reasons when none can.
+    ConfigError lists why nothing can serve. The hashes are checked before any library sees a network.
     """
     reasons: list[str] = []
-    for rank, candidate in _ranked(declared, skip):
+    while True:
+        opened = _open(declared, source, skip, reasons)
         try:
-            return load(declared, candidate, rank, clock), reasons
+            loaded = _warmed_up(declared, opened, source.clock)
         except StickyError:
             raise
         except CardanError as error:
-            reasons.append(f"{candidate[0].model.name} on {candidate[1]}: {error.message}")
-    raise DeviceError(f'nothing can serve engine "{declared.name}": {"; ".join(reasons) or "nothing is left"}')
+            opened.session.close()
+            reasons.append(f"{opened.file.model.name} on {opened.backend}: {error.message}")
+            skip = opened.rank + 1
+        else:
+            return replace(loaded, reasons=(*reasons, *opened.reasons))
 
 
-def _ranked(declared: Declared, skip: int) -> Iterator[tuple[int, Candidate]]:
-    yield from list(enumerate(candidates(declared.file)))[skip:]
+def _open(declared: Declared, source: Source, skip: int, reasons: list[str]) -> Opened:
+    try:
+        return open_model(declared.file, source.cache, source.probed, source.clock, find_backend, skip)
+    except ConfigError as error:
+        what = "".join(f"\n  - {reason}" for reason in reasons)
+        raise ConfigError(f"{error.message}{what}", hint=error.hint) from error
+
+
+def _warmed_up(declared: Declared, opened: Opened, clock: Clock) -> Loaded:
+    engine = declared.engine_class(opened.file.model, declared.config)
+    opened.session.run()
+    begin_ns = clock.now_ns()
+    opened.session.run()
+    return Loaded(
+        file=opened.file,
+        backend=opened.backend,
+        session=opened.session,
+        engine=engine,
+        rank=opened.rank,
+        run_ns=clock.now_ns() - begin_ns,
+        overlaps=find_backend(opened.backend, clock).builds,
+        orders=opened.orders,
+    )

@@ -38,42 +38,49 @@ class Opened:
     backend: BackendName
     loaded_sha256: str
     """Of what the backend was given: a plan, or the ONNX file."""
-    preferred: bool
-    """True when it is the model that was asked for, on the first of its backends: nothing to wait for."""
+    rank: int
+    """Place among what could run: 0 is the model that was asked for, on the first of its backends."""
     reasons: tuple[str, ...]
     """Why what comes before it does not run, a line each."""
     orders: tuple[BuildOrder, ...]
     """Plans that would be better and can be built here."""
 
+    @property
+    def preferred(self) -> bool:
+        """True when there is nothing better to wait for."""
+        return self.rank == 0
+
 
 def open_model(
-    file: ModelFile, cache: PlanCache, probed: Probed, clock: Clock, find: FindBackend = find_backend
+    file: ModelFile, cache: PlanCache, probed: Probed, clock: Clock, find: FindBackend = find_backend, skip: int = 0
 ) -> Opened:
     """The first backend of the model, or of its fallbacks, that runs now. Takes the time of loading, never of building.
 
-    probed: what `probe_gpu` said in this run. ConfigError names every reason when nothing runs; StickyError ends the
-    process as always.
+    probed: what `probe_gpu` said in this run. skip: leave out so many of the best. ConfigError names every reason when
+    nothing runs; StickyError ends the process as always.
     """
     reasons: list[str] = []
     orders: list[BuildOrder] = []
-    for candidate in _with_fallbacks(file, reasons):
-        for backend in candidate.model.backends:
-            try:
-                session, loaded = _open_on(candidate, backend, cache, probed, clock, find, orders)
-            except StickyError:
-                raise
-            except CardanError as error:
-                reasons.append(f"{candidate.model.name} on {backend}: {error.message}")
-                continue
-            return Opened(
-                session=session,
-                file=candidate,
-                backend=backend,
-                loaded_sha256=hashlib.sha256(loaded).hexdigest(),
-                preferred=not reasons,
-                reasons=tuple(reasons),
-                orders=tuple(orders),
-            )
+    pairs = ((one, backend) for one in _with_fallbacks(file, reasons) for backend in one.model.backends)
+    for rank, (candidate, backend) in enumerate(pairs):
+        if rank < skip:
+            continue
+        try:
+            session, loaded = _open_on(candidate, backend, cache, probed, clock, find, orders)
+        except StickyError:
+            raise
+        except CardanError as error:
+            reasons.append(f"{candidate.model.name} on {backend}: {error.message}")
+            continue
+        return Opened(
+            session=session,
+            file=candidate,
+            backend=backend,
+            loaded_sha256=hashlib.sha256(loaded).hexdigest(),
+            rank=rank,
+            reasons=tuple(reasons),
+            orders=tuple(orders),
+        )
     raise ConfigError(
         f'model "{file.model.name}" runs nowhere:' + "".join(f"\n  - {reason}" for reason in reasons),
         hint=f"`cardan engine show {file.path}` says what each backend needs",

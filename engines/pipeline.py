@@ -17,7 +17,7 @@ from cardan.engines.schedule import Drop, Job, Scheduler
 from cardan.engines.watchdog import Watchdog
 from cardan.runtime.clock import Clock
 
-LEAST_HANG_NS = 80_000_000
+LEAST_HANG_NS = 60_000_000
 HANG_FACTOR = 8
 
 
@@ -50,7 +50,7 @@ class Pipeline:
     """Runs the jobs that a scheduler picks. Belongs to the host's thread.
 
     lanes: by name, as the scheduler names its engines. lose: called when the accelerator is lost; ends the process.
-    hang_ns: how long a run may take; None: 8 times the engine's 99th percentile, 80 ms at least.
+    hang_ns: how long a run may take; None: 8 times the engine's 99th percentile, 60 ms at least.
     """
 
     def __init__(

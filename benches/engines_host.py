@@ -1,0 +1,321 @@
+"""The engine host as a process: round trip, processor time, hangs, boot, memory. Rows for engines.py."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import zmq
+from engines_nodes import NV12_720P
+from light import LightRun, folders, running, wait_until
+from rows import Row, at_most
+
+from cardan.engines.backends.options import Fault, SimOptions
+from cardan.engines.commands import Request
+from cardan.engines.model import Model, read_model
+from cardan.engines.model_text import model_text
+from cardan.engines.tensors import Tensor
+from cardan.engines.testing import engine_bench
+from cardan.runtime.graph import load_plan
+from cardan.runtime.messages import CameraFrame
+from cardan.runtime.plan import Plan
+from cardan.runtime.vitals import NodeVitals, SeriesKind, SeriesVitals
+
+HERE = Path(__file__).resolve().parent
+HANG_EVERY = 100
+"""Runs; at 20 Hz five seconds."""
+WARM_UP_RUNS = 2_000
+"""The scheduler remembers the times of a thousand runs."""
+
+
+def rows(*, quick: bool) -> list[Row]:
+    """All rows; within 40 s when quick, three minutes else."""
+    return [
+        *round_trip_rows(quick),
+        four_engines_row(quick),
+        *hang_rows(quick),
+        boot_row(quick),
+        *memory_rows(quick),
+    ]
+
+
+def manifest(folder: Path, nodes: str, engines: str) -> Plan:
+    """The plan of a vehicle with an engine host and the nodes of engines_nodes.py."""
+    shutil.copy(HERE / "engines_nodes.py", folder)
+    text = 'schema = 1\nname = "bench"\n\n[nodes.engines]\nuse = "engine-host"\nprocess = "exec"\n'
+    (folder / "vehicle.toml").write_text(f"{text}{nodes}\n{engines}")
+    return load_plan(str(folder))
+
+
+def write_sim(folder: Path, name: str, median_ms: float, faults: tuple[Fault, ...] = ()) -> str:
+    """A simulated network that gives one number; the name of its file."""
+    content = name.encode()
+    (folder / f"{name}.onnx").write_bytes(content)
+    model = Model(
+        name=name,
+        file=f"{name}.onnx",
+        sha256=hashlib.sha256(content).hexdigest(),
+        inputs={"pixel": Tensor(dtype="uint8", shape=(1,))},
+        outputs={"number": Tensor(dtype="float32", shape=(1,), minimum=0.0, maximum=1.0)},
+        rate_hz=20.0,
+        deadline_ms=50.0,
+        backends=("sim",),
+        sim=SimOptions(median_ms=median_ms, faults=faults),
+    )
+    (folder / f"{name}.toml").write_text(model_text(model))
+    return f"{name}.toml"
+
+
+# ------------------------------------------------------------------------------------------------------- round trip
+
+
+def round_trip_rows(quick: bool) -> list[Row]:
+    """A 720p NV12 frame to the host and its result back, beside the same frame sent in a message of ZeroMQ."""
+    ours, messages = [], []
+    for _ in range(2 if quick else 5):
+        ours += _trips_ns(2.0 if quick else 5.0)
+        messages += _message_trips_ns(150 if quick else 300)
+    p50_us, peer_us = statistics.median(ours) / 1e3, statistics.median(messages) / 1e3
+    name = "host round trip of a 720p NV12 frame, copy in, less the run, p50"
+    ratio = p50_us / peer_us
+    return [
+        Row(name, p50_us, "us", "<= 150", p50_us <= 150.0, "in a ZeroMQ message", peer_us, ratio),
+        at_most("the same, as a share of the frame in a message", ratio, 0.5, ""),
+    ]
+
+
+def _trips_ns(seconds: float) -> list[int]:
+    with folders() as folder:
+        path = folder / "trips.json"
+        nodes = f"""
+[nodes.pinger]
+use = "engines_nodes:Pinger"
+inputs = {{ answer = "engines/ping" }}
+config = {{ path = "{path}" }}
+"""
+        model = write_sim(folder, "ping", median_ms=0.001)
+        engine = f'[engines.ping]\nuse = "engines_nodes:NumberEngine"\nmodel = "{model}"\ninput = "pinger/frame"\n'
+        with running(manifest(folder, nodes, engine), folder) as run:
+            time.sleep(seconds)
+            run.stop()
+        found: list[int] = json.loads(path.read_text())
+        return found[20:]
+
+
+def _message_trips_ns(count: int) -> list[int]:
+    """The same frame inside a message to a process that answers with a number, at the same pace."""
+    with folders() as folder:
+        there, back = f"ipc://{folder}/there", f"ipc://{folder}/back"
+        process = multiprocessing.get_context("spawn").Process(target=_answer, args=(there, back), daemon=True)
+        context = zmq.Context()
+        out, answers = context.socket(zmq.PAIR), context.socket(zmq.PAIR)
+        out.bind(there)
+        answers.bind(back)
+        process.start()
+        picture = np.zeros(NV12_720P, np.uint8)
+        trips = []
+        for _ in range(count + 20):
+            time.sleep(0.01)
+            begin_ns = time.monotonic_ns()
+            out.send(picture.tobytes(), copy=False)
+            answers.recv()
+            trips.append(time.monotonic_ns() - begin_ns)
+        process.kill()
+        process.join()
+        context.destroy(linger=0)
+        return trips[20:]
+
+
+def _answer(there: str, back: str) -> None:
+    context = zmq.Context()
+    frames, answers = context.socket(zmq.PAIR), context.socket(zmq.PAIR)
+    frames.connect(there)
+    answers.connect(back)
+    while True:
+        image = np.frombuffer(frames.recv(copy=False), np.uint8)
+        answers.send(msgspec.msgpack.encode({"number": int(image[::4096].max())}))
+
+
+# --------------------------------------------------------------------------------------------- processor time, boot
+
+
+CAMERA = '\n[nodes.camera]\nuse = "engines_nodes:Camera"\n'
+
+
+def _four_engines(folder: Path) -> Plan:
+    table = '[engines.road{n}]\nuse = "road"\nmodel = "road_net"\ninput = "camera/frame"\n'
+    return manifest(folder, CAMERA, "\n".join(table.format(n=n) for n in range(4)))
+
+
+def four_engines_row(quick: bool) -> Row:
+    """Processor time of the host with four engines of the demo network at 20 Hz."""
+    seconds = 6.0 if quick else 20.0
+    with folders() as folder, running(_four_engines(folder), folder) as run:
+        time.sleep(1.0)
+        begin, begin_ns = _cpu_s(run.pid("engines")), time.monotonic_ns()
+        time.sleep(seconds)
+        used_s = _cpu_s(run.pid("engines")) - begin
+        share = 100 * used_s / ((time.monotonic_ns() - begin_ns) / 1e9)
+        done = [_count(run, f"road{n}.done") for n in range(4)]
+    name = f"host with 4 engines of the demo network at 20 Hz ({min(done)} results each in time), of one core"
+    return at_most(name, share, 5.0, "%")
+
+
+def _cpu_s(pid: int) -> float:
+    """Processor time of all threads of a process, from the kernel's scheduler."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def _count(run: LightRun, metric: str) -> int:
+    series = run.vitals.nodes["engines"].find(SeriesKind.METRIC, metric)
+    return series.words[SeriesVitals.COUNT] if series is not None else 0
+
+
+def boot_row(quick: bool) -> Row:
+    """From the start of the host's process, without a spare one, to its first result."""
+    engine = '[engines.road]\nuse = "road"\nmodel = "road_net"\ninput = "camera/frame"\n'
+    taken = []
+    with folders() as folder, running(manifest(folder, CAMERA, engine), folder) as run:
+        for _ in range(3 if quick else 7):
+            time.sleep(0.5)
+            done = _count(run, "road.done")
+            killed_ns = time.monotonic_ns()
+            os.kill(run.pid("engines"), signal.SIGKILL)
+            wait_until(lambda before=done: _count(run, "road.done") > before, "a result after the kill")  # type: ignore[misc]
+            end_ns = time.monotonic_ns()
+            started_ns = run.word("engines", NodeVitals.STARTED_NS)
+            assert started_ns > killed_ns
+            taken.append((end_ns - started_ns) / 1e9)
+    return at_most(
+        "host: from exec to the first valid result (demo network, CPU), median", statistics.median(taken), 1.0, "s"
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ hangs
+
+
+def hang_rows(quick: bool) -> list[Row]:
+    """A hang every five seconds in a low engine: what it costs the others, and how long the host is away."""
+    seconds = 11.0 if quick else 31.0
+    with folders() as folder:
+        low = write_sim(folder, "low", 2.0, faults=(Fault(run=2 + HANG_EVERY, kind="hang"),))
+        tables = [
+            f'[engines.low]\nuse = "engines_nodes:NumberEngine"\nmodel = "{low}"\ninput = "camera/frame"\n'
+            'criticality = "low"\n'
+        ]
+        for name in ("front", "rear", "left"):
+            model = write_sim(folder, name, 5.0)
+            tables.append(
+                f'[engines.{name}]\nuse = "engines_nodes:NumberEngine"\nmodel = "{model}"\ninput = "camera/frame"\n'
+                'criticality = "high"\n'
+            )
+        plan = manifest(folder, CAMERA, "\n".join(tables))
+        nodes = [msgspec.structs.replace(node, standby=node.name == "engines") for node in plan.nodes]
+        with running(msgspec.structs.replace(plan, nodes=nodes), folder) as run:
+            time.sleep(1.0)
+            return _watch_hangs(run, seconds)
+
+
+def _watch_hangs(run: LightRun, seconds: float) -> list[Row]:
+    others = ("front", "rear", "left")
+    frames, done = _frames(run), sum(_count(run, f"{name}.done") for name in others)
+    end_ns, gaps_ms = time.monotonic_ns() + round(seconds * 1e9), []
+    last_ns = _last_ns(run)
+    while time.monotonic_ns() < end_ns:
+        time.sleep(0.0005)
+        now_ns = _last_ns(run)
+        if now_ns != last_ns:
+            gaps_ms.append((now_ns - last_ns) / 1e6)
+            last_ns = now_ns
+    frames, done = _frames(run) - frames, sum(_count(run, f"{name}.done") for name in others) - done
+    hangs = run.word("engines", NodeVitals.STARTS) - 1
+    missed = 100 * (1 - done / (len(others) * frames))
+    away_ms = sorted(gaps_ms)[-hangs:] if hangs else []
+    return [
+        at_most(
+            f"deadlines missed by others, {hangs} hangs of a low engine in {seconds:g} s",
+            missed if hangs else None,
+            5.0,
+            "%",
+        ),
+        at_most("host back with a result after a hang, longest", max(away_ms, default=None), 500.0, "ms"),
+    ]
+
+
+def _frames(run: LightRun) -> int:
+    series = run.vitals.nodes["camera"].find(SeriesKind.OUTPUT, "frame")
+    return series.words[SeriesVitals.COUNT] if series is not None else 0
+
+
+def _last_ns(run: LightRun) -> int:
+    series = run.vitals.nodes["engines"].find(SeriesKind.OUTPUT, "front")
+    return series.words[SeriesVitals.LAST_NS] if series is not None else 0
+
+
+# ----------------------------------------------------------------------------------------------------------- memory
+
+
+def memory_rows(quick: bool) -> list[Row]:
+    """Resident memory of a host over runs and hot swaps with the demo network."""
+    runs, swaps = (2_000, 20) if quick else (10_000, 50)
+    with folders() as folder:
+        for name in ("one", "two"):
+            _copy_model(folder, name)
+        with engine_bench("road", "one.toml", manifest_dir=folder) as bench:
+            picture = CameraFrame(frame_id=0, image=np.zeros((360, 640, 3), np.uint8))
+
+            def run(count: int) -> None:
+                for _ in range(count):
+                    bench.send("engine.frame", picture)
+                    bench.step()
+                    if bench.node._again:
+                        bench.step()
+                    bench.sent("engine").clear()
+
+            def swap(count: int) -> None:
+                for number in range(count):
+                    _swap(bench, folder, ("two", "one")[number % 2])
+                    run(6)
+
+            run(WARM_UP_RUNS)
+            swap(10)
+            before = _rss()
+            run(runs)
+            after_runs = _rss()
+            swap(swaps)
+            after_swaps = _rss()
+    return [
+        at_most(f"growth of resident memory over {runs} runs", 100 * (after_runs / before - 1), 1.0, "%"),
+        at_most(f"growth of resident memory over {swaps} hot swaps", 100 * (after_swaps / after_runs - 1), 1.0, "%"),
+    ]
+
+
+def _copy_model(folder: Path, name: str) -> None:
+    file = read_model("road_net", folder=folder)
+    model = msgspec.structs.replace(file.model, name=name, file=f"{name}.onnx")
+    shutil.copy(file.weights, folder / model.file)
+    (folder / f"{name}.toml").write_text(model_text(model))
+
+
+def _swap(bench: Any, folder: Path, name: str) -> None:
+    changes = bench.node._changes
+    answer = changes.decide(Request(action="swap", engine="engine", model=f"{name}.toml", frames=4), folder)
+    assert answer.ok, answer.text
+    changes._loading["engine"][0].join()
+
+
+def _rss() -> int:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1])
