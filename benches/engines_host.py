@@ -1,4 +1,8 @@
-"""The engine host as a process: round trip, processor time, hangs, boot, memory. Rows for engines.py."""
+"""The engine host as a process: round trip, processor time, hangs, boot, memory. Rows for engines.py.
+
+Where that is allowed everything here runs under SCHED_FIFO, ours and the peer alike, so that other programs on the same
+computer do not count.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ import shutil
 import signal
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +27,14 @@ from engines_nodes import NV12_720P
 from light import LightRun, folders, running, wait_until
 from rows import Row, at_most
 
+from cardan.engines.backends.onnxruntime import OnnxRuntime
 from cardan.engines.backends.options import Fault, SimOptions
 from cardan.engines.commands import Request
 from cardan.engines.model import Model, read_model
 from cardan.engines.model_text import model_text
 from cardan.engines.tensors import Tensor
 from cardan.engines.testing import engine_bench
+from cardan.engines.weights import read_weights
 from cardan.runtime.graph import load_plan
 from cardan.runtime.messages import CameraFrame
 from cardan.runtime.plan import Plan
@@ -35,19 +43,30 @@ from cardan.runtime.vitals import NodeVitals, SeriesKind, SeriesVitals
 HERE = Path(__file__).resolve().parent
 HANG_EVERY = 100
 """Runs; at 20 Hz five seconds."""
+PRIORITY = 5
 WARM_UP_RUNS = 2_000
 """The scheduler remembers the times of a thousand runs."""
 
 
 def rows(*, quick: bool) -> list[Row]:
     """All rows; within 40 s when quick, three minutes else."""
-    return [
-        *round_trip_rows(quick),
-        four_engines_row(quick),
-        *hang_rows(quick),
-        boot_row(quick),
-        *memory_rows(quick),
-    ]
+    with undisturbed():
+        found = [*round_trip_rows(quick), *processor_rows(quick), *hang_rows(quick), boot_row(quick)]
+    return found + memory_rows(quick)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Run under SCHED_FIFO, with all that is started meanwhile; as usual where that is not allowed."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    except PermissionError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def manifest(folder: Path, nodes: str, engines: str) -> Plan:
@@ -158,18 +177,37 @@ def _four_engines(folder: Path) -> Plan:
     return manifest(folder, CAMERA, "\n".join(table.format(n=n) for n in range(4)))
 
 
-def four_engines_row(quick: bool) -> Row:
-    """Processor time of the host with four engines of the demo network at 20 Hz."""
+def processor_rows(quick: bool) -> list[Row]:
+    """Processor time of the host with four engines of the demo network at 20 Hz, beside that of the network itself."""
     seconds = 6.0 if quick else 20.0
     with folders() as folder, running(_four_engines(folder), folder) as run:
         time.sleep(1.0)
-        begin, begin_ns = _cpu_s(run.pid("engines")), time.monotonic_ns()
+        begin, begin_ns, runs = _cpu_s(run.pid("engines")), time.monotonic_ns(), _runs(run)
         time.sleep(seconds)
-        used_s = _cpu_s(run.pid("engines")) - begin
-        share = 100 * used_s / ((time.monotonic_ns() - begin_ns) / 1e9)
-        done = [_count(run, f"road{n}.done") for n in range(4)]
-    name = f"host with 4 engines of the demo network at 20 Hz ({min(done)} results each in time), of one core"
-    return at_most(name, share, 5.0, "%")
+        used_s, runs = _cpu_s(run.pid("engines")) - begin, _runs(run) - runs
+        elapsed_s = (time.monotonic_ns() - begin_ns) / 1e9
+    share, network = 100 * used_s / elapsed_s, 100 * runs * _network_s() / elapsed_s
+    name = f"host with 4 engines of the demo network at 20 Hz ({runs / elapsed_s:.0f} runs a second), of one core"
+    return [
+        Row(name, share, "%", "<= 5", share <= 5.0, "the network's own runs, back to back", network, share / network),
+        Row("the same, less the network's own runs", share - network, "%", "shown", True),
+    ]
+
+
+def _runs(run: LightRun) -> int:
+    return sum(_count(run, f"road{n}.run") for n in range(4))
+
+
+def _network_s() -> float:
+    """Processor time of one run of the demo network in this process."""
+    file = read_model("road_net", folder=Path())
+    session = OnnxRuntime().load(file.model, read_weights(file))
+    taken = []
+    for _ in range(300):
+        begin_ns = time.thread_time_ns()
+        session.run()
+        taken.append(time.thread_time_ns() - begin_ns)
+    return statistics.median(taken) / 1e9
 
 
 def _cpu_s(pid: int) -> float:

@@ -27,9 +27,11 @@ from cardan.engines.declared import Declared, declare, engine_classes
 from cardan.engines.heap import use_one_arena
 from cardan.engines.load_table import explain_load, review_load
 from cardan.engines.loaded import Source, load
+from cardan.engines.opening import ReadWeights
 from cardan.engines.pipeline import Lane, Outcome, Pipeline
 from cardan.engines.schedule import Scheduler
 from cardan.engines.served import Meters, Served
+from cardan.engines.signing import TrustedKeys
 from cardan.engines.watchdog import Watchdog
 from cardan.engines.weights import read_weights
 from cardan.runtime.clock import MonotonicClock, ns
@@ -55,6 +57,8 @@ class EngineHostConfig(NodeConfig, frozen=True):
 
     engines: dict[str, EngineEntry] = msgspec.field(default_factory=dict)
     """Filled in from the manifest's `[engines]`."""
+    signed_by: str = ""
+    """Folder of public keys, from the manifest on: only models that one of them has signed are loaded. Empty: any."""
     hang_ms: Annotated[float, msgspec.Meta(gt=0)] | None = None
     """A run that takes longer ends the process. None: 8 times the engine's 99th percentile, 60 ms at least."""
 
@@ -103,7 +107,8 @@ class EngineHost(Node):
         self._commands: CommandSocket | None = None
         self._scheduler = Scheduler([], margin_ns=MARGIN_NS)
         declared = declare(self.config.engines, [str(self.context.manifest_dir)], self.context.manifest_dir)
-        self._source = Source(PlanCache(self.context.data_dir / FOLDER, self.clock), probe(declared), self.clock)
+        cache = PlanCache(self.context.data_dir / FOLDER, self.clock)
+        self._source = Source(cache, probe(declared), self.clock, self._read_weights())
         self._changes = Changes(self._served, self._scheduler, self._source, self.log)
         self._watchdog = Watchdog(self.clock, self._on_hang)
         hang_ns = None if self.config.hang_ms is None else ns(self.config.hang_ms / 1000)
@@ -117,6 +122,10 @@ class EngineHost(Node):
         if self.context.run_dir.is_dir():
             self._commands = CommandSocket(socket_path(self.context.run_dir, self.context.name))
         self._watchdog.start()
+
+    def _read_weights(self) -> ReadWeights:
+        folder = self.config.signed_by
+        return TrustedKeys(self.context.manifest_dir / folder).read_weights if folder else read_weights
 
     def _serve(self, declared: Declared) -> None:
         """Load what serves an engine; what cannot be served is a fault, and the others go on without it."""

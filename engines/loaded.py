@@ -12,8 +12,9 @@ from cardan.engines.cuda.probe import Probed
 from cardan.engines.declared import Declared
 from cardan.engines.engine import Engine
 from cardan.engines.model import ModelFile
-from cardan.engines.opening import Opened, open_model
+from cardan.engines.opening import Opened, ReadWeights, open_model
 from cardan.engines.validate import violation_or_none
+from cardan.engines.weights import read_weights
 from cardan.runtime.clock import Clock
 from cardan.runtime.errors import CardanError, ConfigError
 from cardan.runtime.messages import EngineResult, Message
@@ -51,11 +52,12 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Source:
-    """Where networks come from: the plans of this computer, and what its GPU has said."""
+    """Where networks come from: the plans of this computer, what its GPU has said, and who may vouch for them."""
 
     cache: PlanCache
     probed: Probed
     clock: Clock
+    read: ReadWeights = read_weights
 
 
 def load(declared: Declared, source: Source, skip: int = 0) -> Loaded:
@@ -80,7 +82,7 @@ def load(declared: Declared, source: Source, skip: int = 0) -> Loaded:
 
 def _open(declared: Declared, source: Source, skip: int, reasons: list[str]) -> Opened:
     try:
-        return open_model(declared.file, source.cache, source.probed, source.clock, find_backend, skip)
+        return open_model(declared.file, source.cache, source.probed, source.clock, skip=skip, read=source.read)
     except ConfigError as error:
         what = "".join(f"\n  - {reason}" for reason in reasons)
         raise ConfigError(f"{error.message}{what}", hint=error.hint) from error

@@ -25,6 +25,7 @@ from cardan.engines.weights import read_weights
 from cardan.runtime.clock import Clock
 from cardan.runtime.errors import CardanError, ConfigError
 
+ReadWeights = Callable[[ModelFile], bytes]
 FindBackend = Callable[[BackendName, Clock], Backend]
 
 
@@ -52,12 +53,20 @@ class Opened:
 
 
 def open_model(
-    file: ModelFile, cache: PlanCache, probed: Probed, clock: Clock, find: FindBackend = find_backend, skip: int = 0
+    file: ModelFile,
+    cache: PlanCache,
+    probed: Probed,
+    clock: Clock,
+    find: FindBackend = find_backend,
+    *,
+    skip: int = 0,
+    read: ReadWeights = read_weights,
 ) -> Opened:
     """The first backend of the model, or of its fallbacks, that runs now. Takes the time of loading, never of building.
 
-    probed: what `probe_gpu` said in this run. skip: leave out so many of the best. ConfigError names every reason when
-    nothing runs; StickyError ends the process as always.
+    probed: what `probe_gpu` said in this run. skip: leave out so many of the best. read: gives the weights of
+    a model, or refuses it with a ConfigError. ConfigError names every reason when nothing runs; StickyError ends the
+    process as always.
     """
     reasons: list[str] = []
     orders: list[BuildOrder] = []
@@ -66,7 +75,7 @@ def open_model(
         if rank < skip:
             continue
         try:
-            session, loaded = _open_on(candidate, backend, cache, probed, clock, find, orders)
+            session, loaded = _open_on(candidate, backend, cache, probed, clock, find, orders, read)
         except StickyError:
             raise
         except CardanError as error:
@@ -133,9 +142,10 @@ def _open_on(
     clock: Clock,
     find: FindBackend,
     orders: list[BuildOrder],
+    read: ReadWeights,
 ) -> tuple[Session, bytes]:
     backend = find(name, clock)
-    weights = read_weights(file)
+    weights = read(file)
     if name == "sim":
         return backend.load(file.model, weights), weights
     if not backend.builds:

@@ -11,6 +11,12 @@ MODULES = {
     "show": "cardan.engines.cli.show",
     "verify": "cardan.engines.cli.verify",
     "bench": "cardan.engines.cli.bench",
+    "plan": "cardan.engines.cli.plan",
+    "status": "cardan.engines.cli.running",
+    "swap": "cardan.engines.cli.running",
+    "rollback": "cardan.engines.cli.running",
+    "sign": "cardan.engines.cli.sign",
+    "new-key": "cardan.engines.cli.sign",
 }
 
 DESCRIPTIONS = {
@@ -49,6 +55,31 @@ Run a model on random inputs, back to back and at its own rate, and show how lon
 examples:
   cardan engine bench road_net --for 5s
   cardan engine bench models/detector.toml --backend onnxruntime --json""",
+    "plan": """\
+Judge the load of each accelerator of a manifest, as `cardan check` does: every engine with its deadline, the way of its
+frames, its declared run time, and the least time that is left.
+
+Exit code 1 when an engine may miss deadlines under full load, or has not declared its run time.""",
+    "status": """\
+What serves each engine of the active run, and what became of its last change.
+
+Exit code 1 while an engine is stood in for.""",
+    "swap": """\
+Change the network of a running engine. The new one is loaded beside the old one, gets the engine's frames when there is
+time, and serves once so many results in a row were data and in time; else it is refused. The old one stays loaded and
+comes back by itself when the new one gives bad numbers, or by `cardan engine rollback`.
+
+examples:
+  cardan engine swap road models/road_net_2.toml
+  cardan engine swap road models/road_net_2.toml --frames 200""",
+    "rollback": """\
+Let an engine of the active run serve with the network before its last change.""",
+    "sign": """\
+Vouch for models: write a signature into each model's file, by a key that `cardan engine new-key` has made.
+
+A host with `signed_by = "FOLDER"` in its config takes only models signed by one of the public keys in that folder.""",
+    "new-key": """\
+Make a key pair for signing models: NAME.key and NAME.pub.""",
 }
 
 
@@ -96,6 +127,36 @@ def _add_bench(parser: Parser) -> None:
     _add_folder(parser)
 
 
+def _add_plan(parser: Parser) -> None:
+    parser.add_argument("manifest", nargs="?", metavar="MANIFEST|DIR", help="default: the reference vehicle")
+    parser.add_argument("--profile", metavar="NAME|FILE", help="hardware profile (default: the one the manifest names)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
+def _add_swap(parser: Parser) -> None:
+    parser.add_argument("engine", metavar="ENGINE")
+    parser.add_argument("model", metavar="MODEL", help="a .toml file, or the name of a shipped one")
+    parser.add_argument("--frames", type=int, metavar="N", help="how many it has to pass unseen (default: 20)")
+    _add_folder(parser)
+
+
+def _add_rollback(parser: Parser) -> None:
+    parser.add_argument("engine", metavar="ENGINE")
+    _add_folder(parser)
+
+
+def _add_sign(parser: Parser) -> None:
+    parser.add_argument("models", nargs="+", metavar="MODEL.toml")
+    parser.add_argument("--key", required=True, metavar="NAME.key", help="the private key")
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
+def _add_new_key(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--output", default=".", metavar="DIR", help="where to write (default: this folder)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
 def _add_import(parser: Parser) -> None:
     parser.add_argument("source", metavar="FILE.onnx")
     parser.add_argument("--name", metavar="NAME", help="name of the model (default: of the file)")
@@ -119,4 +180,10 @@ ADD = {
     "show": _add_show,
     "verify": _add_verify,
     "bench": _add_bench,
+    "plan": _add_plan,
+    "status": _add_folder,
+    "swap": _add_swap,
+    "rollback": _add_rollback,
+    "sign": _add_sign,
+    "new-key": _add_new_key,
 }

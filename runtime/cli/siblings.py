@@ -54,6 +54,12 @@ SIBLINGS = {
             "show": "what a model takes, gives and promises, and what could run it here",
             "verify": "hold weights, plans and signatures to what they should be",
             "bench": "measure how long a model runs here",
+            "plan": "judge whether the engines of a manifest meet their deadlines",
+            "status": "what serves each engine of the active run",
+            "swap": "change the network of a running engine, after it has run unseen",
+            "rollback": "serve with the network before the last change",
+            "sign": "vouch for models with a key",
+            "new-key": "make a key pair for signing models",
         },
     ),
 }
