@@ -200,7 +200,7 @@ class Colour:
         )
         self._channels = []
         for channel in channels:
-            # What is shifted is rounded down: the colours by half a grey level on average, limited luma by another half.
+            # Shifting rounds down: the colours by half a grey level on average, limited luma by another half.
             factors = [(plane, round(factor * stretch * ONE)) for plane, factor in channel]
             constant = round((0.5 if full_range else 1.0 - black) * ONE) - 128 * sum(factor for _, factor in factors)
             self._channels.append(([(plane, np.int16(factor)) for plane, factor in factors], np.int16(constant)))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cardan.engines.backends.backend import BackendError, require_fit, require_tensors
+from cardan.engines.backends.backend import BackendError, StickyError, require_fit, require_tensors
 from cardan.engines.backends.trt_library import make_logger
 from cardan.engines.cuda.device import Cuda, Handle
 from cardan.engines.model import Model
@@ -27,18 +27,35 @@ class TensorrtSession:
     def __init__(self, model: Model, plan: bytes, module: Any, cuda: Cuda, log: logging.Logger) -> None:
         self._model = model
         self._cuda = cuda
+        self.inputs: dict[str, NDArray[Any]] = {}
+        self.outputs: dict[str, NDArray[Any]] = {}
+        self._addresses: dict[str, int] = {}
+        self._staging: dict[str, NDArray[Any]] = {}
+        self._registered: dict[str, NDArray[Any]] = {}
+        self._stream: Handle | None = None
+        self._graph: Handle | None = None
+        self._context: Any = None
+        self._engine: Any = None
         logger, self._errors = make_logger(module, log)
         self._runtime = module.Runtime(logger)
+        try:
+            self._open(plan, module)
+        except StickyError:
+            raise
+        except BackendError:
+            self.close()
+            raise
+
+    def _open(self, plan: bytes, module: Any) -> None:
         self._engine = self._made(self._runtime.deserialize_cuda_engine(plan), "the plan was refused")
         self._require_memory(len(plan))
         self._context = self._made(self._engine.create_execution_context(), "there is no memory to run it in")
-        self._stream = cuda.stream(model.tensorrt.priority)
-        self.inputs, self.outputs, self._addresses = self._bind_all(module)
-        self._staging = dict(self.inputs)
-        self._registered: dict[str, NDArray[Any]] = {}
-        require_tensors(model, self.inputs, self.outputs)
+        self._stream = self._cuda.stream(self._model.tensorrt.priority)
+        self._bind_all(module)
+        require_tensors(self._model, self.inputs, self.outputs)
         self._enqueue_and_wait()  # the first run compiles kernels and takes memory: a graph is captured after it
-        self._graph: Handle | None = cuda.capture_or_none(self._enqueue, self._stream) if model.tensorrt.graph else None
+        if self._model.tensorrt.graph:
+            self._graph = self._cuda.capture_or_none(self._enqueue, self._stream)
 
     def bind(self, name: str, array: NDArray[Any]) -> None:
         """Memory that the device can page-lock is read where it lies; other memory goes through a buffer of ours."""
@@ -78,21 +95,23 @@ class TensorrtSession:
         for array in (*self._staging.values(), *self.outputs.values()):
             self._cuda.free_pinned(array)
         self._addresses, self._staging, self.inputs, self.outputs = {}, {}, {}, {}
-        self._context = self._engine = self._runtime = self._graph = None
+        if self._graph is not None:
+            self._cuda.drop_graph(self._graph)
+        if self._stream is not None:
+            self._cuda.drop_stream(self._stream)
+        self._context = self._engine = self._runtime = self._graph = self._stream = None
 
-    def _bind_all(self, module: Any) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]], dict[str, int]]:
-        inputs: dict[str, NDArray[Any]] = {}
-        outputs: dict[str, NDArray[Any]] = {}
-        addresses: dict[str, int] = {}
+    def _bind_all(self, module: Any) -> None:
         for index in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(index)
             tensor = _tensor(module, self._engine, name)
-            addresses[name] = self._cuda.allocate(tensor.bytes)
-            side = inputs if self._engine.get_tensor_mode(name) == module.TensorIOMode.INPUT else outputs
-            side[name] = self._cuda.pinned(tensor)
-            if not self._context.set_tensor_address(name, addresses[name]):
+            self._addresses[name] = self._cuda.allocate(tensor.bytes)
+            if self._engine.get_tensor_mode(name) == module.TensorIOMode.INPUT:
+                self.inputs[name] = self._staging[name] = self._cuda.pinned(tensor)
+            else:
+                self.outputs[name] = self._cuda.pinned(tensor)
+            if not self._context.set_tensor_address(name, self._addresses[name]):
                 raise self._failed(f'tensor "{name}" could not be bound')
-        return inputs, outputs, addresses
 
     def _enqueue(self) -> None:
         if not self._context.execute_async_v3(self._cuda.stream_address(self._stream)):

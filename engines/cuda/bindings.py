@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cardan.engines.backends.backend import BackendError
+from cardan.engines.backends.backend import BackendError, StickyError
 from cardan.engines.cuda.device import Handle, Priority, check
 from cardan.engines.tensors import Tensor
 
@@ -29,7 +29,6 @@ class BindingsCuda:
         self._device = self._call("cuDeviceGet", 0)
         self._context = self._call("cuDevicePrimaryCtxRetain", self._device)
         self._call("cuCtxSetCurrent", self._context)
-        self._streams: list[Any] = []
 
     def allocate(self, size: int) -> int:
         return int(self._call("cuMemAlloc", size))
@@ -50,6 +49,8 @@ class BindingsCuda:
     def register(self, array: NDArray[Any]) -> bool:
         try:
             self._call("cuMemHostRegister", array.ctypes.data, array.nbytes, 0)
+        except StickyError:
+            raise
         except BackendError:
             return False
         return True
@@ -59,9 +60,10 @@ class BindingsCuda:
 
     def stream(self, priority: Priority) -> Handle:
         least, greatest = self._call("cuCtxGetStreamPriorityRange")
-        stream = self._call("cuStreamCreateWithPriority", NON_BLOCKING, greatest if priority == "high" else least)
-        self._streams.append(stream)
-        return stream
+        return self._call("cuStreamCreateWithPriority", NON_BLOCKING, greatest if priority == "high" else least)
+
+    def drop_stream(self, stream: Handle) -> None:
+        self._call("cuStreamDestroy", stream)
 
     def stream_address(self, stream: Handle) -> int:
         return int(stream)
@@ -89,6 +91,9 @@ class BindingsCuda:
     def launch(self, graph: Handle, stream: Handle) -> None:
         self._call("cuGraphLaunch", graph, stream)
 
+    def drop_graph(self, graph: Handle) -> None:
+        self._call("cuGraphExecDestroy", graph)
+
     def event(self) -> Handle:
         return self._call("cuEventCreate", 0)
 
@@ -106,9 +111,6 @@ class BindingsCuda:
         return int(free), int(total)
 
     def close(self) -> None:
-        for stream in self._streams:
-            self._call("cuStreamDestroy", stream)
-        self._streams.clear()
         if self._context is not None:
             self._context = None
             self._call("cuDevicePrimaryCtxRelease", self._device)

@@ -53,6 +53,9 @@ class Cuda(Protocol):
     def stream(self, priority: Priority) -> Handle:
         """A stream; providers without priorities give a normal one."""
 
+    def drop_stream(self, stream: Handle) -> None:
+        """Give a stream back."""
+
     def stream_address(self, stream: Handle) -> int:
         """The stream as a library outside Python wants it."""
 
@@ -67,6 +70,9 @@ class Cuda(Protocol):
 
     def launch(self, graph: Handle, stream: Handle) -> None:
         """Replay a graph."""
+
+    def drop_graph(self, graph: Handle) -> None:
+        """Give a graph back."""
 
     def event(self) -> Handle:
         """An event that takes the time."""

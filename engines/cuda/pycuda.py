@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from cardan.engines.backends.backend import BackendError
+from cardan.engines.backends.backend import BackendError, StickyError
 from cardan.engines.cuda.device import STICKY, Handle, Priority, check
 from cardan.engines.tensors import Tensor
 
@@ -64,6 +64,8 @@ class PycudaCuda:
     def register(self, array: NDArray[Any]) -> bool:
         try:
             self._registered[array.ctypes.data] = self._call("register", self._driver.register_host_memory, array)
+        except StickyError:
+            raise
         except BackendError:
             return False
         return True
@@ -73,6 +75,9 @@ class PycudaCuda:
 
     def stream(self, priority: Priority) -> Handle:
         return self._call("Stream", self._driver.Stream)
+
+    def drop_stream(self, stream: Handle) -> None:
+        """Nothing: pycuda gives it back with the last reference."""
 
     def stream_address(self, stream: Handle) -> int:
         return int(stream.handle)
@@ -89,6 +94,9 @@ class PycudaCuda:
 
     def launch(self, graph: Handle, stream: Handle) -> None:
         raise BackendError("pycuda has no graphs", hint="pip install 'cardan[cuda]'")
+
+    def drop_graph(self, graph: Handle) -> None:
+        """Nothing: there are none."""
 
     def event(self) -> Handle:
         return self._call("Event", self._driver.Event)
