@@ -41,7 +41,7 @@ PAUSE_S = (0.0, 0.12)
 BACK_WITHIN_S = 12.0
 """The longest back-off is 6 s, a start may take 2 s until it counts as late, and the machine may be loaded."""
 GONE_WITHIN_S = 15.0
-"""A hung supervisor is given up after 3 s, in looks of its guardian, and has 2 s to stop in order; on a busy machine the
+"""A hung supervisor is given up after 3 s of its guardian's looks, and has 2 s to stop in order; on a busy machine the
 looks themselves come late."""
 SEVERAL = 0.2
 """How often the next kill follows at once."""
