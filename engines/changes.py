@@ -172,8 +172,8 @@ class Changes:
         self._say(shadow.served.name, f"{shadow.loaded.label} serves")
 
     def _say(self, engine: str, text: str) -> None:
-        self.news[engine] = text
-        self._log.info("engine %s: %s", engine, text)
+        self.news[engine] = " ".join(text.split())
+        self._log.info("engine %s: %s", engine, self.news[engine])
 
     def _shown(self) -> list[dict[str, object]]:
         return [

@@ -25,7 +25,6 @@ from cardan.engines.commands import CommandSocket, socket_path
 from cardan.engines.cuda.probe import Probed, probe_gpu
 from cardan.engines.declared import Declared, declare, engine_classes
 from cardan.engines.heap import use_one_arena
-from cardan.engines.load_table import explain_load, review_load
 from cardan.engines.loaded import Source, load
 from cardan.engines.opening import ReadWeights
 from cardan.engines.pipeline import Lane, Outcome, Pipeline
@@ -86,10 +85,14 @@ class EngineHost(Node):
 
     @classmethod
     def review(cls, plan: Plan, node: NodePlan) -> list[Objection]:
+        from cardan.engines.load_table import review_load
+
         return review_load(plan, node)
 
     @classmethod
     def explain(cls, plan: Plan, node: NodePlan) -> list[str]:
+        from cardan.engines.load_table import explain_load
+
         return explain_load(plan, node)
 
     @classmethod
