@@ -9,7 +9,8 @@ from cardan.runtime.cli.exits import UsageError
 from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
 from cardan.runtime.errors import near_names
 
-COMMANDS = ("up", "check", "status", "topic", "control", "trace", *SIBLINGS, "replay", "install-service", "version")
+OWN = ("up", "check", "status", "doctor", "topic", "control", "trace", "replay")
+COMMANDS = (*OWN, *SIBLINGS, "install-service", "version")
 TOPIC_COMMANDS = ("list", "hz", "bw", "lat", "echo", "info", "serve")
 CONTROL_COMMANDS = ("state", "why", "history", "limits")
 CONTROL_ACTIONS = ("arm", "disarm", "reset")
@@ -109,6 +110,7 @@ SHORT = {
     "up": "run a vehicle: the reference vehicle in simulation, or a manifest",
     "check": "check a manifest against a profile, without starting anything",
     "status": "what runs now, or how the last run ended",
+    "doctor": "what is wrong with this computer, and what helps",
     "topic list": "every topic with its type, rate and losses",
     "topic hz": "measure how often topics are published",
     "topic bw": "measure how many bytes topics carry",
@@ -241,6 +243,15 @@ def _add_trace(parser: Parser) -> None:
     _add_json(parser, "one JSON document")
 
 
+def _add_doctor(parser: Parser) -> None:
+    parser.add_argument("checks", nargs="*", metavar="CHECK", help="a check or an area, such as machine (default: all)")
+    parser.add_argument("--manifest", metavar="MANIFEST|DIR", help="default: the reference vehicle")
+    parser.add_argument("--profile", metavar="NAME|FILE", help="hardware profile (default: the one the manifest names)")
+    parser.add_argument("--engage", action="store_true", help="of a running vehicle: why it is not armed")
+    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+    _add_json(parser, "one JSON document")
+
+
 def _add_replay(parser: Parser) -> None:
     parser.add_argument("recording", metavar="FILE", help="an .mcap file of a run; its further parts are found")
     parser.add_argument("--node", action="append", metavar="NAME", help="node to replay; may be given several times")
@@ -269,6 +280,7 @@ ADD = {
     "topic serve": _add_topic_serve,
     "trace": _add_trace,
     "replay": _add_replay,
+    "doctor": _add_doctor,
     "install-service": _add_install_service,
     "version": _add_version,
 }
@@ -302,6 +314,17 @@ examples:
   cardan trace
   cardan trace --for 10s --out drive.json
   cardan trace --last 2s --out end.json""",
+    "doctor": """\
+Run every check of this computer against its profile, of the manifest, and of how the last run ended.
+
+Each check has a time limit and ends with pass, fail or ? (it could not be found out here); what fails says what helps.
+Checks of other packages are found by the entry point group `cardan.checks`.
+The JSON document: schema, verdict, checks (name, about, verdict, text, fix).
+
+examples:
+  cardan doctor
+  cardan doctor machine storage --json
+  cardan doctor --engage""",
     "replay": """\
 Feed the recorded inputs of a node to its present code, on the clock of the recording, and compare what it says, field
 by field.

@@ -1,0 +1,60 @@
+"""What `cardan doctor` asks about engines: what could run them here, and are the networks what their cards say?"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from cardan.engines.cli.common import read_models
+from cardan.engines.cuda.probe import PROBE_S, probe_gpu
+from cardan.engines.model import model_names
+from cardan.engines.weights import read_weights
+from cardan.runtime.doctor.check import Check, Result, Subject, failed, passed, unknown
+from cardan.runtime.errors import CardanError
+
+RUNTIMES = ("onnxruntime", "tensorrt", "tensorrt-rtx")
+
+
+def accelerator(subject: Subject) -> Result:
+    """The GPU answers, if there is one."""
+    probed = probe_gpu()
+    if probed.gpu is not None:
+        return passed(str(probed.gpu))
+    if subject.profile.accelerator.kind == "cpu":
+        return passed(f"{probed.reason}; the profile runs engines on the CPU")
+    return failed(probed.reason, "load the driver: `nvidia-smi`, or on a Jetson `tegrastats`")
+
+
+def runtimes(subject: Subject) -> Result:
+    """At least one library that runs networks is installed."""
+    found = [f"{name} {number}" for name in RUNTIMES if (number := _version(name))]
+    if found:
+        return passed(", ".join(found))
+    return failed("nothing here can run a network", "pip install 'cardan[ort]'")
+
+
+def models(subject: Subject) -> Result:
+    """The weights of every model have the hash that its card names."""
+    wrong = []
+    names = model_names()
+    for file in read_models(names):
+        try:
+            read_weights(file)
+        except CardanError as error:
+            wrong.append(error.message)
+    if wrong:
+        return failed("; ".join(wrong), "cardan engine verify; install the package again")
+    return passed(f"{len(names)} shipped") if names else unknown("no model is installed")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+CHECKS = (
+    Check("engines.accelerator", "does the GPU answer?", accelerator, limit_s=PROBE_S),
+    Check("engines.runtimes", "is there something that runs networks?", runtimes),
+    Check("engines.models", "are the networks what their cards say?", models, limit_s=10.0),
+)

@@ -1,0 +1,118 @@
+"""`cardan doctor`: every check of this computer, its manifest and its last run, each with what helps."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import msgspec
+
+from cardan.runtime.cli.check import require_manifest
+from cardan.runtime.cli.exits import Exit, UsageError
+from cardan.runtime.cli.lines import Line, safe_text, write_lines
+from cardan.runtime.clock import MonotonicClock
+from cardan.runtime.doctor.check import Check, Result, Subject, Verdict
+from cardan.runtime.doctor.examine import all_checks, chosen, examine
+from cardan.runtime.errors import ProfileError, near_names
+from cardan.runtime.findings import Finding
+from cardan.runtime.graph import check as check_manifest
+from cardan.runtime.manifest import find_manifest, read_manifest
+from cardan.runtime.profile import Profile
+from cardan.runtime.profile_file import find_profile, read_profile
+from cardan.runtime.run import data_folder
+
+ROLES = {Verdict.PASS: "plain", Verdict.FAIL: "bad", Verdict.UNKNOWN: "faint"}
+SIGNS = {Verdict.PASS: "pass", Verdict.FAIL: "FAIL", Verdict.UNKNOWN: "?"}
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """One check and its answer, as `--json` prints it."""
+
+    name: str
+    about: str
+    verdict: str
+    """pass, fail or unknown."""
+    text: str
+    fix: str
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the checks and print them; 1 when one fails."""
+    if arguments.engage:
+        return _engage(arguments)
+    checks = _chosen(arguments.checks)
+    results = examine(checks, _subject(arguments))
+    failures = sum(result.verdict is Verdict.FAIL for result in results.values())
+    if arguments.json:
+        answered = [_answered(check, results[check.name]) for check in checks]
+        verdict = "ok" if not failures else f"{failures} failed"
+        print(msgspec.json.encode({"schema": 1, "verdict": verdict, "checks": answered}).decode())
+    else:
+        write_lines(lines(checks, results), sys.stdout)
+    return int(Exit.FINDING if failures else Exit.HEALTHY)
+
+
+def _engage(arguments: argparse.Namespace) -> int:
+    """Why a running vehicle is not armed: every arming check of its bridge."""
+    from cardan.runtime.cli import control_ask
+
+    asked = argparse.Namespace(command="control arm", data_dir=arguments.data_dir, json=arguments.json, yes=False)
+    return control_ask.run(asked)
+
+
+def _chosen(wanted: list[str]) -> list[Check]:
+    checks = all_checks()
+    known = {check.name for check in checks} | {check.name.partition(".")[0] for check in checks}
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f'no check "{name}"', hint=near_names(name, sorted(known)))
+    return chosen(checks, wanted)
+
+
+def _subject(arguments: argparse.Namespace) -> Subject:
+    require_manifest(arguments.manifest)
+    checked = check_manifest(arguments.manifest, arguments.profile)
+    profile = checked.plan.profile if checked.plan is not None else _profile_or_none(arguments)
+    where = Path(arguments.data_dir) if arguments.data_dir else data_folder(profile.storage.data_dir if profile else "")
+    findings: list[Finding] = checked.findings
+    return Subject(
+        profile=profile or Profile(name="unknown"),
+        plan=checked.plan,
+        findings=findings,
+        data_dir=where,
+        clock=MonotonicClock(),
+    )
+
+
+def _profile_or_none(arguments: argparse.Namespace) -> Profile | None:
+    """The profile of a manifest that has findings, if the profile has none."""
+    manifest = read_manifest(find_manifest(arguments.manifest))
+    try:
+        profile, _ = read_profile(find_profile(arguments.profile or manifest.profile, manifest.folder))
+    except ProfileError:
+        return None
+    return profile
+
+
+def _answered(check: Check, result: Result) -> Answered:
+    return Answered(name=check.name, about=check.about, verdict=result.verdict.value, text=result.text, fix=result.fix)
+
+
+def lines(checks: list[Check], results: dict[str, Result]) -> list[Line]:
+    """The verdict, what fails with what helps, then everything else."""
+    failures = [check for check in checks if results[check.name].verdict is Verdict.FAIL]
+    unknowns = sum(result.verdict is Verdict.UNKNOWN for result in results.values())
+    known = len(checks) - unknowns
+    verdict = f"{len(failures)} of {known} checks failed" if failures else f"ok: {known} checks passed"
+    more = f", {unknowns} could not be made here" if unknowns else ""
+    shown = [Line(verdict + more, "bad" if failures else "good")]
+    width = max((len(check.name) for check in checks), default=0)
+    for check in sorted(checks, key=lambda check: check not in failures):
+        result = results[check.name]
+        shown.append(
+            Line(f"{SIGNS[result.verdict]:<4}  {check.name:<{width}}  {safe_text(result.text)}", ROLES[result.verdict])
+        )
+        if result.verdict is Verdict.FAIL and result.fix:
+            shown.append(Line(f"{'':<{width + 8}}-> {safe_text(result.fix)}", "warning"))
+    return shown
