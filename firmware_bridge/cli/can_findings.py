@@ -71,6 +71,8 @@ class Facts:
 def findings(facts: Facts) -> list[Finding]:
     """Everything that there is to say, the worst first."""
     every = [*_state(facts), *_traffic(facts), *_vehicle(facts), *_traps(facts)]
+    if any(item.code in ("absent", "down") for item in every):  # that is why, and the one to act on
+        every = [item for item in every if item.code not in ("cannot-listen", "silent")]
     return sorted(every, key=lambda item: ("bad", "warning", "note").index(item.severity))
 
 

@@ -93,6 +93,8 @@ class Heard:
     def _facts_of(self, name: str, traffic: Traffic, links: dict[str, CanLink], clock: Clock) -> Facts:
         settings, link = self._target.channels.get(name), links.get(name)
         duration_s = self._listened_s if self._target.live else traffic.span_s
+        if name in self._failures:
+            duration_s = 0.0
         reader = reader_for(self._readers, name)
         expected = reader.expected if reader is not None else []
         missing, slow = missing_and_slow(traffic, expected, duration_s)
@@ -109,8 +111,8 @@ class Heard:
             missing=missing,
             relied_on={item.message for item in expected if item.relied_on},
             slow=slow,
-            dropped=sum(_dropped(node) for node in nodes),
-            reports=[report for node in nodes if (report := _report(node, name))],
+            dropped=sum(dropped_of(node) for node in nodes),
+            reports=[report for node in nodes if (report := report_of(node, name))],
             kernel=os.uname().release,
         )
 
@@ -141,12 +143,12 @@ def _nodes(run: FoundRun, channel: str, clock: Clock) -> list[NodeShot]:
     return [node for node in run.snapshot(clock).nodes if channel in node.plan.channels]
 
 
-def _dropped(node: NodeShot) -> int:
+def dropped_of(node: NodeShot) -> int:
     """In whole frames: the sum of a metric is kept in millionths."""
     return sum(round(series.sum / 1_000_000) for series in node.series if series.plan.name == DROPPED)
 
 
-def _report(node: NodeShot, channel: str) -> str:
+def report_of(node: NodeShot, channel: str) -> str:
     """The first fault that a node reported, when it speaks of this channel; empty otherwise."""
     if node.fault is None or channel not in node.fault[2] or not node.fault[1].startswith("can-"):
         return ""

@@ -93,8 +93,10 @@ def health_lines(verdict: str, title: str, documents: Sequence[ChannelDocument])
 
 def _channel_lines(document: ChannelDocument) -> list[Line]:
     carried = f"  {document.interface} {document.device}, {rate_text(document.bitrate)}" if document.interface else ""
-    rows = [("state", _state(document)), ("traffic", _traffic(document)), ("errors", _errors(document))]
-    if document.expected:
+    rows = [("state", _state(document))]
+    if document.frames or document.error_frames or document.duration_s:
+        rows += [("traffic", _traffic(document)), ("errors", _errors(document))]
+    if document.frames and document.expected:
         rows.append(("expected", _expected(document)))
     lines = [Line(safe_text(f"{document.channel}{carried}"), "title")]
     lines += [Line(f"  {label:<{LABEL_WIDTH}}{safe_text(text)}") for label, text in rows if text]

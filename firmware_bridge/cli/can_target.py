@@ -79,8 +79,13 @@ def readers_of(arguments: argparse.Namespace, target: Target) -> dict[str, Frame
 
 
 def _channel_and_name(word: str) -> tuple[str, str]:
+    """`can0=powertrain.dbc`; without a channel it is for all of them."""
     channel, equals, name = word.partition("=")
-    return (channel, name) if equals else ("", word)
+    if not equals:
+        channel, name = "", word
+    if not name:
+        raise UsageError(f'"{word}" names nothing', hint="write FILE, or CHANNEL=FILE such as can0=powertrain.dbc")
+    return channel, name
 
 
 def _means_file(given: str) -> bool:

@@ -180,7 +180,7 @@ def test_health_of_a_controller_names_silence_a_down_interface_and_the_traps(gue
     assert [item["code"] for item in silent["findings"]] == ["silent"]
     (down,) = json.loads(seen["down"]["out"])["channels"]
     findings = {item["code"]: item for item in down["findings"]}
-    assert list(findings) == ["down", "cannot-listen", "short-queue", "no-restart"]
+    assert list(findings) == ["down", "short-queue", "no-restart"]
     assert findings["short-queue"]["fix"] == "`ip link set can1 txqueuelen 128`"
     assert "ip link set can1 up" in findings["down"]["fix"]
     assert (seen["silent"]["code"], seen["down"]["code"]) == (1, 1)

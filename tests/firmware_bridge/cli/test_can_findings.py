@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,12 +10,16 @@ import pytest
 from cardan.drivers.can.candump import LoggedFrame
 from cardan.drivers.can.error_frames import decode_error_frame
 from cardan.firmware_bridge.cli.can_findings import Facts, Finding, findings
+from cardan.firmware_bridge.cli.can_health import dropped_of, report_of
 from cardan.firmware_bridge.cli.can_traffic import Traffic, frame_bits, missing_and_slow
 from cardan.firmware_bridge.frame_reader import Expected
 from cardan.runtime.can_health import CanLink
+from cardan.runtime.cli.snapshot import NodeShot, SeriesShot
 from cardan.runtime.errors import DeviceError
 from cardan.runtime.messages import CanFrame
+from cardan.runtime.plan import NodePlan
 from cardan.runtime.profile import CanChannelSettings
+from cardan.runtime.vitals import SeriesKind, SeriesPlan
 
 CAN0 = CanChannelSettings(name="vehicle", interface="socketcan", channel="can0")
 BENCH = CanChannelSettings(name="vehicle", interface="udp_multicast")
@@ -186,7 +191,11 @@ def test_what_the_vehicle_reports_counts_for_its_last_run_and_is_a_note_while_it
 
 def test_the_worst_comes_first() -> None:
     found = findings(facts(link=link(up=False, restart_ms=0, transmit_queue_frames=10), traffic=Traffic()))
-    assert [item.severity for item in found] == ["bad", "bad", "warning", "note"]
+    assert [(item.severity, item.code) for item in found] == [
+        ("bad", "down"),
+        ("warning", "short-queue"),
+        ("note", "no-restart"),
+    ]
 
 
 # -------------------------------------------------------------------------------------------------------------- traffic
@@ -247,3 +256,35 @@ def test_a_message_is_missing_only_after_it_had_time_to_come() -> None:
     ]
     assert missing_and_slow(seen, wanted, 1.0) == (["GONE"], [])
     assert missing_and_slow(seen, wanted, 3.0) == (["GONE", "RARE"], ["THERE"])
+
+
+# ------------------------------------------------------------------------------------------------- what nodes reported
+
+
+def node(**changes: Any) -> NodeShot:
+    plan = NodePlan(name="can", index=0, use="x:Can", channels=["vehicle"])
+    fields: dict[str, Any] = {field.name: 0 for field in dataclasses.fields(NodeShot)}
+    return NodeShot(**{**fields, "plan": plan, "series": [], "fault": None, **changes})
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "expected"),
+    [
+        (
+            "can-silent",
+            "no frame on channel vehicle",
+            "can reported 2.0 s after its start: no frame on channel vehicle",
+        ),
+        ("can-silent", "no frame on radar", ""),
+        ("crash", "vehicle fell over", ""),
+    ],
+)
+def test_a_fault_of_a_node_is_told_when_it_speaks_of_this_channel(code: str, text: str, expected: str) -> None:
+    assert report_of(node(started_ns=1_000_000_000, fault=(3_000_000_000, code, text)), "vehicle") == expected
+    assert report_of(node(), "vehicle") == ""
+
+
+def test_frames_that_a_reader_lost_are_counted_whole() -> None:
+    plan = SeriesPlan(name="frames_dropped", topic="", kind=SeriesKind.METRIC, unit="count")
+    fields: dict[str, Any] = {field.name: 0 for field in dataclasses.fields(SeriesShot)}
+    assert dropped_of(node(series=[SeriesShot(**{**fields, "plan": plan, "sum": 7_000_000})])) == 7

@@ -212,6 +212,12 @@ def test_a_dbc_of_another_bus_is_no_data(cardan: Ask, tmp_path: Path) -> None:
     assert (said.code, "is it the DBC of this bus?" in said.err) == (3, True)
 
 
+@pytest.mark.parametrize("word", ["can0=", ""])
+def test_a_dbc_that_is_not_named_is_a_mistake(cardan: Ask, log: Path, word: str) -> None:
+    said = cardan("decode", log, f"--dbc={word}")
+    assert (said.code, "names nothing" in said.err) == (2, True)
+
+
 def test_a_broken_dbc_is_one_line_with_its_place(cardan: Ask, log: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.dbc").write_text('VERSION ""\nGARBAGE\n')
     said = cardan("decode", log, "--dbc", tmp_path / "bad.dbc")
