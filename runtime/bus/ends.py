@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from cardan.runtime.clock import Clock
 
@@ -11,7 +13,7 @@ AGAIN = -1
 """The `number` of a message that this node has had before, in an earlier process: it is not counted again."""
 
 
-class Passed(NamedTuple):
+class Passed(msgspec.Struct, frozen=True, gc=False):
     """What a transport that numbers messages itself knows of one arrival; others leave it to the sequence numbers."""
 
     number: int

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
+from os import eventfd_write
 from pathlib import Path
 
 import msgspec
@@ -93,8 +94,10 @@ class RingPublisher:
         writer, targets = self._topics[topic]
         writer.write(header + payload)
         for target in targets:
-            with suppress(BlockingIOError):  # 2**64 wake-ups that nobody took: it is awake
-                os.eventfd_write(target, 1)
+            try:
+                eventfd_write(target, 1)
+            except BlockingIOError:
+                continue  # 2**64 wake-ups that nobody took: it is awake
 
     def wait_for_readers(self, expected: dict[bytes, int], clock: Clock, timeout_s: float) -> bool:
         """True at once: a ring keeps what its readers have not yet read."""
@@ -153,7 +156,8 @@ class RingSubscriber:
 
     def wait(self, timeout_s: float) -> list[int]:
         """The eventfd is watched for edges, so it is never read: one system call for each wake-up."""
-        return [descriptor for descriptor, _ in self._epoll.poll(timeout_s) if descriptor in self._watched]
+        ready = self._epoll.poll(timeout_s)
+        return [descriptor for descriptor, _ in ready if descriptor in self._watched] if self._watched else []
 
     def drain(self, deliver: Deliver) -> int:
         total = self._deliver_again(deliver) if self._again else 0

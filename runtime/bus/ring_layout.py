@@ -31,7 +31,9 @@ TOPIC_AT, TOPIC_BYTES = 512, 256
 SEAL = struct.Struct("<I")
 HEAD = struct.Struct("<IQ")
 """Length of envelope and payload, number of the message."""
-RECORD_HEAD = SEAL.size + HEAD.size
+RECORD = struct.Struct("<IIQ")
+"""Both of them."""
+RECORD_HEAD = RECORD.size
 ALIGNMENT = 16
 
 USUAL_DATA_BYTES = 1 << 20

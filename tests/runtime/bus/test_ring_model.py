@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from cardan.runtime.bus import ring as ring_module
 from cardan.runtime.bus.ring import Arrival, RingReader, RingWriter
-from cardan.runtime.bus.ring_layout import COUNT, HEAD, SEAL, create_ring, largest_message, open_ring
+from cardan.runtime.bus.ring_layout import COUNT, HEAD, RECORD, SEAL, create_ring, largest_message, open_ring
 
 SMALL = 4096
 LENGTHS = st.one_of(st.integers(0, 60), st.integers(0, largest_message(SMALL)))
@@ -217,6 +217,7 @@ class RingModel(RuleBasedStateMachine):
             patch.setattr(reader, "_index", Loads(plain[1], act))
             patch.setattr(ring_module, "HEAD", Loads(HEAD, act))
             patch.setattr(ring_module, "SEAL", Loads(SEAL, act))
+            patch.setattr(ring_module, "RECORD", Loads(RECORD, act))
             following.take(self.completed, newest, 20)
 
     @invariant()
