@@ -12,6 +12,7 @@ one.
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 from collections.abc import Callable
@@ -67,42 +68,44 @@ class SlotPool:
         self._files = 0
         self._file = ""
         self._mapping: mmap.mmap | None = None
-        self._words: memoryview | None = None
+        self._words = memoryview(b"").cast("Q")
+        self._start = 0
         self._stride = 0
         self._next = 0
+        self._newest: np.ndarray | None = None
         self._issued: dict[int, tuple[int, int]] = {}
         self.overruled = 0
         """Slots that were taken although leased, since all were."""
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         """A writable view of the oldest slot that nobody holds, marked as being written until `seal`."""
-        count = int(np.prod(shape))
-        mapping = self._mapping_for(count * dtype.itemsize)
-        slot = self._free_slot(mapping)
+        mapping = self._mapping_for(math.prod(shape) * dtype.itemsize)
+        slot = self._free_slot()
         offset = _PAGE + slot * self._stride
         self._next = (slot + 1) % self._slots
-        generation = _generation(mapping, offset) | 1
-        _set_generation(mapping, offset, generation)
-        array = np.frombuffer(mapping, dtype, count, offset + _SLOT_HEADER).reshape(shape)
-        self._issued[_address(array)] = (offset, generation)
+        generation = self._words[offset // _WORD] | 1
+        self._words[offset // _WORD] = generation
+        array: np.ndarray = np.ndarray(shape, dtype, mapping, offset + _SLOT_HEADER)
+        self._newest = array
+        self._issued[self._start + offset + _SLOT_HEADER] = (offset, generation)
         return array
 
     def seal(self, array: np.ndarray) -> None:
         """The slot of `array` is filled: readers may take it."""
-        offset, generation = self._issued[_address(array)]
-        sealed = generation + 1
-        self._issued[_address(array)] = (offset, sealed)
+        address = self._address(array)
+        offset, generation = self._issued[address]
+        self._issued[address] = (offset, generation + 1)
         if self._mapping is not None:
-            _set_generation(self._mapping, offset, sealed)
+            self._words[offset // _WORD] = generation + 1
 
     def describe(self, array: np.ndarray) -> SlotDescriptor:
         """The descriptor of `array`: as it is when it is a sealed slot of this pool, else copied into one."""
-        known = self._issued.get(_address(array))
+        known = self._issued.get(self._address(array))
         if known is None or not array.flags.c_contiguous:
             slot = self.take(array.shape, array.dtype)
             slot[...] = array
             self.seal(slot)
-            array, known = slot, self._issued[_address(slot)]
+            array, known = slot, self._issued[self._address(slot)]
         offset, generation = known
         if generation & 1:
             raise BusError(
@@ -113,24 +116,33 @@ class SlotPool:
     def close(self) -> None:
         """Unmap and remove the file; views that readers hold stay readable."""
         self._issued.clear()
+        self._newest = None
         if self._mapping is not None:
-            self._mapping = self._words = None
+            self._mapping, self._words = None, memoryview(b"").cast("Q")
             (self._folder / self._file).unlink(missing_ok=True)
 
-    def _free_slot(self, mapping: mmap.mmap) -> int:
+    def _address(self, array: np.ndarray) -> int:
+        """Where it begins. Of the newest slot this is known; of any other array it is slow to ask."""
+        if array is self._newest:
+            return self._start + _PAGE + (self._next - 1) % self._slots * self._stride + _SLOT_HEADER
+        return _address(array)
+
+    def _free_slot(self) -> int:
         for step in range(self._slots if self._rows else 0):
             slot = (self._next + step) % self._slots
-            if not self._is_leased(slot, _generation(mapping, _PAGE + slot * self._stride)):
+            if not self._is_leased(slot):
                 return slot
         self.overruled += self._rows > 0
         return self._next
 
-    def _is_leased(self, slot: int, generation: int) -> bool:
+    def _is_leased(self, slot: int) -> bool:
         words = self._words
-        if words is None or generation == 0:
-            return False
-        cells = range(_LEASES_AT + slot, _LEASES_AT + slot + self._rows * self._slots, self._slots)
-        return any(words[cell] == generation and self._lives(row) for row, cell in enumerate(cells))
+        generation = words[(_PAGE + slot * self._stride) // _WORD]
+        if generation:
+            for row in range(self._rows):
+                if words[_LEASES_AT + row * self._slots + slot] == generation and self._lives(row):
+                    return True
+        return False
 
     def _mapping_for(self, size: int) -> mmap.mmap:
         needed = -(-(size + _SLOT_HEADER) // _PAGE) * _PAGE
@@ -158,8 +170,9 @@ class SlotPool:
                 f"cannot make {size} bytes of shared memory for frames at {path}: {error.strerror}",
                 hint="is /dev/shm large enough? `df -h /dev/shm`",
             ) from error
-        self._words = memoryview(mapping)[:_PAGE].cast("Q")
+        self._words = memoryview(mapping).cast("Q")
         self._words[_SLOTS_AT], self._words[_STRIDE_AT] = self._slots, stride
+        self._start = _address(np.frombuffer(mapping, np.uint8))
         return mapping
 
 
@@ -173,9 +186,29 @@ class _PoolMap:
             raise ValueError("it is shorter than a page")
         words = memoryview(self.mapping)[:_PAGE].cast("Q")
         self._slots, self._stride = words[_SLOTS_AT], words[_STRIDE_AT]
+        self._shape: tuple[str, tuple[int, ...]] | None = None
+        self._dtype, self._size = np.dtype(np.uint8), 0
         self._row: memoryview | None = None
         if row is not None and row < ROWS and 0 < self._slots <= SLOTS and self._stride > 0:
             self._row = _row_of(path, row, self._slots)
+
+    def array(self, descriptor: SlotDescriptor) -> np.ndarray:
+        """A read-only view of what `descriptor` speaks of; BusError for a descriptor that no pool can have made."""
+        if (descriptor.dtype, descriptor.shape) != self._shape:
+            self._dtype, self._size = _measure(descriptor)
+            self._shape = (descriptor.dtype, descriptor.shape)
+        start = descriptor.offset + _SLOT_HEADER
+        if descriptor.offset < _PAGE or start + self._size > len(self.mapping):
+            raise BusError(f"a frame descriptor points outside its pool {descriptor.file}")
+        try:
+            array: np.ndarray = np.ndarray(descriptor.shape, self._dtype, self.mapping, start)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise _no_array(descriptor, error) from error
+        return array
+
+    def generation(self, offset: int) -> int:
+        """Of the slot at `offset`; 0 where there is none."""
+        return int.from_bytes(self.mapping[offset : offset + _WORD], "little") if offset >= _PAGE else 0
 
     def lease(self, descriptor: SlotDescriptor, held: bool) -> None:
         """Hold the slot of `descriptor`, or let it go."""
@@ -213,67 +246,62 @@ class SlotMaps:
     def __init__(self, folder: Path, rows: dict[str, int] | None = None) -> None:
         self._folder = folder
         self._rows = rows or {}
-        self._mappings: dict[str, tuple[str, _PoolMap]] = {}
+        self._pools: dict[str, _PoolMap] = {}
+        self._files: dict[str, str] = {}
 
     def view(self, descriptor: SlotDescriptor) -> np.ndarray:
         """A read-only view of the array, leased until `release`; BusError when its pool is gone or it points outside.
 
         The slot may have been reused already: ask `intact`.
         """
-        pool = self._map(descriptor.file)
-        array = _array(pool.mapping, descriptor)
+        pool = self._pools.get(descriptor.file) or self._map(descriptor.file)
+        array = pool.array(descriptor)
         pool.lease(descriptor, held=True)
         return array
 
     def release(self, descriptor: SlotDescriptor) -> None:
         """The reader is done with the array of `descriptor`."""
-        known = self._mappings.get(_output_of(descriptor.file))
-        if known is not None and known[0] == descriptor.file:
-            known[1].lease(descriptor, held=False)
+        pool = self._pools.get(descriptor.file)
+        if pool is not None:
+            pool.lease(descriptor, held=False)
 
     def intact(self, descriptor: SlotDescriptor) -> bool:
         """False once the writer has begun to reuse the slot."""
-        known = self._mappings.get(_output_of(descriptor.file))
-        return (
-            known is not None
-            and known[0] == descriptor.file
-            and _generation(known[1].mapping, descriptor.offset) == descriptor.generation
-        )
+        pool = self._pools.get(descriptor.file)
+        return pool is not None and pool.generation(descriptor.offset) == descriptor.generation
 
     def close(self) -> None:
-        self._mappings.clear()
+        self._pools.clear()
+        self._files.clear()
 
     def _map(self, file: str) -> _PoolMap:
-        output = _output_of(file)
-        known = self._mappings.get(output)
-        if known is not None and known[0] == file:
-            return known[1]
+        """The pool `file`, and it replaces the one before it of the same output."""
         if os.sep in file or "\0" in file or file.startswith("."):
             raise BusError(f"a frame descriptor names the file {file!r} outside the frames folder")
+        output = _output_of(file)
         try:
             pool = _PoolMap(self._folder / file, self._rows.get(output))
         except (OSError, ValueError) as error:
             raise BusError(f"the frames of {output} are gone ({file}): {error}") from error
-        self._mappings[output] = (file, pool)
+        self._pools.pop(self._files.get(output, ""), None)
+        self._files[output], self._pools[file] = file, pool
         return pool
 
 
-def _array(mapping: mmap.mmap, descriptor: SlotDescriptor) -> np.ndarray:
-    """The array that a descriptor speaks of; BusError for one that no pool can have made."""
+def _measure(descriptor: SlotDescriptor) -> tuple[np.dtype[Any], int]:
+    """Type and length in bytes of the array that a descriptor speaks of; BusError when it cannot be one."""
     try:
         dtype = np.dtype(descriptor.dtype)
-        count = 1
-        for extent in descriptor.shape:
-            count *= extent
-        start = descriptor.offset + _SLOT_HEADER
-        outside = descriptor.offset < _PAGE or start + count * dtype.itemsize > len(mapping)
-        if outside or dtype.hasobject or dtype.itemsize == 0 or any(extent < 0 for extent in descriptor.shape):
-            raise BusError(f"a frame descriptor points outside its pool {descriptor.file}")
-        array = np.frombuffer(mapping, dtype, count, start).reshape(descriptor.shape)
+        size = math.prod(descriptor.shape) * dtype.itemsize
+        if dtype.hasobject or dtype.itemsize == 0 or any(extent < 0 for extent in descriptor.shape):
+            raise ValueError(f"{descriptor.dtype!r} {descriptor.shape} is no array that a pool holds")
     except (TypeError, ValueError, SyntaxError, OverflowError, MemoryError) as error:
-        raise BusError(f"a frame descriptor of {descriptor.file} makes no sense: {error}") from error
-    array.flags.writeable = False
-    return array
+        raise _no_array(descriptor, error) from error
+    return dtype, size
+
+
+def _no_array(descriptor: SlotDescriptor, error: Exception) -> BusError:
+    return BusError(f"a frame descriptor of {descriptor.file} makes no sense: {error}")
 
 
 def _output_of(file: str) -> str:
@@ -283,11 +311,3 @@ def _output_of(file: str) -> str:
 
 def _address(array: np.ndarray) -> int:
     return int(array.__array_interface__["data"][0])
-
-
-def _generation(mapping: mmap.mmap, offset: int) -> int:
-    return int.from_bytes(mapping[offset : offset + 8], "little")
-
-
-def _set_generation(mapping: mmap.mmap, offset: int, generation: int) -> None:
-    mapping[offset : offset + 8] = generation.to_bytes(8, "little")
