@@ -92,13 +92,14 @@ class Words:
 
     def __init__(self, page: memoryview, offset: int, size: int) -> None:
         self._bytes = page[offset : offset + size]
-        self._words = self._bytes.cast("q")
+        self.cells = self._bytes.cast("q")
+        """The same words with nothing in between, for what is done with every message."""
 
     def __getitem__(self, index: int) -> int:
-        return self._words[index]
+        return self.cells[index]
 
     def __setitem__(self, index: int, value: int) -> None:
-        self._words[index] = value
+        self.cells[index] = value
 
     def text(self, index: int, length: int) -> str:
         """The UTF-8 text of at most `length` bytes that starts at word `index`."""
@@ -111,7 +112,7 @@ class Words:
         self._bytes[index * WORD : index * WORD + length] = raw.ljust(length, b"\0")
 
     def release(self) -> None:
-        self._words.release()
+        self.cells.release()
         self._bytes.release()
 
 
@@ -153,11 +154,11 @@ class SeriesVitals:
 
     def observe(self, value: int) -> None:
         """Count one value (nanoseconds, or millionths of the metric's unit) in sum, maximum and histogram."""
-        words = self.words
-        words[self.COUNT] += 1
-        words[self.SUM] += value
-        if value > words[self.MAX]:
-            words[self.MAX] = value
+        cells = self.words.cells
+        cells[self.COUNT] += 1
+        cells[self.SUM] += value
+        if value > cells[self.MAX]:
+            cells[self.MAX] = value
         self.histogram.add(value)
 
     def release(self) -> None:

@@ -9,8 +9,8 @@ full queue, or shared memory that was reused). Those that came but were older th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import numpy as np
@@ -209,28 +209,28 @@ class Reader(Generic[M]):
             self._topics[topic][1].words[SeriesVitals.LAST_INDEX] = passed.number + 1
 
     def _count(self, series: SeriesVitals, header: Header, passed: Passed | None) -> None:
-        words = series.words
+        cells = series.words.cells
         now_ns = self._clock.now_ns()
-        if words[SeriesVitals.LAST_EPOCH] not in (0, header.epoch):
-            words[SeriesVitals.RESTARTS] += 1
+        if cells[SeriesVitals.LAST_EPOCH] not in (0, header.epoch):
+            cells[SeriesVitals.RESTARTS] += 1
             self.restarted = True
         if passed is None:
-            missing = _missing(words[SeriesVitals.LAST_EPOCH], words[SeriesVitals.LAST_SEQ], header)
-            words[SeriesVitals.LOST] += missing
+            missing = _missing(cells[SeriesVitals.LAST_EPOCH], cells[SeriesVitals.LAST_SEQ], header)
+            cells[SeriesVitals.LOST] += missing
         elif passed.number != AGAIN:
             missing = passed.skipped + passed.lost
-            words[SeriesVitals.COUNT] += passed.skipped
-            words[SeriesVitals.OVERTAKEN] += passed.skipped
-            words[SeriesVitals.LOST] += passed.lost
-            words[SeriesVitals.LAST_INDEX] = passed.number + 1
+            cells[SeriesVitals.COUNT] += passed.skipped
+            cells[SeriesVitals.OVERTAKEN] += passed.skipped
+            cells[SeriesVitals.LOST] += passed.lost
+            cells[SeriesVitals.LAST_INDEX] = passed.number + 1
         else:
             return
         if self._newest is not None and header.sent_ns > self._newest[1].sent_ns:
             self._rate.add(header.sent_ns - self._newest[1].sent_ns, missing + 1)
         if self._max_age_ns is not None and now_ns - header.sent_ns > self._max_age_ns:
-            words[SeriesVitals.LATE] += 1
-        words[SeriesVitals.LAST_EPOCH], words[SeriesVitals.LAST_SEQ] = header.epoch, header.seq
-        words[SeriesVitals.LAST_NS] = now_ns
+            cells[SeriesVitals.LATE] += 1
+        cells[SeriesVitals.LAST_EPOCH], cells[SeriesVitals.LAST_SEQ] = header.epoch, header.seq
+        cells[SeriesVitals.LAST_NS] = now_ns
         series.observe(now_ns - header.sent_ns)
 
     @property
@@ -439,8 +439,9 @@ class Writer(Generic[M]):
         self._send(self._topic, header, payload)
         self._last = (stamp_ns, origin_ns or stamp_ns, payload)
         self.seq += 1
-        self._series.words[SeriesVitals.LAST_NS] = now_ns
-        self._series.words[SeriesVitals.BYTES] += HEADER_SIZE + len(payload)
+        cells = self._series.words.cells
+        cells[SeriesVitals.LAST_NS] = now_ns
+        cells[SeriesVitals.BYTES] += HEADER_SIZE + len(payload)
         self._series.observe(now_ns - (origin_ns or now_ns))
 
     def withdraw(self) -> None:
@@ -454,18 +455,28 @@ class Writer(Generic[M]):
         header = pack(self.seq - 1, sent_ns, origin_ns, self._encoder.schema, self._epoch, valid=False)
         self._send(self._topic, header, payload)
 
-    @contextmanager
-    def slot(self, shape: tuple[int, ...], dtype: type[np.generic] | np.dtype[Any]) -> Iterator[np.ndarray]:
+    def slot(
+        self, shape: tuple[int, ...], dtype: type[np.generic] | np.dtype[Any]
+    ) -> AbstractContextManager[np.ndarray]:
         """An array in shared memory to fill in place; put it into the message that is sent after the block."""
         if self._pool is None:
-            yield np.empty(shape, dtype)
-            return
-        array = self._pool.take(shape, np.dtype(dtype))
-        try:
-            yield array
-        finally:
-            self._pool.seal(array)
+            return nullcontext(np.empty(shape, dtype))
+        return _Filling(self._pool, shape, np.dtype(dtype))
 
     def close(self) -> None:
         if self._pool is not None:
             self._pool.close()
+
+
+class _Filling:
+    """A slot from the moment it is taken until it is filled."""
+
+    def __init__(self, pool: SlotPool, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._pool = pool
+        self._array = pool.take(shape, dtype)
+
+    def __enter__(self) -> np.ndarray:
+        return self._array
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.seal(self._array)
