@@ -36,6 +36,16 @@ def installed() -> list[str]:
     return [name for name, program in PROGRAMS.items() if shutil.which(program)]
 
 
+def python_with(module: str) -> str | None:
+    """An interpreter that has this module: ours, or the first one on the PATH."""
+    folders = [Path(folder) for folder in os.get_exec_path()]
+    for python in [sys.executable, *(str(folder / "python") for folder in folders if (folder / "python").exists())]:
+        asked = f"import importlib.util as u, sys; sys.exit(u.find_spec({module!r}) is None)"
+        if subprocess.run([python, "-c", asked], cwd=os.sep, capture_output=True, check=False).returncode == 0:
+            return python
+    return None
+
+
 class Peer:
     """One supervisor at work, its nodes known by what they report."""
 
