@@ -9,20 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
 from zlib_ng.zlib_ng import crc32
 
+from cardan.runtime.bus.ends import Passed
 from cardan.runtime.bus.ring_layout import (
     ALIGNMENT,
     COUNT,
     EPOCH,
-    HEAD,
+    LOW_32,
     PUBLISHER,
     RECORD,
     RECORD_HEAD,
     RESERVED,
+    SALT,
     SCHEMA,
-    SEAL,
+    WORD,
     RingMap,
     largest_message,
 )
@@ -37,17 +38,14 @@ RUN, RUN_BYTES = 64, 1 << 16
 """A reader that is behind copies so many messages at once, of so many bytes together."""
 
 
-class Arrival(msgspec.Struct, frozen=True, gc=False):
-    """One message that a reader took from a ring."""
+class Arrival(Passed, frozen=True, gc=False):
+    """One message that a reader took from a ring, and what passed before it.
+
+    Lost are those that were overwritten, or damaged, before they could be read; none is told of twice.
+    """
 
     message: bytes
     """Envelope and payload, a copy of its own."""
-    number: int
-    """Of the message in its ring: it counts on over restarts of the publisher."""
-    skipped: int
-    """Older messages that this one replaces, unread."""
-    lost: int
-    """Messages before it that were overwritten, or damaged, before they could be read; none is told of twice."""
 
 
 class RingWriter:
@@ -76,10 +74,10 @@ class RingWriter:
             place += self._data_bytes - offset
             offset = 0
         end = (place + size + ALIGNMENT - 1) & -ALIGNMENT
-        sealed = HEAD.pack(length, count) + message
+        head = RECORD.pack(crc32(message, (count ^ SALT) & LOW_32), length, count)
         self._words[RESERVED] = end
         self._index[count % self._entries] = place
-        self._data[offset : offset + size] = SEAL.pack(crc32(sealed)) + sealed
+        self._data[offset : offset + size] = head + message
         self._words[COUNT] = count + 1
         self._count, self._end = count + 1, end
 
@@ -93,6 +91,7 @@ class RingReader:
     def __init__(self, ring: RingMap, start: int | None = None) -> None:
         self._words = ring.words
         self._index = ring.index
+        self._heads = ring.heads
         self._data = ring.data
         self._data_bytes = ring.data_bytes
         self._entries = ring.entries
@@ -116,20 +115,30 @@ class RingReader:
 
     def take_newest(self) -> Arrival | None:
         """The newest message unless it was taken before; None also when none can be read (the next arrival tells)."""
+        count = self._words[COUNT]
+        if count <= self.next:
+            return None
+        message = self.read(count - 1)
+        if message is None:
+            return self._take_newest_patiently()
+        skipped, self.next = count - 1 - self.next, count
+        return self._arrival(message, count - 1, skipped)
+
+    def _take_newest_patiently(self) -> Arrival | None:
+        count = self.next
         for _ in range(LOOKS):
             count = self._words[COUNT]
             if count <= self.next:
                 return None
             message = self.read(count - 1)
             if message is not None:
-                skipped = count - 1 - self.next
-                self.next = count
+                skipped, self.next = count - 1 - self.next, count
                 return self._arrival(message, count - 1, skipped)
         return self._give_up_newest(count)
 
     def _arrival(self, message: bytes, number: int, skipped: int = 0) -> Arrival:
         lost, self._untold = self._untold, 0
-        return Arrival(message, number, skipped, lost)
+        return Arrival(number, skipped, lost, message)
 
     def _give_up_newest(self, count: int) -> Arrival | None:
         """The newest is damaged: the one before it that can be read, if any."""
@@ -168,16 +177,13 @@ class RingReader:
         """A copy of message `index`; None when it is overwritten, not complete, or damaged."""
         data, data_bytes = self._data, self._data_bytes
         place = self._index[index % self._entries]
-        offset = place & (data_bytes - 1)
-        if offset + RECORD_HEAD > data_bytes:
+        offset = place & (data_bytes - ALIGNMENT)
+        head, number = self._heads[offset // WORD], self._heads[offset // WORD + 1]
+        start, length = offset + RECORD_HEAD, head >> 32
+        if number != index or length > self._largest or start + length > data_bytes:
             return None
-        length, number = HEAD.unpack_from(data, offset + SEAL.size)
-        end = offset + RECORD_HEAD + length
-        if number != index or length > self._largest or end > data_bytes:
-            return None
-        message = data[offset + RECORD_HEAD : end].tobytes()
-        (seal,) = SEAL.unpack_from(data, offset)
-        if crc32(message, crc32(HEAD.pack(length, index))) != seal:
+        message = data[start : start + length].tobytes()
+        if crc32(message, (index ^ SALT) & LOW_32) != head & LOW_32:
             return None
         return message if self._words[RESERVED] <= place + data_bytes else None
 
@@ -187,7 +193,7 @@ class RingReader:
         Whatever comes in between, and damaged messages, are left to `read`: then fewer are returned, or none.
         """
         place = self._index[first % self._entries]
-        offset, size = place & (self._data_bytes - 1), self._index[end % self._entries] - place
+        offset, size = place & (self._data_bytes - ALIGNMENT), self._index[end % self._entries] - place
         if not 0 < size <= RUN_BYTES or offset + size > self._data_bytes:
             return []
         run = self._data[offset : offset + size].tobytes()
@@ -201,9 +207,12 @@ class RingReader:
             seal, length, found = RECORD.unpack_from(run, at)
             start = at + RECORD_HEAD
             stop = start + length
-            if found != number or stop > size or crc32(run[at + SEAL.size : stop]) != seal:
+            if found != number or stop > size:
                 break
-            messages.append(run[start:stop])
+            message = run[start:stop]
+            if crc32(message, (number ^ SALT) & LOW_32) != seal:
+                break
+            messages.append(message)
             at = (stop + ALIGNMENT - 1) & -ALIGNMENT
         return messages
 

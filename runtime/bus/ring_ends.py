@@ -164,11 +164,11 @@ class RingSubscriber:
         for topic, reader in self._newest:
             arrival = reader.take_newest()
             if arrival is not None:
-                deliver(topic, arrival.message, Passed(arrival.number, arrival.skipped, arrival.lost))
+                deliver(topic, arrival.message, arrival)
                 total += 1
         for topic, reader in self._queues:
             for arrival in reader.take(DRAIN_AT_MOST):
-                deliver(topic, arrival.message, Passed(arrival.number, arrival.skipped, arrival.lost))
+                deliver(topic, arrival.message, arrival)
                 total += 1
         return total
 

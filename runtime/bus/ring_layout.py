@@ -5,9 +5,9 @@
     data      the records, one after the other; none crosses the end
 
 A place is counted in bytes written since the file was made, so it never repeats; it lies in the data at place modulo
-the size of the data. A record is sealed: CRC-32 of all that follows it, length, number of the message, envelope,
-payload. Memory order is not ours to command in Python: a reader believes a record only when its seal fits what it has
-copied.
+the size of the data. A record is two words and the message (envelope and payload): seal (32 bits) and length (32
+bits), then the number of the message. The seal is the CRC-32 of the message, begun with its number. Memory order is
+not ours to command in Python: a reader believes a record only when its seal fits what it has copied.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ MAGIC_AT, DATA_BYTES, ENTRIES, RESERVED, COUNT, SCHEMA, EPOCH, PUBLISHER = range
 SCHEMA, EPOCH and PUBLISHER (process id) are those of the newest publisher; 0 before the first."""
 TOPIC_AT, TOPIC_BYTES = 512, 256
 
-SEAL = struct.Struct("<I")
-HEAD = struct.Struct("<IQ")
-"""Length of envelope and payload, number of the message."""
 RECORD = struct.Struct("<IIQ")
-"""Both of them."""
+"""Seal, length of the message, number of the message."""
 RECORD_HEAD = RECORD.size
+LOW_32 = 0xFFFF_FFFF
+SALT = 0x5EA1_1234
+"""What the number is mixed with where a seal begins: memory of zeros alone is no message."""
 ALIGNMENT = 16
 
 USUAL_DATA_BYTES = 1 << 20
@@ -75,6 +75,8 @@ class RingMap:
         self.words = words
         self.index = whole[PAGE:start].cast("Q")
         self.data = whole[start:]
+        self.heads = self.data.cast("Q")
+        """The data as words: what records begin with."""
         self._whole = whole
 
     @property
@@ -84,7 +86,7 @@ class RingMap:
         return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
 
     def close(self) -> None:
-        for view in (self.words, self.index, self.data, self._whole):
+        for view in (self.words, self.index, self.heads, self.data, self._whole):
             view.release()
         self._mapping.close()
 
