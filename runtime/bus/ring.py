@@ -61,6 +61,8 @@ class RingWriter:
         self._count = ring.words[COUNT]
         # What a killed predecessor was writing lies between its last message and RESERVED: it is passed over.
         self._end = -(-ring.words[RESERVED] // ALIGNMENT) * ALIGNMENT
+        # It may be complete, with the number that our first message gets: nothing points to it from now on.
+        ring.index[self._count % ring.entries] = self._end
         ring.words[SCHEMA], ring.words[EPOCH], ring.words[PUBLISHER] = schema, epoch, pid
 
     def write(self, message: bytes) -> None:
@@ -200,20 +202,19 @@ class RingReader:
         if self._words[RESERVED] > place + self._data_bytes:
             return []
         messages: list[bytes] = []
-        at = 0
         for number in range(first, end):
-            if at + RECORD_HEAD > size:
+            # Not just behind the one before: there may lie one of the same number, by a publisher that was killed.
+            at = self._index[number % self._entries] - place
+            if not 0 <= at <= size - RECORD_HEAD:
                 break
             seal, length, found = RECORD.unpack_from(run, at)
-            start = at + RECORD_HEAD
-            stop = start + length
+            start, stop = at + RECORD_HEAD, at + RECORD_HEAD + length
             if found != number or stop > size:
                 break
             message = run[start:stop]
             if crc32(message, (number ^ SALT) & LOW_32) != seal:
                 break
             messages.append(message)
-            at = (stop + ALIGNMENT - 1) & -ALIGNMENT
         return messages
 
     def _read_patiently(self, index: int) -> bytes | None:

@@ -118,6 +118,22 @@ def test_the_next_publisher_goes_on_behind_what_a_killed_one_left(ring: RingMap)
     assert ring.words[SCHEMA] == 7
 
 
+@pytest.mark.parametrize("behind", [0, 3])
+def test_what_a_killed_publisher_had_not_yet_counted_is_no_message(ring: RingMap, behind: int) -> None:
+    """It may lie there complete, with the number that the next publisher gives to another message."""
+    reader = RingReader(ring, 0)
+    first = RingWriter(ring)
+    for number in range(1 + behind):
+        first.write(numbered(number))
+    count = ring.words[COUNT]
+    first.write(numbered(77))
+    ring.words[COUNT] = count
+    second = RingWriter(ring)
+    for number in range(1 + behind, 5 + behind):
+        second.write(numbered(number))
+    assert taken(reader) == list(range(5 + behind))
+
+
 def test_a_damaged_message_is_passed_over_and_counted(ring: RingMap) -> None:
     writer, reader, newest = RingWriter(ring), RingReader(ring, 0), RingReader(ring, 0)
     for number in range(3):
