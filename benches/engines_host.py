@@ -162,7 +162,7 @@ def _answer(there: str, back: str) -> None:
     frames.connect(there)
     answers.connect(back)
     while True:
-        image = np.frombuffer(frames.recv(copy=False), np.uint8)
+        image = np.frombuffer(frames.recv(copy=False).buffer, np.uint8)
         answers.send(msgspec.msgpack.encode({"number": int(image[::4096].max())}))
 
 

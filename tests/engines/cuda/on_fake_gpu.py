@@ -7,6 +7,7 @@ import enum
 import json
 import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from cardan.engines.backends.backend import BackendError, StickyError
 from cardan.engines.backends.options import TensorrtOptions
 from cardan.engines.backends.trt_session import TensorrtSession
 from cardan.engines.cuda.find import open_cuda
+from cardan.engines.cuda.probe import probe_gpu
 from cardan.engines.model import Model
 from cardan.engines.tensors import Tensor
 
@@ -162,5 +164,21 @@ def refuses() -> dict[str, Any]:
     return said | {"after": driver()}
 
 
+def bench() -> dict[str, Any]:
+    """The parts of benches/gpu.py that need no built plan, so that they are in order when a GPU is to be had."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benches"))
+    import gpu  # type: ignore[import-not-found]
+
+    gpu.RUNS = 8
+    cuda = open_cuda()
+    made = gpu.Bench("tensorrt", probe_gpu(), cuda, Path("/nowhere"))
+    made.session = lambda graph=True, priority="normal": session(graph=graph)
+    parts = (gpu.memory_rows, gpu.call_rows, gpu.gap_rows, gpu.rate_rows, gpu.priority_rows)
+    found = [row.name for part in parts for row in part(made)]
+    found += [row.name for row in gpu.copy_rows(cuda)]
+    return {"rows": found, "after": driver()}
+
+
 if __name__ == "__main__":
-    print(json.dumps({"runs": runs, "graph": graph, "fails": fails, "refuses": refuses}[sys.argv[1]]()))
+    cases = {"runs": runs, "graph": graph, "fails": fails, "refuses": refuses, "bench": bench}
+    print(json.dumps(cases[sys.argv[1]]()))

@@ -102,6 +102,13 @@ def test_a_plan_that_does_not_fit_is_refused_with_what_the_library_said(on_fake_
     assert found["after"].startswith("allocated=0 pinned=0 registered=0 streams=0")
 
 
+@pytest.mark.slow
+def test_the_bench_for_a_gpu_runs_and_gives_everything_back(on_fake_gpu: OnFakeGpu) -> None:
+    found = on_fake_gpu("bench")
+    assert len(found["rows"]) >= 16
+    assert found["after"].startswith("allocated=0 pinned=0 registered=0 streams=0 graphs=0")
+
+
 def test_the_probe_describes_the_gpu(driver: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LD_LIBRARY_PATH", str(driver))
     gpu = probe_gpu().gpu
