@@ -154,7 +154,7 @@ BRIDGE = (
         "can-send",
         "actuator frames could not be handed to the CAN channel",
         "cable, termination, bit rate, or a bus in the state bus-off",
-        "`ip -details -statistics link show can0`",
+        "`cardan can health` says what to do",
     ),
 )
 CAN = (
@@ -162,13 +162,13 @@ CAN = (
         "can-silent",
         "no frame on a CAN channel for longer than its limit",
         "the vehicle sleeps, a plug is out, or the bit rate is another",
-        "`candump` on that channel",
+        "`cardan can health`; `cardan can sniff` shows what there is",
     ),
     Fault(
         "can-controller",
         "the CAN controller reports bus-off, error-passive, a transmit time-out or a broken wire",
         "cable, termination, or a node with another bit rate",
-        "`ip -details -statistics link show can0`",
+        "`cardan can health` says what to do",
     ),
     Fault(
         "can-dropped",

@@ -65,11 +65,21 @@ class Heard:
         self._listened_s = 0.0
 
     def listen(self, limits: Limits, clock: Clock) -> None:
-        """Take frames until a limit. NoDataError for a file that has none; a bus that is silent is a finding."""
-        source, started_ns = self._target.open(self._failures), clock.now_ns()
+        """Take frames until a limit. NoDataError for a file that has none.
+
+        A bus that is silent is a finding, and so is a run that recorded nothing: its vitals still tell something.
+        """
+        started_ns = clock.now_ns()
+        try:
+            source = self._target.open(self._failures)
+        except NoDataError as error:
+            if self._target.run is None:
+                raise
+            self._failures = dict.fromkeys(self._traffic, error)
+            return
         wanted = frame_filter([], self._channel)
         try:
-            for frames in stream(source, wanted, limits, clock) if self._can_listen else ():
+            for frames in stream(source, wanted, limits, clock, quiet=True) if self._can_listen else ():
                 for logged in frames:
                     name = logged.frame.channel
                     traffic = self._traffic.setdefault(name, Traffic())
@@ -83,7 +93,7 @@ class Heard:
 
     @property
     def _can_listen(self) -> bool:
-        return not self._target.live or len(self._failures) < len(self._target.channels)
+        return len(self._failures) < len(self._target.channels) or not self._target.channels
 
     def facts(self, clock: Clock) -> list[Facts]:
         """What is known of each channel."""

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with Screen(sys.stdout) if drawn else nullcontext() as screen:
             next_ns = clock.now_ns()
-            for frames in stream(source, wanted, limits, clock):
+            for frames in stream(source, wanted, limits, clock, quiet=drawn):
                 sniffer.take(frames)
                 if screen is not None and clock.now_ns() >= next_ns:
                     next_ns = clock.now_ns() + ns(PICTURE_S)

@@ -58,7 +58,7 @@ def _fit(line: Line, columns: int) -> Line:
 
 def _widths(rows: Sequence[Row]) -> tuple[int, int]:
     """Of channel and identifier."""
-    return max(7, *(len(row.key[0]) for row in rows)), max(3, *(len(id_text(*row.key[1:])) for row in rows))
+    return max([7, *(len(row.key[0]) for row in rows)]), max([3, *(len(id_text(*row.key[1:])) for row in rows)])
 
 
 def _header(rows: Sequence[Row]) -> Line:

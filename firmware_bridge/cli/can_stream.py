@@ -40,12 +40,15 @@ def say(text: str) -> None:
     write_lines([Line(text, "faint")], sys.stderr)
 
 
-def stream(source: FrameSource, wanted: Wanted, limits: Limits, clock: Clock) -> Iterator[list[LoggedFrame]]:
+def stream(
+    source: FrameSource, wanted: Wanted, limits: Limits, clock: Clock, *, quiet: bool = False
+) -> Iterator[list[LoggedFrame]]:
     """The wanted frames, batch by batch; an empty batch when a live source was silent for a moment.
 
-    `--for` is time that passes, or of stored frames the time of recording. NoDataError when none came at all.
+    `--for` is time that passes, or of stored frames the time of recording. NoDataError when none came at all. quiet:
+    say nothing about a silent bus.
     """
-    given, started_ns, warned = 0, clock.now_ns(), not source.live
+    given, started_ns, warned = 0, clock.now_ns(), quiet or not source.live
     for frames in _live(source, limits, clock) if source.live else _stored(source, limits):
         shown = [logged for logged in frames if wanted(logged)]
         if limits.count is not None:

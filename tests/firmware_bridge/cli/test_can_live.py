@@ -249,3 +249,14 @@ def test_after_its_end_list_shows_the_channels_without_holders(ended: Vehicle) -
     document = json.loads(ended.ask("list", "--json").stdout)
     assert document["live"] is False
     assert [channel["open_by"] for channel in document["channels"]] == [[]]
+
+
+def test_a_run_without_a_recording_still_has_a_verdict(ended: Vehicle) -> None:
+    folder = ended.data / "recordings"
+    folder.rename(folder.with_name("hidden"))
+    said = ended.ask("health", "--json")
+    (channel,) = json.loads(said.stdout)["channels"]
+    assert [item["code"] for item in channel["findings"]][:1] == ["cannot-listen"]
+    assert "has no recording" in channel["findings"][0]["text"]
+    assert said.returncode == 1
+    assert ended.ask("dump").returncode == 3

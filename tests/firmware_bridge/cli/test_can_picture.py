@@ -112,3 +112,7 @@ def test_the_rate_is_that_of_the_newest_two_seconds() -> None:
     for number in range(50):
         made.see(LoggedFrame(frame=CanFrame("can0", 1, b"", SECOND_NS + number * 100_000_000)), None)
     assert made.rate_hz == pytest.approx(10.0, rel=0.1)
+
+
+def test_before_the_first_frame_there_is_a_picture_too() -> None:
+    assert [line.text.split()[0] for line in shown([])] == ["car", "CHANNEL", "Ctrl-C"]

@@ -97,7 +97,10 @@ def test_a_driver_who_overrides_does_not_interrupt() -> None:
 
 
 def test_every_kind_of_cause_has_a_meaning() -> None:
-    assert meaning("bus:silent:MOTION") == ("a message of the vehicle stopped coming", "look at the bus: `candump`")
+    assert meaning("bus:silent:MOTION") == (
+        "a message of the vehicle stopped coming",
+        "look at the bus: `cardan can health`",
+    )
     assert meaning("driver-brake") == ("the driver braked", "")
     assert meaning("quux") == ("", "")
 
