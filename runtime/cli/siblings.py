@@ -22,6 +22,16 @@ class Noun(NamedTuple):
 
 
 SIBLINGS = {
+    "record": Noun(
+        "Recordings: what there is, what they hold, and in the forms of other tools.",
+        "cardan.runtime.cli.record_grammar",
+        {
+            "list": "every recording of this computer",
+            "info": "what a recording holds, topic by topic",
+            "export": "as candump lines, CSV, Parquet, or a smaller MCAP file",
+            "repair": "finish what a killed recorder left",
+        },
+    ),
     "keys": Noun(
         "Keys for topics between computers: whose are ours, and whom we trust.",
         "cardan.runtime.link.grammar",

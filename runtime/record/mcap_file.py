@@ -186,6 +186,23 @@ def read_metadata(path: Path) -> dict[str, str]:
     return {}
 
 
+def schemas_of(path: Path) -> dict[str, tuple[str, bytes]]:
+    """Topic -> name and text of the schema of its messages. A damaged file is read up to its damage."""
+    reader, records, exceptions = _mcap("stream_reader"), _mcap("records"), _mcap("exceptions")
+    schemas: dict[int, tuple[str, bytes]] = {}
+    found: dict[str, tuple[str, bytes]] = {}
+    with path.open("rb") as file:
+        try:
+            for record in reader.StreamReader(file, record_size_limit=path.stat().st_size).records:
+                if isinstance(record, records.Schema):
+                    schemas[record.id] = record.name, record.data
+                elif isinstance(record, records.Channel):
+                    found[record.topic] = schemas[record.schema_id]
+        except (exceptions.McapError, ValueError, KeyError, OverflowError, _struct_error(), _zstd_error()):
+            return found
+    return found
+
+
 def _recorded(channel: Any, record: Any) -> RecordedMessage:
     type_name = channel.metadata.get("type", "")
     return RecordedMessage(channel.topic, type_name, record.sequence, record.log_time, record.publish_time, record.data)

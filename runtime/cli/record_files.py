@@ -1,0 +1,51 @@
+"""Which recordings a command speaks of: a file with the further parts of its run, or a run by its id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cardan.runtime.cli.exits import NoDataError, UsageError
+from cardan.runtime.errors import near_names
+from cardan.runtime.record.files import SUFFIX, recording_paths, recordings_dir
+from cardan.runtime.run import data_folder
+
+
+def folder_of(data_dir: str | None) -> Path:
+    """The folder of recordings; NoDataError when there is none."""
+    folder = recordings_dir(Path(data_dir) if data_dir else data_folder())
+    if not folder.is_dir():
+        raise NoDataError(
+            f"there are no recordings in {folder}", hint="record some with `cardan up`, or name --data-dir"
+        )
+    return folder
+
+
+def all_files(folder: Path) -> list[Path]:
+    """Every recording, oldest first."""
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def find_files(named: str, data_dir: str | None) -> list[Path]:
+    """The files of the recording that a person named: a file, a run id, or `last`."""
+    path = Path(named)
+    if path.is_file():
+        return _with_parts(path)
+    if path.suffix == SUFFIX or len(path.parts) > 1:
+        raise NoDataError(f'there is no recording "{named}"', hint="`cardan record list`")
+    folder = folder_of(data_dir)
+    files = all_files(folder)
+    runs = list(dict.fromkeys(file.name.split(".")[0] for file in files))
+    if not runs:
+        raise NoDataError(f"there are no recordings in {folder}", hint="record some with `cardan up`")
+    wanted = runs[-1] if named == "last" else named
+    if wanted not in runs:
+        raise UsageError(f'no recording "{named}"', hint=near_names(named, [*runs, "last"]))
+    return recording_paths(folder.parent, wanted)
+
+
+def _with_parts(path: Path) -> list[Path]:
+    """The file, and the parts of its run if it is the first of them in a folder of recordings."""
+    if path.parent.name != recordings_dir(Path()).name:
+        return [path]
+    parts = recording_paths(path.parent.parent, path.stem)
+    return parts if path in parts else [path]

@@ -1,0 +1,76 @@
+"""The grammar of `cardan record`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cardan.runtime.cli.parser import Parser
+
+RECORDING = "an .mcap file, the id of a run, or `last`"
+DATA_DIR_HELP = "folder of recordings (default: $CARDAN_DATA_DIR, the profile's, ~/.local/share/cardan)"
+
+
+def _add_common(parser: Parser) -> None:
+    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+
+
+def _add_json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
+def _add_list(parser: Parser) -> None:
+    _add_common(parser)
+    _add_json(parser)
+
+
+def _add_info(parser: Parser) -> None:
+    parser.add_argument("recording", metavar="RECORDING", help=RECORDING)
+    _add_common(parser)
+    _add_json(parser)
+
+
+def _add_export(parser: Parser) -> None:
+    parser.add_argument("recording", metavar="RECORDING", help=RECORDING)
+    parser.add_argument("--to", required=True, metavar="FORM", help="candump, csv, parquet or mcap")
+    parser.add_argument("--topic", action="append", metavar="TOPIC", help="only this topic; may be given several times")
+    parser.add_argument("--out", metavar="FILE", help="default: named after the recording and the topic, here")
+    _add_common(parser)
+
+
+def _add_repair(parser: Parser) -> None:
+    parser.add_argument("recording", nargs="?", metavar="RECORDING", help=f"{RECORDING} (default: all)")
+    _add_common(parser)
+
+
+ADD: dict[str, Callable[[Parser], None]] = {
+    "list": _add_list,
+    "info": _add_info,
+    "export": _add_export,
+    "repair": _add_repair,
+}
+
+DESCRIPTIONS = {
+    "info": """\
+What a recording holds: its run, and of each topic type, messages, mean rate and size.
+
+The JSON document: schema, files (path, finished, size_bytes, run_id, vehicle, cardan_version, started_wall_ns,
+duration_s, topics).""",
+    "export": """\
+Write a recording in the form of another tool.
+
+candump: every CAN frame of every topic that carries some, as `candump -l` writes them (canplayer, SavvyCAN).
+csv, parquet: one file for each topic, one row for each message: time, envelope, and every field.
+mcap: the chosen topics as a recording of their own.
+
+examples:
+  cardan record export last --to candump
+  cardan record export last --to csv --topic control/command --out command.csv
+  cardan record export 20261121-081500-4eb9 --to parquet --topic state/vehicle""",
+    "repair": """\
+Give recordings whose recorder was killed, or lost its power, their index and their end. Whole chunks are kept byte for
+byte, damaged ones left out. The recorder does the same by itself when it starts.""",
+}
+
+MODULES = {verb: f"cardan.runtime.cli.record_{verb}" for verb in ADD}
