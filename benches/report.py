@@ -77,7 +77,8 @@ def _machine(machine: dict[str, Any]) -> str:
     size = "short run, " if machine.get("quick") else ""
     load = f", load {machine['load_before']} before it" if "load_before" in machine else ""
     what = f"{machine['cpus']} x {machine['machine']}, Linux {machine['kernel']}, Python {machine['python']}"
-    return f"Measured: {size}{what}{load}."
+    note = f" {machine['note']}" if "note" in machine else ""
+    return f"Measured: {size}{what}{load}.{note}"
 
 
 def main() -> int:
