@@ -132,8 +132,8 @@ class KeyFolder:
         """Make a file that must not be there yet, whole or not at all; it belongs to the owner of the folder."""
         text = f"# {title}\nmetadata\ncurve\n{content}"
         staged = path.with_name(f".{path.name}.{os.getpid()}")
+        _make_folder(path.parent)
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
@@ -147,6 +147,13 @@ class KeyFolder:
         finally:
             with suppress(OSError):
                 staged.unlink()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write keys into {folder}: {error.strerror}", hint="name another: --keys") from error
 
 
 def parse_key(text: str) -> bytes:
