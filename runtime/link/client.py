@@ -15,6 +15,7 @@ import msgspec
 import zmq
 
 from cardan.runtime.bus.envelope import HEADER_SIZE, Header, unpack
+from cardan.runtime.bus.zmq import DONTWAIT
 from cardan.runtime.clock import NS_PER_S, Clock, ns
 from cardan.runtime.errors import BusError
 from cardan.runtime.link import beat as beats
@@ -186,7 +187,7 @@ class LinkClient:
         changes = []
         for _ in range(ROUND):
             try:
-                frames = self._socket.recv_multipart(zmq.DONTWAIT)
+                frames = self._socket.recv_multipart(DONTWAIT)
             except zmq.Again:
                 break
             try:
@@ -254,7 +255,7 @@ class LinkClient:
 
     def _send(self, message: bytes) -> None:
         try:
-            self._socket.send(message, zmq.DONTWAIT)
+            self._socket.send(message, DONTWAIT)
         except zmq.Again:
             return  # a full queue: the next beat, or the next connection, says it again
 

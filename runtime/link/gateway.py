@@ -19,6 +19,7 @@ import msgspec
 import zmq
 
 from cardan.runtime.bus.publisher_lock import hold
+from cardan.runtime.bus.zmq import DONTWAIT, MORE
 from cardan.runtime.clock import NS_PER_S, Clock
 from cardan.runtime.errors import BusError, ConfigError, near_names
 from cardan.runtime.link import beat as beats
@@ -253,7 +254,7 @@ class Gateway:
 
     def _questions(self) -> Iterable[bytes]:
         while self._socket is not None and self._socket.poll(0):
-            frames = self._socket.recv_multipart(zmq.DONTWAIT)
+            frames = self._socket.recv_multipart(DONTWAIT)
             if len(frames) == 1 and frames[0]:
                 yield frames[0]
             else:
@@ -310,15 +311,16 @@ class Gateway:
             return False
         name = topic.encode()
         if len(message) < LARGE_BYTES:
-            self._socket.send_multipart((name, message), zmq.DONTWAIT)
+            self._socket.send(name, MORE)
+            self._socket.send(message, DONTWAIT)
             return True
         while self._large and self._large[0].done:
             self._large.popleft()
         if len(self._large) >= LARGE_IN_FLIGHT:
             self.counts.dropped += 1
             return False
-        self._socket.send(name, zmq.DONTWAIT | zmq.SNDMORE)
-        self._large.append(self._socket.send(message, zmq.DONTWAIT, copy=False, track=True))
+        self._socket.send(name, MORE)
+        self._large.append(self._socket.send(message, DONTWAIT, copy=False, track=True))
         return True
 
     def close(self) -> None:

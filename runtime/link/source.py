@@ -11,7 +11,7 @@ import zmq
 from cardan.runtime.bus.ring import RingReader
 from cardan.runtime.bus.ring_ends import ring_path
 from cardan.runtime.bus.ring_layout import RingMap, open_ring
-from cardan.runtime.bus.zmq import RECEIVE_QUEUE, RECONNECT_MS, endpoint
+from cardan.runtime.bus.zmq import DONTWAIT, RECEIVE_QUEUE, RECONNECT_MS, endpoint
 
 Deliver = Callable[[str, bytes], None]
 """Topic, and envelope + msgpack."""
@@ -108,10 +108,10 @@ class ZmqSource:
     def drain(self, deliver: Deliver) -> int:
         for count in range(ROUND):
             try:
-                topic, message = self._socket.recv_multipart(zmq.DONTWAIT)
+                name = self._socket.recv(DONTWAIT).decode(errors="replace")
             except zmq.Again:
                 return count
-            name = topic.decode(errors="replace")
+            message = self._socket.recv(DONTWAIT)
             if name in self._wanted:  # a subscription is a prefix: `can/frame` also brings `can/frames`
                 deliver(name, message)
         return ROUND
