@@ -244,6 +244,21 @@ def test_the_envelope_arrives_as_it_was_sent(pair: tuple[Running, Running]) -> N
     assert first.sent_ns <= second.sent_ns <= sink.rig.clock.now_ns()
 
 
+def test_what_is_withdrawn_is_not_valid_for_its_readers_and_in_no_queue_twice(pair: tuple[Running, Running]) -> None:
+    source, sink = pair
+    source.node.count.send(Count(n=1), valid=True)
+    sink.until(lambda: sink.node.every.received == 1)
+    assert sink.node.newest.valid
+    source.node.count.withdraw()
+    sink.until(lambda: not sink.node.newest.valid)
+    assert sink.node.newest.value.n == 1
+    source.node.count.send(Count(n=2), valid=True)
+    sink.until(lambda: sink.node.newest.valid)
+    assert numbers(sink) == [1, 2]
+    counted = sink.rig.counters("every")
+    assert (counted["lost"], counted["dropped"]) == (0, 0)
+
+
 def test_a_newest_value_input_counts_what_it_passes_over(pair: tuple[Running, Running]) -> None:
     source, sink = pair
     for n in range(30):

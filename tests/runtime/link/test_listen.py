@@ -144,5 +144,8 @@ def test_what_cannot_be_served_is_refused_with_the_reason(run: Run) -> None:
         assert said in done.stderr and "Traceback" not in done.stderr
 
 
-def test_the_subscriber_of_the_docs_is_short() -> None:
-    assert len((EXAMPLES / "subscribe.py").read_text().splitlines()) <= 20
+def test_the_subscriber_of_the_docs_is_the_one_that_is_tested_and_short() -> None:
+    program = (EXAMPLES / "subscribe.py").read_text()
+    assert len(program.splitlines()) <= 20
+    shown = (HERE.parents[2] / "docs" / "bus.md").read_text().split("```python\n")[1].split("```")[0]
+    assert shown in program
