@@ -51,9 +51,9 @@ class _Transport:
     def open_publisher(self) -> None:
         self._publisher = ZmqPublisher(zmq.Context(), self._folder, "source")
 
-    def _publish(self, payload: bytes) -> None:
+    def _publish(self, payload: bytes | bytearray) -> None:
         now_ns = time.monotonic_ns()
-        self._publisher.send(TOPIC.encode(), pack(0, now_ns, now_ns, 1, 1, valid=True), payload)
+        self._publisher.send(TOPIC.encode(), pack(0, now_ns, now_ns, 1, 1, valid=True), payload)  # type: ignore[arg-type] # joined to the envelope
 
     def close(self) -> None:
         self._publisher.close()
@@ -129,7 +129,8 @@ class Neighbour(_Transport):
         memory = self._maps[file]
         if int.from_bytes(memory[offset : offset + 8], "little") != generation or code != EXT_SLOT:
             raise SystemExit("a slot was overwritten before it was read")
-        return np.frombuffer(memory, dtype, int(np.prod(shape)), offset + SLOT_HEADER).reshape(shape)
+        view: np.ndarray = np.frombuffer(memory, dtype, int(np.prod(shape)), offset + SLOT_HEADER).reshape(shape)
+        return view
 
 
 class CopyingNeighbour(Neighbour):
@@ -144,7 +145,7 @@ def rows(quick: bool) -> list[Row]:
     rounds = QUICK_ROUNDS if quick else ROUNDS
     found: list[Row] = []
     for size, label in ((SMALL, LABELS[SMALL]), (PAGE, LABELS[PAGE]), (BULK, "64 KB")):
-        group = Group(size, 1, [OURS, ZMQ], 100 if quick else 400, 1000.0 if size < BULK else 500.0)
+        group = Group(size, 1, [OURS, ZMQ], 300 if quick else 800, 1000.0 if size < BULK else 500.0)
         figures = measured(group, rounds, 10_000 if size == SMALL else 0)
         ours, raw = figures[OURS], figures.get(ZMQ)
         burst_us = ours.burst_cpu_us
