@@ -29,6 +29,8 @@ HEADER_BYTES = 4096
 HISTOGRAM_BYTES = BUCKETS * 4
 NODE_BYTES = 1024 + 2 * HISTOGRAM_BYTES + STEP_LOG_BYTES
 SERIES_BYTES = 512 + HISTOGRAM_BYTES
+LARGEST = 2**63 - 1
+"""What a word holds."""
 MICRO = 1_000_000
 """A metric's histogram counts millionths of its unit."""
 
@@ -153,10 +155,14 @@ class SeriesVitals:
         self.histogram = Histogram(page, offset + 512)
 
     def observe(self, value: int) -> None:
-        """Count one value (nanoseconds, or millionths of the metric's unit) in sum, maximum and histogram."""
+        """Count one value (nanoseconds, or millionths of the metric's unit) in sum, maximum and histogram.
+
+        A negative one counts as 0; the sum begins again at 0 beyond 2**63.
+        """
         cells = self.words.cells
+        value = value if value > 0 else 0
         cells[self.COUNT] += 1
-        cells[self.SUM] += value
+        cells[self.SUM] = (cells[self.SUM] + value) & LARGEST
         if value > cells[self.MAX]:
             cells[self.MAX] = value
         self.histogram.add(value)

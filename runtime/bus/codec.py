@@ -25,6 +25,8 @@ SPILL_FROM = 64 * 1024
 """Payloads of this many bytes go to shared memory where there is any."""
 _EXT_HEADS = frozenset(range(0xC7, 0xCA)) | frozenset(range(0xD4, 0xD9))
 """First bytes of a msgpack extension; a message as such is a map."""
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What msgspec raises for bytes that are no message: also text that is not UTF-8, and nesting without end."""
 
 
 class _InlineArray(msgspec.Struct, frozen=True, array_like=True):
@@ -89,7 +91,7 @@ class MessageDecoder(Generic[M]):
             return self._decode_spilled(payload)
         try:
             return self._decoder.decode(payload)
-        except msgspec.MsgspecError as error:
+        except _UNREADABLE as error:
             raise BusError(f"a message is not a {type_name(self._message_type)}: {error}") from error
 
     def _decode_spilled(self, payload: bytes | memoryview) -> M:
@@ -98,7 +100,7 @@ class MessageDecoder(Generic[M]):
             if outer.code != EXT_PAYLOAD or self._maps is None:
                 raise BusError(f"a message is no map but the extension {outer.code}")
             slot = msgspec.msgpack.decode(outer.data, type=SlotDescriptor)
-        except msgspec.MsgspecError as error:
+        except _UNREADABLE as error:
             raise BusError(f"a message has no readable descriptor: {error}") from error
         inner = self._maps.view(slot).tobytes()
         if not self._maps.intact(slot):

@@ -18,6 +18,8 @@ HEADER = struct.Struct("<QQQIHBB")
 HEADER_SIZE = HEADER.size
 VERSION = 1
 FLAG_VALID = 1
+LARGEST = 2**62
+"""A sequence number or time beyond this is damage."""
 
 
 class Header(NamedTuple):
@@ -68,4 +70,6 @@ def unpack(data: bytes) -> Header:
             f"a message has envelope version {header.version}, expected {VERSION}",
             hint="do both ends run the same release of cardan?",
         )
+    if header.seq > LARGEST or header.sent_ns > LARGEST or header.origin_ns > LARGEST:
+        raise BusError("a message has an envelope with numbers that no publisher writes")
     return header

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=Message)
 
+LARGEST_GAP = 1 << 32
+"""More messages than this do not go missing at once: a number was damaged."""
+
 Send = Callable[[bytes, bytes, bytes], None]
 """Transport: topic, header, payload."""
 
@@ -218,10 +221,11 @@ class Reader(Generic[M]):
             missing = _missing(cells[SeriesVitals.LAST_EPOCH], cells[SeriesVitals.LAST_SEQ], header)
             cells[SeriesVitals.LOST] += missing
         elif passed.number != AGAIN:
-            missing = passed.skipped + passed.lost
-            cells[SeriesVitals.COUNT] += passed.skipped
-            cells[SeriesVitals.OVERTAKEN] += passed.skipped
-            cells[SeriesVitals.LOST] += passed.lost
+            skipped, lost = min(passed.skipped, LARGEST_GAP), min(passed.lost, LARGEST_GAP)
+            missing = skipped + lost
+            cells[SeriesVitals.COUNT] += skipped
+            cells[SeriesVitals.OVERTAKEN] += skipped
+            cells[SeriesVitals.LOST] += lost
             cells[SeriesVitals.LAST_INDEX] = passed.number + 1
         else:
             return
@@ -382,7 +386,7 @@ class Reader(Generic[M]):
 def _missing(last_epoch: int, last_seq: int, header: Header) -> int:
     """Messages between the last one and this one, as the sequence numbers say."""
     expected = last_seq + 1 if last_epoch == header.epoch else 0
-    return max(0, header.seq - expected)
+    return min(max(0, header.seq - expected), LARGEST_GAP)
 
 
 def _is_repeated(series: SeriesVitals, header: Header) -> bool:

@@ -103,7 +103,7 @@ def test_status_says_what_the_code_of_the_first_cause_means_and_what_helps(
     document = json.loads(capsys.readouterr().out)
     assert (document["cause_code"], document["mode"]) == ("can-silent", "degraded:blind")
     assert document["cause_after_s"] == 4.0
-    assert "candump" in document["cure"]
+    assert "cardan can health" in document["cure"]
 
 
 def test_a_code_of_somebody_elses_node_has_no_help(
