@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import pytest
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.profile import Profile
 from cardan.runtime.supervise.delegation import Delegation, find_delegation
-from cardan.runtime.supervise.groups import Limits, NodeGroup, RunGroups, Usage, enter_groups
+from cardan.runtime.supervise.groups import Limits, NodeGroup, RunGroups, StartGroup, Usage, enter_groups
 from cardan.runtime.supervise.node_group import WatchedGroup, enable_limits
 from cardan.runtime.vitals import NodeVitals, Vitals, create_vitals
 
@@ -137,13 +138,19 @@ def ours(tmp_path: Path) -> Iterator[Path]:
         os.rmdir(inner)
 
 
-def run_in(folder: Path, code: str) -> subprocess.Popen[str]:
-    """A process that joins a group, and says so."""
+@contextmanager
+def run_in(folder: Path, code: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that joins a group, and says so; whatever is in the group in the end is killed."""
     start = f"open({str(folder / 'cgroup.procs')!r}, 'w').write('0')\nimport os, signal\n{code}\n"
-    process = subprocess.Popen([sys.executable, "-S", "-c", start], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline()
-    return process
+    with subprocess.Popen([sys.executable, "-S", "-c", start], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
+            if folder.exists():
+                StartGroup(folder).kill()
 
 
 def members(folder: Path) -> list[str]:
@@ -168,10 +175,10 @@ def test_nobody_escapes_the_end_of_a_group(ours: Path, up: Up) -> None:
     start = groups.node("n").for_start(1)
     assert start is not None
     with run_in(start.folder, ESCAPE) as process:
-        assert len(members(start.folder)) == 2
+        up.wait_until(lambda: len(members(start.folder)) == 2, 2.0)  # the one between them has gone
         start.kill()
         assert process.wait(5) == -signal.SIGKILL
-    up.wait_until(lambda: not members(start.folder), 2.0)
+    up.wait_until(lambda: "populated 0" in (start.folder / "cgroup.events").read_text(), 2.0)
     second = groups.node("n").for_start(2)
     assert second is not None
     assert [item.name for item in groups.node("n").folder.iterdir() if item.is_dir()] == ["2"]
