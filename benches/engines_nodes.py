@@ -16,7 +16,7 @@ from cardan.runtime.plan import ANY_INPUT
 
 NV12_720P = (1080, 1280)
 """720 rows of brightness, 360 of colour."""
-PAGE = 4096
+STRIDE = 65_536
 
 
 class Number(EngineResult, frozen=True, kw_only=True):
@@ -26,12 +26,12 @@ class Number(EngineResult, frozen=True, kw_only=True):
 
 
 class NumberEngine(Engine[CameraFrame, Number]):
-    """Touches every page of a frame."""
+    """Looks at a few bytes all over a frame."""
 
     takes, gives = CameraFrame, Number
 
     def fill(self, frame: CameraFrame, inputs: Arrays) -> None:
-        inputs["pixel"][0] = frame.image.reshape(-1)[::PAGE].max()
+        inputs["pixel"][0] = frame.image.reshape(-1)[::STRIDE].max()
 
     def data(self, outputs: Arrays) -> dict[str, Any]:
         return {"number": float(outputs["number"][0])}
@@ -55,11 +55,12 @@ class PingerConfig(NodeConfig, frozen=True):
     """Settings."""
 
     path: str
-    """Where the round trips are written at the end, in nanoseconds."""
+    """Where the round trips are written at the end, pairs in nanoseconds."""
 
 
 class Pinger(Node):
-    """Copies a frame into shared memory, and measures the time until the answer is there, less the run itself."""
+    """Copies a frame into shared memory, and measures the time until the answer is there, less the run itself: from the
+    beginning of the copy, and from its end. Each answer is followed by the next frame."""
 
     config: PingerConfig
     rate_hz = 100.0
@@ -69,20 +70,21 @@ class Pinger(Node):
 
     def open(self) -> None:
         self._picture = np.arange(NV12_720P[0] * NV12_720P[1], dtype=np.uint32).astype(np.uint8).reshape(NV12_720P)
-        self._trips_ns: list[int] = []
+        self._trips_ns: list[tuple[int, int]] = []
         self._number = 0
-        self._begin_ns = 0
+        self._begin_ns = self._sent_ns = 0
 
     def step(self) -> None:
         if self.answer.new:
             answer = self.answer.value
             if answer.frame_id == self._number and answer.status == "ok":
-                self._trips_ns.append(self.clock.now_ns() - self._begin_ns - (answer.end_ns - answer.start_ns))
-            return
+                run_ns, now_ns = answer.end_ns - answer.start_ns, self.clock.now_ns()
+                self._trips_ns.append((now_ns - self._begin_ns - run_ns, now_ns - self._sent_ns - run_ns))
         self._number += 1
         self._begin_ns = self.clock.now_ns()
         with self.frame.slot(NV12_720P, np.uint8) as image:
             np.copyto(image, self._picture)
+        self._sent_ns = self.clock.now_ns()
         self.frame.send(CameraFrame(frame_id=self._number, image=image), origin_ns=self._begin_ns)
 
     def close(self) -> None:

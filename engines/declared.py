@@ -52,6 +52,7 @@ class Declared:
             deadline_ns=self.deadline_ns,
             criticality=self.criticality,
             expected_ns=expected_ns if declared is None else ns(declared / 1000),
+            period_ns=self.file.model.period_ns,
             keep_older=self.file.model.drop == "newer",
             run_late=self.file.model.when_late == "run",
         )

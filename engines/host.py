@@ -47,6 +47,8 @@ EXIT_ACCELERATOR = 3
 MARGIN_NS = 300_000
 """Around a run: reading the frame into the inputs, checking the outputs, publishing."""
 STALE_PERIODS = 3
+CHANGE_EVERY = 8
+"""Requests are answered in steps that have nothing to run, and in every eighth of those that have."""
 WITHOUT_GPU = frozenset({"onnxruntime", "sim"})
 METRICS = {"run": "s", "released": "count", "done": "count", "late": "count", "dropped": "count", "invalid": "count"}
 
@@ -108,6 +110,7 @@ class EngineHost(Node):
         self._served: dict[str, Served] = {}
         self._lanes: dict[str, Lane] = {}
         self._commands: CommandSocket | None = None
+        self._steps = 0
         self._scheduler = Scheduler([], margin_ns=MARGIN_NS)
         declared = declare(self.config.engines, [str(self.context.manifest_dir)], self.context.manifest_dir)
         cache = PlanCache(self.context.data_dir / FOLDER, self.clock)
@@ -150,14 +153,17 @@ class EngineHost(Node):
         self._scheduler.in_flight = max(self._scheduler.in_flight, 2 if loaded.overlaps else 1)
 
     def step(self) -> None:
-        self._change()
         for served in self._served.values():
             self._take_news(served)
-        for outcome in self._pipeline.step():
+        outcomes = self._pipeline.step()
+        for outcome in outcomes:
             self._take(outcome)
         for served in self._served.values():
             self._say_if_stale(served)
             served.count(self._scheduler.account(served.name))
+        self._steps += 1
+        if not outcomes or self._steps % CHANGE_EVERY == 0:
+            self._change()
         if self._pipeline.busy or self._scheduler.waits:
             self.step_again()
 

@@ -7,6 +7,9 @@ those before it the longest that they may (the running 99th percentile). When no
 and among equals the longest. One that makes room keeps its place until its deadline cannot be met any more: runs are
 mostly shorter than was reckoned with, and then its turn may still come.
 
+And nothing is begun that would stand in the way of a more critical frame: one that waits, or the next one, which is
+known to come, as frames come periodically. The accelerator then rests for a moment.
+
 Earliest deadline first is optimal below full load and collapses above it (C. L. Liu, J. W. Layland, "Scheduling
 Algorithms for Multiprogramming in a Hard-Real-Time Environment", Journal of the ACM 20, 1973; on overload: G. Buttazzo,
 "Hard Real-Time Computing Systems", chapter 9); deciding before the launch from predicted run times is the idea of
@@ -15,11 +18,16 @@ Clockwork (A. Gujarati et al., OSDI 2020).
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from cardan.engines.run_times import RunTimes
+
+NEVER_NS = 1 << 62
+OVERDUE_NS = 5_000_000
+"""A frame that is later than this after its capture is not waited for."""
 
 
 class Criticality(IntEnum):
@@ -55,6 +63,8 @@ class Demand:
     criticality: Criticality = Criticality.MEDIUM
     expected_ns: int
     """A run, until runs have been measured."""
+    period_ns: int = 0
+    """Between two frames; 0: not known, so no frame is reckoned with before it comes."""
     keep_older: bool = False
     """A frame that waits is kept, and the newer one gives way."""
     run_late: bool = False
@@ -69,6 +79,10 @@ class Job:
     number: int
     """Counts the frames of the engine."""
     due_ns: int
+
+
+_Frame = tuple[int, int, int]
+"""Arrival, deadline, longest run."""
 
 
 @dataclass
@@ -97,6 +111,8 @@ class _Slot:
         self.waiting: Job | None = None
         self.passed_over = False
         self.in_flight = False
+        self.origin_ns: int | None = None
+        """Capture of the newest frame."""
 
     def drop(self, reason: Drop) -> None:
         self.waiting = None
@@ -116,6 +132,7 @@ class Scheduler:
         self.in_flight = in_flight
         self._margin_ns = margin_ns
         self._running: list[tuple[Job, int]] = []
+        self._holds = False
 
     def account(self, engine: str) -> Account:
         """What became of the frames of an engine."""
@@ -135,8 +152,11 @@ class Scheduler:
 
     @property
     def waits(self) -> bool:
-        """True while a frame waits for its turn."""
-        return any(slot.waiting is not None for slot in self._slots.values())
+        """True while a frame waits that may be started as soon as there is room for it.
+
+        Not while everything that waits was held back for a more critical frame that is about to come.
+        """
+        return not self._holds and any(slot.waiting is not None for slot in self._slots.values())
 
     def add(self, demand: Demand) -> None:
         """Take in one more engine."""
@@ -157,6 +177,7 @@ class Scheduler:
         """
         slot = self._slots[engine]
         slot.account.released += frames
+        slot.origin_ns = origin_ns
         if slot.waiting is not None and slot.demand.keep_older:
             slot.account.dropped[Drop.SUPERSEDED] += frames
             return slot.waiting
@@ -172,6 +193,7 @@ class Scheduler:
 
         The caller owes `finish` or `fail` for it. An engine is in flight once at most: its buffers are in use.
         """
+        self._holds = False
         if len(self._running) >= self.in_flight:
             return None
         free_ns = now_ns
@@ -234,7 +256,38 @@ class Scheduler:
             else:
                 admitted.append(slot)
                 before_ns += self._cost_ns(slot)
-        return admitted[0] if admitted else min(self._late(free_ns), key=_due_ns, default=None)
+        free = self._free_or_none(admitted, free_ns)
+        self._holds = free is None and bool(admitted)
+        return free or min(self._late(free_ns), key=_due_ns, default=None)
+
+    def _free_or_none(self, admitted: list[_Slot], free_ns: int) -> _Slot | None:
+        """The first that stands in the way of no more critical frame, of those that wait and those that will come."""
+        above: dict[Criticality, tuple[list[_Frame], int]] = {}
+        for slot in admitted:
+            criticality = slot.demand.criticality
+            if criticality not in above:
+                frames = self._frames_above(criticality, free_ns)
+                above[criticality] = frames, _slack_ns(frames)
+            frames, slack_ns = above[criticality]
+            end_ns = free_ns + self._cost_ns(slot)
+            if end_ns <= slack_ns or _all_end_in_time(frames, end_ns):
+                return slot
+        return None
+
+    def _frames_above(self, criticality: Criticality, now_ns: int) -> list[_Frame]:
+        found = []
+        for slot in self._slots.values():
+            demand, waiting = slot.demand, slot.waiting
+            if demand.criticality <= criticality:
+                continue
+            if waiting is not None:
+                found.append((now_ns, waiting.due_ns, self._cost_ns(slot)))
+            if slot.origin_ns is None or not demand.period_ns:
+                continue
+            next_ns = slot.origin_ns + demand.period_ns
+            if now_ns < next_ns + OVERDUE_NS:
+                found.append((next_ns, next_ns + demand.deadline_ns, self._cost_ns(slot)))
+        return found
 
     def _late(self, free_ns: int) -> list[_Slot]:
         """Those that are run although they cannot end in time."""
@@ -254,6 +307,30 @@ class Scheduler:
             elif not slot.demand.run_late:
                 slot.drop(Drop.SHED if slot.passed_over else Drop.LATE)
         return found
+
+
+def _slack_ns(frames: list[_Frame]) -> int:
+    """Until when these frames may be begun with and end in time in any order: the usual case, found at once."""
+    if not frames:
+        return NEVER_NS
+    return min(due_ns for _, due_ns, _ in frames) - sum(cost_ns for _, _, cost_ns in frames)
+
+
+def _all_end_in_time(frames: list[_Frame], free_ns: int) -> bool:
+    """Whether these frames are done in time by earliest deadline first, from `free_ns` on."""
+    coming = sorted(frames)
+    waiting: list[tuple[int, int]] = []
+    while coming or waiting:
+        if not waiting:
+            free_ns = max(free_ns, coming[0][0])
+        while coming and coming[0][0] <= free_ns:
+            _, due_ns, cost_ns = coming.pop(0)
+            insort(waiting, (due_ns, cost_ns))
+        due_ns, cost_ns = waiting.pop(0)
+        free_ns += cost_ns
+        if free_ns > due_ns:
+            return False
+    return True
 
 
 def _rank(slot: _Slot) -> tuple[int, int]:

@@ -24,7 +24,8 @@ class Watchdog:
     def __init__(self, clock: Clock, on_hang: Callable[[str, float], None]) -> None:
         self._clock = clock
         self._on_hang = on_hang
-        self._run: tuple[str, int, int, int] | None = None
+        self._run: tuple[str, int, int] | None = None
+        self._seen: tuple[object, int] = (None, 0)
         self._stop = threading.Event()
         self._schedstat = _open_or_none(f"/proc/self/task/{threading.get_native_id()}/schedstat")
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -35,21 +36,24 @@ class Watchdog:
 
     def begin(self, engine: str, limit_ns: int) -> None:
         """A run of `engine` begins; it may take so long."""
-        self._run = (engine, self._clock.now_ns(), limit_ns, self._waited_ns())
+        self._run = (engine, self._clock.now_ns(), limit_ns)
 
     def end(self) -> None:
         """The run has ended."""
         self._run = None
 
     def look(self, now_ns: int) -> None:
-        """Look once."""
+        """Look once. A run is judged from the second look on: the first notes how long the thread has waited so far."""
         run = self._run
         if run is None:
             return
-        engine, begin_ns, limit_ns, waited_ns = run
+        if self._seen[0] is not run:
+            self._seen = run, self._waited_ns()
+            return
+        engine, begin_ns, limit_ns = run
         if now_ns - begin_ns <= limit_ns:
             return
-        taken_ns = now_ns - begin_ns - (self._waited_ns() - waited_ns)
+        taken_ns = now_ns - begin_ns - (self._waited_ns() - self._seen[1])
         if taken_ns > limit_ns and self._run is run:
             self._on_hang(engine, taken_ns / 1e6)
 

@@ -91,6 +91,32 @@ def test_among_equals_the_longest_makes_room() -> None:
     assert chosen(scheduler) == "short"
 
 
+def test_nothing_is_begun_that_stands_in_the_way_of_a_critical_frame_to_come() -> None:
+    brake = replace(demand("brake", 20, 5, HIGH), period_ns=25 * MS)
+    scheduler = Scheduler([brake, demand("side", 200, 18, LOW)])
+    scheduler.release("brake", 0)
+    job = scheduler.start_or_none(0)
+    assert job is not None
+    scheduler.finish(job, 5 * MS, 5 * MS)
+    scheduler.release("side", 10 * MS)
+    assert scheduler.waits
+    assert chosen(scheduler, 23) is None  # it would end after 41 ms, and the next brake frame is due at 45
+    assert not scheduler.waits
+    scheduler.release("brake", 25 * MS)
+    assert chosen(scheduler, 25) == "brake"
+
+
+def test_a_critical_frame_that_does_not_come_is_not_waited_for() -> None:
+    brake = replace(demand("brake", 20, 5, HIGH), period_ns=25 * MS)
+    scheduler = Scheduler([brake, demand("side", 200, 18, LOW)])
+    scheduler.release("brake", 0)
+    job = scheduler.start_or_none(0)
+    assert job is not None
+    scheduler.finish(job, 5 * MS, 5 * MS)
+    scheduler.release("side", 10 * MS)
+    assert chosen(scheduler, 31) == "side"
+
+
 def test_one_that_made_room_is_run_after_all_when_time_is_left() -> None:
     scheduler = Scheduler([demand("side", 12, 5, LOW), demand("brake", 12, 9, HIGH)])
     scheduler.release("side", 0)

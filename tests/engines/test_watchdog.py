@@ -53,8 +53,11 @@ def test_a_run_beyond_its_limit_is_a_hang(watchdog: Watchdog, clock: FakeClock, 
 
 def test_a_run_that_has_ended_is_none(watchdog: Watchdog, clock: FakeClock, hangs: Hangs) -> None:
     watchdog.begin("road", LIMIT_NS)
+    watchdog.look(clock.now_ns())
     watchdog.end()
     clock.advance_s(9.0)
+    watchdog.look(clock.now_ns())
+    watchdog.begin("road", LIMIT_NS)
     watchdog.look(clock.now_ns())
     assert hangs.found == []
 
@@ -65,6 +68,7 @@ def test_time_without_a_core_does_not_count(
     waited_ns = 5_000_000
     monkeypatch.setattr(watchdog, "_waited_ns", lambda: waited_ns)
     watchdog.begin("road", LIMIT_NS)
+    watchdog.look(clock.now_ns())
     clock.advance_ns(2 * LIMIT_NS)
     waited_ns += LIMIT_NS + 1
     watchdog.look(clock.now_ns())
