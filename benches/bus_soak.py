@@ -46,6 +46,7 @@ READERS = 4
 """Two that take each message, two the newest alone; the first of them is never killed."""
 KILL_EVERY_S = (0.02, 0.12)
 CATCH_UP_S = 60.0
+LOOKS = 10
 NICE = 10
 TOPIC = "source/out"
 
@@ -196,10 +197,14 @@ def wait_for(pid: int, limit_s: float) -> None:
 
 
 def usage(pid: int) -> tuple[int, int]:
-    """Open descriptors, and memory of its own in KiB."""
+    """Open descriptors (the fewest of some looks: it may be about to open the next pool), and own memory in KiB."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     own = sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith(("Private_Dirty", "Swap:")))
-    return len(list(Path(f"/proc/{pid}/fd").iterdir())), own
+    counts = []
+    for _ in range(LOOKS):
+        counts.append(len(list(Path(f"/proc/{pid}/fd").iterdir())))
+        time.sleep(0.005)
+    return min(counts), own
 
 
 def soak(what: str, frames: bool, target: int, slices: int) -> list[Row]:
