@@ -117,7 +117,9 @@ class RingNewest(RingBytes):
 
 
 class Slots(RingBytes):
-    """A frame that the publisher fills in place; its descriptor travels in the ring."""
+    """A frame that the publisher fills in place; its descriptor travels in the ring, and the newest one is read."""
+
+    every = False
 
     def __init__(self, size: int, readers: int) -> None:
         super().__init__(4096, readers)

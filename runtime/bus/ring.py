@@ -159,7 +159,8 @@ class RingReader:
         """The next messages in order, up to `limit` and up to what is complete now."""
         count = self._words[COUNT]
         while limit > 0 and self.next < count:
-            run = self._read_run(self.next, min(count - 1, self.next + min(limit, RUN)))
+            end = min(count - 1, self.next + min(limit, RUN))
+            run = self._read_run(self.next, end) if end > self.next else []
             for message in run or self._read_one(count):
                 limit -= 1
                 self.next += 1

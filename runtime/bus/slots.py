@@ -73,19 +73,29 @@ class SlotPool:
         self._stride = 0
         self._next = 0
         self._newest: np.ndarray | None = None
+        self._form: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+        self._dtype_text = ""
+        self._arrays: dict[int, np.ndarray] = {}
+        """Of each slot, in the form of the newest: to make an array is the slowest part of taking one."""
         self._issued: dict[int, tuple[int, int]] = {}
         self.overruled = 0
         """Slots that were taken although leased, since all were."""
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         """A writable view of the oldest slot that nobody holds, marked as being written until `seal`."""
-        mapping = self._mapping_for(math.prod(shape) * dtype.itemsize)
+        if self._form != (shape, dtype):
+            self._map_for(math.prod(shape) * dtype.itemsize)
+            self._form, self._dtype_text = (shape, dtype), dtype.str
+            self._arrays.clear()
         slot = self._free_slot()
         offset = _PAGE + slot * self._stride
         self._next = (slot + 1) % self._slots
         generation = self._words[offset // _WORD] | 1
         self._words[offset // _WORD] = generation
-        array: np.ndarray = np.ndarray(shape, dtype, mapping, offset + _SLOT_HEADER)
+        array = self._arrays.get(slot)
+        if array is None or array.shape != shape:
+            array = np.ndarray(shape, dtype, self._mapping, offset + _SLOT_HEADER)
+            self._arrays[slot] = array
         self._newest = array
         self._issued[self._start + offset + _SLOT_HEADER] = (offset, generation)
         return array
@@ -111,12 +121,14 @@ class SlotPool:
             raise BusError(
                 "an array is sent while its slot is being filled", hint="send after the `with ...slot()` block"
             )
-        return SlotDescriptor(self._file, offset, generation, array.dtype.str, array.shape)
+        dtype_text = self._dtype_text if array is self._newest else array.dtype.str
+        return SlotDescriptor(self._file, offset, generation, dtype_text, array.shape)
 
     def close(self) -> None:
         """Unmap and remove the file; views that readers hold stay readable."""
         self._issued.clear()
-        self._newest = None
+        self._arrays.clear()
+        self._newest = self._form = None
         if self._mapping is not None:
             self._mapping, self._words = None, memoryview(b"").cast("Q")
             (self._folder / self._file).unlink(missing_ok=True)
@@ -144,12 +156,11 @@ class SlotPool:
                     return True
         return False
 
-    def _mapping_for(self, size: int) -> mmap.mmap:
+    def _map_for(self, size: int) -> None:
         needed = -(-(size + _SLOT_HEADER) // _PAGE) * _PAGE
         if self._mapping is None or needed > self._stride:
             self.close()
             self._mapping = self._create(needed)
-        return self._mapping
 
     def _create(self, stride: int) -> mmap.mmap:
         self._file = f"{self._name}.{self._files}"
@@ -186,17 +197,28 @@ class _PoolMap:
             raise ValueError("it is shorter than a page")
         words = memoryview(self.mapping)[:_PAGE].cast("Q")
         self._slots, self._stride = words[_SLOTS_AT], words[_STRIDE_AT]
-        self._shape: tuple[str, tuple[int, ...]] | None = None
+        self._form: tuple[str, tuple[int, ...]] | None = None
         self._dtype, self._size = np.dtype(np.uint8), 0
+        self._arrays: dict[int, np.ndarray] = {}
+        """Offset -> view in that form; as in the pool."""
         self._row: memoryview | None = None
         if row is not None and row < ROWS and 0 < self._slots <= SLOTS and self._stride > 0:
             self._row = _row_of(path, row, self._slots)
 
     def array(self, descriptor: SlotDescriptor) -> np.ndarray:
         """A read-only view of what `descriptor` speaks of; BusError for a descriptor that no pool can have made."""
-        if (descriptor.dtype, descriptor.shape) != self._shape:
+        if (descriptor.dtype, descriptor.shape) != self._form:
             self._dtype, self._size = _measure(descriptor)
-            self._shape = (descriptor.dtype, descriptor.shape)
+            self._form = (descriptor.dtype, descriptor.shape)
+            self._arrays.clear()
+        array = self._arrays.get(descriptor.offset)
+        if array is None or array.shape != descriptor.shape:
+            array = self._view(descriptor)
+            if len(self._arrays) < SLOTS:
+                self._arrays[descriptor.offset] = array
+        return array
+
+    def _view(self, descriptor: SlotDescriptor) -> np.ndarray:
         start = descriptor.offset + _SLOT_HEADER
         if descriptor.offset < _PAGE or start + self._size > len(self.mapping):
             raise BusError(f"a frame descriptor points outside its pool {descriptor.file}")
