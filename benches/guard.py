@@ -1,7 +1,7 @@
-"""The guard in large: does a byte outside the envelope ever leave, and what does one period cost?
+"""The guard in large: does a byte outside the envelope ever leave?
 
 The commands and the judge are those of tests/firmware_bridge/test_guard_fuzz.py: cantools decodes every frame, and
-arithmetic of its own holds it against the limits. Cost is measured in the same run as the peer's (cantools).
+arithmetic of its own holds it against the limits. What a period costs is in can_codec.py.
 
     python benches/guard.py --quick
     python benches/guard.py --commands 10000000 --jobs 2 --json > docs/benchmarks/guard.json
@@ -10,36 +10,22 @@ arithmetic of its own holds it against the limits. Cost is measured in the same 
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib.util
 import multiprocessing
 import os
 import random
-import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cantools.database
-from rows import Row, at_most, exactly, report
+from rows import Row, exactly, report
 
-from cardan.firmware_bridge.dbc import load_dbc
 from cardan.firmware_bridge.engage import State
-from cardan.firmware_bridge.testing import GuardBench
-from cardan.firmware_bridge.vehicle_map import reference_dbc_path
 
 FUZZ = Path(__file__).resolve().parent.parent / "tests" / "firmware_bridge" / "test_guard_fuzz.py"
 SHARE = 20_000
 """Commands of one guard, from a seed of their own; then a new guard starts closed."""
-BATCHES = 10
-CALLS = 4_000
-"""In each batch; the best batch counts, so that other work on the computer does not."""
-MESSAGE = "DRIVER_INPUTS"
-"""The message of the reference vehicle with the most signals."""
-FILLED = ("CRC", "COUNTER")
-"""Signals that our encoder fills in; cantools is given zeros for them, and computes neither."""
 
 
 class Judged(NamedTuple):
@@ -54,8 +40,7 @@ class Judged(NamedTuple):
 
 def main() -> int:
     arguments = parse_arguments()
-    rows = [*cost_rows(), *codec_rows(), *fuzz_rows(arguments.commands, arguments.jobs)]
-    return report("guard", rows, as_json=arguments.json)
+    return report("guard", fuzz_rows(arguments.commands, arguments.jobs), as_json=arguments.json)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -116,72 +101,6 @@ def load_fuzz() -> Any:
     sys.modules["guard_fuzz"] = module
     spec.loader.exec_module(module)
     return module
-
-
-# ---------------------------------------------------------------------------------------------------------------- cost
-
-
-def cost_rows() -> list[Row]:
-    """Verdict, engagement, encode, counter, CRC, read-back of three messages: one period while enabled."""
-    bench = GuardBench()
-    bench.engage()
-    spent = timed_us(lambda number: bench.step(0.0001 * (number % 2), 0.01 * (number % 2)))
-    return [
-        at_most("one period of the guard, p50", statistics.median(spent), 150, "us"),
-        at_most("one period of the guard, p99", percentile(spent, 99), 150, "us"),
-    ]
-
-
-def codec_rows() -> list[Row]:
-    ours = load_dbc(reference_dbc_path()).message(MESSAGE)
-    database = cantools.database.load_file(reference_dbc_path())
-    theirs: Any = database.get_message_by_name(MESSAGE)  # type: ignore[union-attr] # a DBC is a CAN database
-    contents = list(random_contents(theirs))
-    frames = [ours.encode(content, number % ours.modulus) for number, content in enumerate(contents)]
-    filled = [{**content, **dict.fromkeys(FILLED, 0)} for content in contents]
-    count = len(theirs.signals) - len(FILLED)
-    encode = timed_us(lambda number: ours.encode(contents[number % 64], number % ours.modulus))
-    decode = timed_us(lambda number: ours.decode(frames[number % 64]))
-    their_encode = timed_us(lambda number: theirs.encode(filled[number % 64]))
-    their_decode = timed_us(lambda number: theirs.decode(frames[number % 64], decode_choices=False))
-    return [
-        beside(f"encode {count} signals with counter and CRC, p50", encode, 5, their_encode),
-        beside(f"decode {count} signals with counter and CRC, p50", decode, 3, their_decode),
-    ]
-
-
-def random_contents(message: Any) -> Iterator[dict[str, float]]:
-    rng = random.Random(1)
-    for _ in range(64):
-        yield {
-            signal.name: round(rng.uniform(0, 1) * (signal.maximum or 1)) if signal.length > 1 else rng.randrange(2)
-            for signal in message.signals
-            if signal.name not in FILLED
-        }
-
-
-def beside(name: str, ours_us: list[float], limit_us: float, cantools_us: list[float]) -> Row:
-    mine, peer = statistics.median(ours_us), statistics.median(cantools_us)
-    return Row(name, mine, "us", f"<= {limit_us:g}", mine <= limit_us, "cantools", peer, peer / mine)
-
-
-def timed_us(call: Callable[[int], object]) -> list[float]:
-    """Microseconds of processor time of each call in the best batch; no garbage collector, as in a loop on time."""
-    batches = []
-    gc.disable()
-    for _ in range(BATCHES):
-        spent = []
-        for number in range(CALLS):
-            began = time.thread_time_ns()
-            call(number)
-            spent.append((time.thread_time_ns() - began) / 1e3)
-        batches.append(spent)
-    gc.enable()
-    return min(batches, key=lambda spent: percentile(spent, 99))
-
-
-def percentile(values: list[float], percent: int) -> float:
-    return statistics.quantiles(values, n=100)[percent - 1]
 
 
 if __name__ == "__main__":

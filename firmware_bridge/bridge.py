@@ -36,6 +36,8 @@ RECEIVE_LIMIT = 512
 
 CONFIRM_PERIODS = 5
 """A frame that the bus has not confirmed after so many periods was not sent, where the bus confirms at all."""
+ON_BUS_WITHIN_NS = 1_000_000
+"""So long a step takes at most until its frames are on the bus: what they rely on must be fresh then, not before."""
 READY = {"steering_angle": "steering_ready", "acceleration": "accel_ready"}
 """Quantity of the envelope -> what tells that its actuator takes commands."""
 
@@ -78,7 +80,8 @@ class Bridge(Node):
         self._latch = Latch(context.data_dir / f"{context.name}.latched")
         self._guard.report_fault(self._latch.cause())
         self._transmitted = TransmitWatch(round(CONFIRM_PERIODS * NS_PER_S / rate_hz))
-        self._channel = open_channel(context.can_channels[channel], self.clock)
+        self._channel = opened = open_channel(context.can_channels[channel], self.clock)
+        self._confirming = opened if isinstance(opened, Confirming) else None
         self._port = ControlPort(port_path(context.run_dir, context.name))
         self._send_failed = False
         self._changes = 0
@@ -86,12 +89,13 @@ class Bridge(Node):
 
     def step(self) -> None:
         now_ns = self.clock.now_ns()
+        on_bus_ns = now_ns + ON_BUS_WITHIN_NS
         self._receive(now_ns)
         asked = self._take_question()
         self._guard.stop_asked(self.context.stop_wanted())
         if not self._guard.engagement.active:
             self._guard.demand(self._unmet_demand())
-        decision = self._guard.step(now_ns, self._command(), self._vehicle(now_ns))
+        decision = self._guard.step(on_bus_ns, self._command(), self._vehicle(on_bus_ns))
         if self._send(decision.frames, now_ns):
             self._measure_photon_to_can(decision)
         self._answer(decision)
@@ -122,16 +126,16 @@ class Bridge(Node):
     # ------------------------------------------------------------------------------------------------------ one period
 
     def _receive(self, now_ns: int) -> None:
-        channel, guard = self._open_channel(), self._guard
-        for frame in channel.receive_batch(RECEIVE_LIMIT):
+        guard, believe = self._guard, self._bus.receive
+        for frame in self._open_channel().receive_batch(RECEIVE_LIMIT):
             if frame.error:
                 self._judge_error(frame)
             elif guard.owns(frame.id, frame.extended):
                 guard.foreign_frame(frame.id)
             else:
-                self._bus.receive(frame)
-        if isinstance(channel, Confirming):
-            for frame in channel.take_confirmed():
+                believe(frame)
+        if self._confirming is not None:
+            for frame in self._confirming.take_confirmed():
                 self._transmitted.echoed(frame.id, frame.data)
             if self._transmitted.overdue(now_ns):
                 guard.report_fault("not-confirmed")
@@ -221,7 +225,7 @@ class Bridge(Node):
             return False
         self._guard.send_result(True)
         self._send_failed = False
-        if isinstance(channel, Confirming):
+        if self._confirming is not None:
             for frame in frames:
                 self._transmitted.sent(frame.id, frame.data, now_ns)
         self.sent.send(CanFrames(frames=carried), valid=True)

@@ -92,8 +92,9 @@ class Profile01:
         return data[self.offset + 1] & 0x0F
 
     def _crc(self, data: bytes | bytearray) -> int:
-        header = self.offset + 1
-        return crc8(bytes(data[: self.offset]) + data[header:], self._starts[data[header] & 0x0F])
+        at = self.offset
+        covered = bytes(data[:at]) + data[at + 1 :] if at else data[1:]
+        return crc8(covered, self._starts[data[at + 1] & 0x0F])
 
     def _id_bytes(self, counter: int) -> bytes:
         low, high = self.data_id & 0xFF, self.data_id >> 8
@@ -316,7 +317,7 @@ def _table_lsb_first(polynomial: int) -> tuple[int, ...]:
     return tuple(table)
 
 
-def crc8(data: bytes, start: int, polynomial: int = CRC8_SAE_J1850) -> int:
+def crc8(data: bytes | bytearray, start: int, polynomial: int = CRC8_SAE_J1850) -> int:
     """CRC-8, most significant bit first, without a final inversion; `start` continues an earlier one."""
     table = _table_msb_first_8(polynomial)
     crc = start

@@ -204,9 +204,11 @@ class _Judged(NamedTuple):
 
 def _judge(limits: SignalLimits, value: float, accepted: Accepted, speed_mps: float, period_s: float) -> _Judged:
     places, steps = place_limits(limits, speed_mps), _step_limits(limits, accepted, speed_mps, period_s)
-    violated = next((code for code, low, high in (*places, *steps) if not low <= value <= high), "")
     place_low, place_high = _common(places)
     step_low, step_high = _common(steps)
+    violated = ""
+    if not (place_low <= value <= place_high and step_low <= value <= step_high):
+        violated = next(code for code, low, high in (*places, *steps) if not low <= value <= high)
     # Outside the place (the speed has risen) all between the last value and the place is allowed on the way back.
     low = max(min(place_low, accepted.last), step_low)
     high = min(max(place_high, accepted.last), step_high)

@@ -62,6 +62,7 @@ class Gate:
     ) -> None:
         self._actuators = tuple(actuators)
         self._status = status
+        self._by_signal = {item.signal: item for item in self._actuators}
         self._messages = {item.message.name: item.message for item in self._actuators}
         self._constants: dict[str, dict[str, float]] = {name: {} for name in self._messages}
         for place, value in (constants or {}).items():
@@ -82,14 +83,10 @@ class Gate:
 
     def snap(self, signal: str, value: float, bounds: Bounds) -> float:
         """The nearest value that the message of `signal` can carry inside `bounds`; CodecError when there is none."""
-        actuator = self._actuator(signal)
+        actuator = self._by_signal.get(signal)
+        if actuator is None:
+            raise CodecError(f'no message carries the signal "{signal}"')
         return actuator.message.snap(actuator.value, value, *bounds)
-
-    def _actuator(self, signal: str) -> Actuator:
-        for actuator in self._actuators:
-            if actuator.signal == signal:
-                return actuator
-        raise CodecError(f'no message carries the signal "{signal}"')
 
     def frames(
         self,

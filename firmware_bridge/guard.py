@@ -198,6 +198,8 @@ class Guard:
 
     def _used_by_driver(self, vehicle: Vehicle) -> frozenset[str]:
         """The actuators that the driver uses at this moment."""
+        if not (vehicle.gas or vehicle.steering):
+            return frozenset()
         return frozenset(
             name
             for name, quantity in self._quantity.items()

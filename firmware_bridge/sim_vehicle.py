@@ -46,7 +46,7 @@ class SimVehicleConfig(NodeConfig, frozen=True):
 class SimVehicle(Node):
     """Move the world on in real time by what the bridge asks, or by the driver while it asks nothing.
 
-    Each actuator belongs to the bridge only while good frames with ENABLE come; 100 ms after the last one the
+    Each actuator belongs to the bridge only while good frames with ENABLE come; within 100 ms of the last one the
     simulated driver has it. Frames of the sensors are sent in every step.
     """
 

@@ -74,11 +74,15 @@ class TrustedMessage:
         self._watch = CounterWatch(codec.modulus, MAX_LOST) if codec.modulus else None
         self._recent: deque[str] = deque(maxlen=BAD_OF[1])
         self._bad = 0
+        self._newest_wrong = ""
 
     def receive(self, data: bytes, stamp_ns: int) -> bool:
         """Judge one frame; True when it was believed, and only then `values` has changed."""
-        self._note(stamp_ns)
-        wrong = self._judge(data)
+        stamps = self._stamps
+        if stamps and stamp_ns - stamps[-1] > self.max_age_ns:
+            stamps.clear()
+        stamps.append(stamp_ns)
+        wrong = self._newest_wrong = self._judge(data)
         if wrong or self._bad:
             self._recent.append(wrong)
             self._bad = sum(1 for item in self._recent if item)
@@ -88,16 +92,11 @@ class TrustedMessage:
         quality = self._quality
         if quality is not None and values[quality.signal] * quality.scale + quality.offset <= 0.5:
             self.flagged += 1
+            self._newest_wrong = "flagged"
             return False
         self.values, self.stamp_ns = values, stamp_ns
         self.decoded += 1
         return True
-
-    def _note(self, stamp_ns: int) -> None:
-        stamps = self._stamps
-        if stamps and stamp_ns - stamps[-1] > self.max_age_ns:
-            stamps.clear()
-        stamps.append(stamp_ns)
 
     def _judge(self, data: bytes) -> str:
         """What is wrong with the frame; "" when nothing is."""
@@ -121,7 +120,8 @@ class TrustedMessage:
         if not self.stamp_ns:
             return f"absent:{self.codec.name}"
         if now_ns - self.stamp_ns > self.max_age_ns:
-            return f"silent:{self.codec.name}"
+            comes = self._newest_wrong and now_ns - self._stamps[-1] <= self.max_age_ns
+            return f"{self._newest_wrong if comes else 'silent'}:{self.codec.name}"
         return self._wrong_rate()
 
     def _wrong_rate(self) -> str:

@@ -76,20 +76,20 @@ class VehicleBus:
 
     def number(self, name: str) -> float:
         """Newest value of a number; NaN while a message that it needs has not come, or when the map lacks it."""
-        total = 0.0
         terms = self._quantities.get(name)
         if not terms:
             return math.nan
+        total = 0.0
         for message, signal, scale, offset in terms:
             total += message.values.get(signal, math.nan) * scale + offset
         return total
 
     def switch(self, name: str) -> bool:
         """Newest value of a switch; False when the map lacks it or nothing has come yet."""
-        return any(
-            message.values.get(signal, math.nan) * scale + offset > 0.5
-            for message, signal, scale, offset in self._quantities.get(name, ())
-        )
+        for message, signal, scale, offset in self._quantities.get(name, ()):
+            if message.values.get(signal, math.nan) * scale + offset > 0.5:
+                return True
+        return False
 
     def problems(self, now_ns: int) -> list[str]:
         """What is wrong with the messages that the quantities need, as `CODE:MESSAGE`; empty when nothing is."""

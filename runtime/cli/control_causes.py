@@ -27,6 +27,7 @@ MEANINGS: tuple[tuple[str, str, str], ...] = (
     ("bus:absent", "a message of the vehicle never came", "look at the bus: `cardan can health`"),
     ("bus:checksum", "a message of the vehicle came with wrong checksums", "look at its sender and at the cable"),
     ("bus:counter", "the counter of a message of the vehicle did not run", "look at its sender"),
+    ("bus:flagged", "a message of the vehicle was called invalid by its sender", "look at its sender"),
     ("bus:slow", "a message of the vehicle came at less than half its rate", "look at its sender"),
     ("bus:fast", "a message of the vehicle came at more than twice its rate", "does somebody else send it, too?"),
     ("not-ready", "an actuator does not answer, or takes no commands", "what does its control unit report?"),

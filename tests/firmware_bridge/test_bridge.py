@@ -163,9 +163,9 @@ def test_control_that_dies_leads_to_a_safe_stop_that_is_counted_once(road: Road)
     assert fault[1:] == ("safe-stop", "not-recovered:command:stale")
 
 
-def test_sensors_that_fall_silent_disable_softly_within_four_periods(road: Road) -> None:
+def test_sensors_that_fall_silent_disable_softly_before_a_frame_relies_on_them_for_longer(road: Road) -> None:
     road.engage()
-    for _ in range(3):
+    for _ in range(2):
         road.step(sensors=False)
     assert road.verdict.engagement == "enabled"
     road.step(sensors=False)

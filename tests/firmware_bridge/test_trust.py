@@ -112,7 +112,21 @@ def test_a_frame_that_its_own_sender_calls_invalid_is_not_used(codec: MessageCod
     assert not message.receive(motion(codec, 1, 6.0, valid=False), 10 * MS)
     assert (message.values["SPEED"], message.flagged) == (5.0, 1)
     assert message.problem(31 * MS) == ""
-    assert message.problem(32 * MS) == "silent:MOTION"
+    assert message.problem(32 * MS) == "flagged:MOTION"
+
+
+def test_what_comes_and_is_not_believed_is_not_called_silent(codec: MessageCodec) -> None:
+    message = TrustedMessage(codec)
+    message.receive(motion(codec, 0), 1 * MS)
+    message.receive(broken(motion(codec, 1)), 11 * MS)
+    assert [message.problem(at * MS) for at in (31, 32, 41, 42)] == [
+        "",
+        "checksum:MOTION",
+        "checksum:MOTION",
+        "silent:MOTION",
+    ]
+    message.receive(motion(codec, 2), 50 * MS)
+    assert [message.problem(at * MS) for at in (80, 81)] == ["", "silent:MOTION"]
 
 
 def test_a_frame_of_another_length_is_not_used(codec: MessageCodec) -> None:
