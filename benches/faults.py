@@ -55,8 +55,9 @@ from cardan.runtime.vitals import NodeState, NodeVitals
 HERE = Path(__file__).resolve().parent
 BUSY = 3
 TRIALS_IN_A_RUN = 20
-KILLS_IN_A_RUN = 2
-"""A node that dies more often is started again later and later."""
+KILLS_IN_A_RUN = 5
+BRIDGE_KILLS_IN_A_RUN = 2
+"""A node that dies more often is started again later and later: 50, 100, 200 ms."""
 ENGAGE_S = 5.0
 WATCH_S = 0.5
 PERIOD_MS = 10.0
@@ -320,7 +321,7 @@ FAULTS: dict[str, tuple[Trial, int]] = {
     "crc": (spoiled("crc"), TRIALS_IN_A_RUN),
     "counter": (spoiled("counter"), TRIALS_IN_A_RUN),
     "sender": (second_sender, TRIALS_IN_A_RUN),
-    "recorder": (recorder_killed, 1),
+    "recorder": (recorder_killed, KILLS_IN_A_RUN),
 }
 """Each fault with its trial, and how many of them one run bears."""
 
@@ -338,7 +339,7 @@ def measure(names: list[str], trials: int, folder: Path) -> dict[str, Measured]:
                     track.engage()
                     trial(track, found[name])
                     left[name] -= 1
-            if left.get("guard"):
+            for _ in range(min(BRIDGE_KILLS_IN_A_RUN, left.get("guard", 0))):
                 track.engage()
                 guard_killed(track, found["guard"], found["restarted"])
                 left["guard"] -= 1
@@ -452,6 +453,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="3 trials, within 50 s")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # nothing of ours may be left over
     names = arguments.only.split(",") if arguments.only else [*FAULTS, "guard", "disk"]
     trials = 3 if arguments.quick else arguments.trials
     with folders() as folder, busy(BUSY):

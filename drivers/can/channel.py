@@ -118,6 +118,14 @@ class ReceptionClock:
             self._earliest_ns = moved_ns
         return self._earliest_ns
 
+    def window(self) -> tuple[int, int, int]:
+        """What `stamp_ns` works with, for a loop that has no time to call it: offset, latest and earliest stamp."""
+        return self._offset_ns, self._now_ns, self._earliest_ns
+
+    def reached(self, stamp_ns: int) -> None:
+        """The newest stamp of such a loop."""
+        self._earliest_ns = stamp_ns
+
     def drained(self) -> None:
         """The channel was empty at the end of this batch: what comes next arrived after its begin."""
         if self._now_ns > self._earliest_ns:

@@ -34,9 +34,10 @@ REMOTE_FLAG = 0x4000_0000
 ERROR_FLAG = 0x2000_0000
 CLASSIC = struct.Struct("=IB3x8s")
 FD = struct.Struct("=IBB2x64s")
-CLASSIC_BYTES = 8
+CLASSIC_BYTES, CLASSIC_SIZE = 8, CLASSIC.size
 FD_BIT_RATE_SWITCH, FD_FORMAT = 0x01, 0x04
 MSG_CONFIRM = 0x800
+PACK = CLASSIC.pack
 
 
 def pack_frame(frame_id: int, data: bytes, *, extended: bool = False, fd: bool = False, error: bool = False) -> bytes:
@@ -67,11 +68,13 @@ class SocketCanChannel:
         self.name = settings.name
         self.counters = ChannelCounters()
         self._settings = settings
-        self._clock = clock or MonotonicClock()
-        self._reception = ReceptionClock(self._clock.now_ns())
-        self._batch = FrameBatch()
+        clock = clock or MonotonicClock()
+        self._now_ns, self._wall_ns = clock.now_ns, clock.wall_ns
+        self._reception = ReceptionClock(clock.now_ns())
+        self._batch = FrameBatch(fd=settings.fd)
         self._waiting: deque[tuple[int, bytes]] = deque()
-        self._drops_told = 0
+        self._dropped = 0
+        """Waiting frames that gave way since the sender was told last."""
         self._confirmed: deque[CanFrame] = deque(maxlen=CONFIRMED_FRAMES)
         self._socket: socket.socket | None = open_socket(settings, listen)
         self._descriptor = self._socket.fileno() if listen else -1
@@ -83,23 +86,29 @@ class SocketCanChannel:
 
     def send(self, frame_id: int, data: bytes, *, extended: bool = False, fd: bool = False, error: bool = False) -> int:
         """See `CanChannel.send`. Only virtual interfaces carry error frames: hardware would send data."""
-        if extended or fd or error or not 0 <= frame_id <= STANDARD_ID_MAX or len(data) > CLASSIC_BYTES:
+        size = len(data)
+        if extended or fd or error or size > CLASSIC_BYTES or not 0 <= frame_id <= STANDARD_ID_MAX:
             packet = self._checked_packet(frame_id, data, extended=extended, fd=fd, error=error)
         else:
-            packet = CLASSIC.pack(frame_id, len(data), data)
-        stamp_ns = self._clock.now_ns()
-        if self._waiting:
-            self.flush()
+            packet = PACK(frame_id, size, data)
+        stamp_ns = self._now_ns()
+        if self._waiting or self._dropped:
+            self._send_behind(packet, stamp_ns)
+        elif not self._handed_over(packet):
+            self._waiting.append((stamp_ns, packet))
+        return stamp_ns
+
+    def _send_behind(self, packet: bytes, stamp_ns: int) -> None:
+        """Send when frames wait, or when some had to give way and nobody was told."""
+        self.flush()
         if self._waiting or not self._handed_over(packet):
             self._waiting.append((stamp_ns, packet))
             self._drop_oldest_above(TRANSMIT_QUEUE_FRAMES)
-        if self.counters.send_dropped > self._drops_told:
+        if self._dropped:
             raise self._full_error()
-        return stamp_ns
 
     def _full_error(self) -> DeviceError:
-        dropped = self.counters.send_dropped - self._drops_told
-        self._drops_told = self.counters.send_dropped
+        dropped, self._dropped = self._dropped, 0
         return DeviceError(
             f"channel {self.name}: the transmit queue is full, {dropped} waiting frames were dropped",
             hint="no other node acknowledges, the bus is off, or more is sent than the bit rate carries",
@@ -117,7 +126,7 @@ class SocketCanChannel:
 
     def flush(self) -> int:
         """Hand waiting frames to the kernel, drop those that are too old; how many still wait."""
-        self._drop_older_than(self._clock.now_ns() - TRANSMIT_AGE_MAX_NS)
+        self._drop_older_than(self._now_ns() - TRANSMIT_AGE_MAX_NS)
         while self._waiting and self._handed_over(self._waiting[0][1]):
             self._waiting.popleft()
         return len(self._waiting)
@@ -138,13 +147,16 @@ class SocketCanChannel:
 
     def _drop_older_than(self, oldest_ns: int) -> None:
         while self._waiting and self._waiting[0][0] < oldest_ns:
-            self._waiting.popleft()
-            self.counters.send_dropped += 1
+            self._drop_oldest()
 
     def _drop_oldest_above(self, limit: int) -> None:
         while len(self._waiting) > limit:
-            self._waiting.popleft()
-            self.counters.send_dropped += 1
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        self._waiting.popleft()
+        self.counters.send_dropped += 1
+        self._dropped += 1
 
     def receive_batch(self, limit: int = 256) -> list[CanFrame]:
         """See `CanChannel.receive_batch`. Error frames of the controller are among them (`decode_error_frame`)."""
@@ -152,7 +164,7 @@ class SocketCanChannel:
             raise self._deaf_error()
         if self._waiting:
             self.flush()
-        self._reception.begin(self._clock.now_ns(), self._clock.wall_ns())
+        self._reception.begin(self._now_ns(), self._wall_ns())
         frames: list[CanFrame] = []
         while len(frames) < limit:
             asked = limit - len(frames)
@@ -170,27 +182,41 @@ class SocketCanChannel:
             count = self._batch.read(self._descriptor, limit)
         except OSError as failure:
             raise gone_error(self._settings, failure, "is gone") from failure
-        name, stamp_of, counters = self.name, self._reception.stamp_ns, self.counters
-        for (flags, length), (seconds, nanoseconds, drops, frame_id, size, data) in self._batch.frames():
-            if drops > counters.receive_dropped:
-                counters.receive_dropped = drops
-            if frame_id & REMOTE_FLAG:
-                counters.ignored += 1
+        if not count:
+            return 0
+        name, keep = self.name, frames.append
+        offset_ns, latest_ns, stamp_ns = self._reception.window()
+        drops = 0
+        for (flags, length), (seconds, nanoseconds, dropped, frame_id, size, data) in self._batch.frames():
+            drops = dropped  # it only grows, so the last frame tells the most
+            moved_ns = (seconds * NS_PER_S + nanoseconds or self._wall_ns()) + offset_ns
+            if moved_ns > latest_ns:
+                moved_ns = latest_ns
+            if moved_ns > stamp_ns:
+                stamp_ns = moved_ns
+            if frame_id <= STANDARD_ID_MAX and length == CLASSIC_SIZE:
+                frame = CanFrame(name, frame_id, data[:size], stamp_ns)
+            elif frame_id & REMOTE_FLAG:
+                self.counters.ignored += 1
                 continue
-            frame = CanFrame(
-                name,
-                frame_id & EXTENDED_ID_MAX,
-                data[:size],
-                stamp_of(seconds * NS_PER_S + nanoseconds or self._clock.wall_ns()),
-                frame_id >= EXTENDED_FLAG,
-                length == FD.size,
-                frame_id & ERROR_FLAG != 0,
-            )
+            else:
+                frame = CanFrame(
+                    name,
+                    frame_id & EXTENDED_ID_MAX,
+                    data[:size],
+                    stamp_ns,
+                    frame_id >= EXTENDED_FLAG,
+                    length == FD.size,
+                    frame_id & ERROR_FLAG != 0,
+                )
             if flags & MSG_CONFIRM:
-                counters.confirmed += 1
+                self.counters.confirmed += 1
                 self._confirmed.append(frame)
             else:
-                frames.append(frame)
+                keep(frame)
+        self._reception.reached(stamp_ns)
+        if drops > self.counters.receive_dropped:
+            self.counters.receive_dropped = drops
         return count
 
     def take_confirmed(self) -> list[CanFrame]:
@@ -198,6 +224,8 @@ class SocketCanChannel:
 
         On hardware the controller's driver echoes a frame after a receiver acknowledged it; `vcan` does at once.
         """
+        if not self._confirmed:
+            return []
         confirmed = list(self._confirmed)
         self._confirmed.clear()
         return confirmed

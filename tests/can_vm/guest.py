@@ -37,6 +37,7 @@ NOTHING = "nothing was refused"
 PAIR_FRAMES = 2000
 ROUNDS = 7
 FRAMES_PER_ROUND = 300
+PERIODS_PER_ROUND = 60
 PAYLOAD = bytes(range(8))
 CLOCK = MonotonicClock()
 Seen = dict[str, Any]
@@ -331,28 +332,82 @@ def us_per_frame_in_bursts(send: Callable[[], object], receive: Callable[[int], 
 
 
 def comparison() -> Seen:
-    """Send and receive on vcan0, one frame at a time and 50 at a time; ours and python-can's turn by turn."""
+    """Send and receive on vcan0, ours and python-can's turn by turn: one frame at a time, 50 at a time, and as the
+    bridge does it."""
     sender, receiver = channel("vcan0", listen=False), channel("vcan0")
-    ours, theirs, ours_burst, theirs_burst, confirmed = [], [], [], [], []
+    spent: dict[str, list[float]] = {}
     gc.disable()
     for _ in range(ROUNDS):
-        ours.append(us_per_frame(lambda: sender.send(0x123, PAYLOAD), receiver.receive_batch))
-        ours_burst.append(
-            us_per_frame_in_bursts(lambda: sender.send(0x123, PAYLOAD), lambda n: len(receiver.receive_batch()))
-        )
-        confirmed.append(round_with_confirmation())
-        theirs.append(python_can_round(one_at_a_time=True))
-        theirs_burst.append(python_can_round(one_at_a_time=False))
+        for name, measure in (
+            ("ours_us", lambda: us_per_frame(lambda: sender.send(0x123, PAYLOAD), receiver.receive_batch)),
+            (
+                "ours_burst_us",
+                lambda: us_per_frame_in_bursts(
+                    lambda: sender.send(0x123, PAYLOAD), lambda n: len(receiver.receive_batch())
+                ),
+            ),
+            ("ours_confirmed_us", round_with_confirmation),
+            ("theirs_us", lambda: python_can_round(one_at_a_time=True)),
+            ("theirs_burst_us", lambda: python_can_round(one_at_a_time=False)),
+        ):
+            spent.setdefault(name, []).append(measure())
         receiver.receive_batch(100_000)
+    receiver.close()
+    for _ in range(ROUNDS):
+        spent.setdefault("ours_period_us", []).append(our_periods())
+        spent.setdefault("theirs_period_us", []).append(python_can_periods())
     gc.enable()
-    medians = {
-        "ours_us": ours,
-        "theirs_us": theirs,
-        "ours_burst_us": ours_burst,
-        "theirs_burst_us": theirs_burst,
-        "ours_confirmed_us": confirmed,
-    }
-    return {name: statistics.median(values) for name, values in medians.items()} | {"python_can": can.__version__}
+    return {name: statistics.median(values) for name, values in spent.items()} | {"python_can": can.__version__}
+
+
+VEHICLE_FRAMES, BRIDGE_FRAMES = 4, 3
+"""What the reference vehicle and its bridge send in each period."""
+
+
+def us_per_period(step: Callable[[], int]) -> float:
+    """The bridge's part of a period: take what the vehicle has sent, and the echo of the last period; send."""
+    vehicle = channel("vcan0", listen=False)
+    spent_ns = taken = 0
+    for _ in range(PERIODS_PER_ROUND):
+        for number in range(VEHICLE_FRAMES):
+            vehicle.send(0x200 + number, PAYLOAD)
+        start_ns = time.perf_counter_ns()
+        taken += step()
+        spent_ns += time.perf_counter_ns() - start_ns
+    vehicle.close()
+    if taken != PERIODS_PER_ROUND * (VEHICLE_FRAMES + BRIDGE_FRAMES) - BRIDGE_FRAMES:
+        raise RuntimeError(f"{taken} frames were taken")
+    return spent_ns / PERIODS_PER_ROUND / 1000
+
+
+def our_periods() -> float:
+    bridge = channel("vcan0")
+
+    def step() -> int:
+        taken = len(bridge.receive_batch()) + len(bridge.take_confirmed())
+        for number in range(BRIDGE_FRAMES):
+            bridge.send(0x120 + number, PAYLOAD)
+        return taken
+
+    result = us_per_period(step)
+    bridge.close()
+    return result
+
+
+def python_can_periods() -> float:
+    """The same with one bus object, which is asked for the echo of its own frames, too."""
+    with can.Bus(interface="socketcan", channel="vcan0", ignore_config=True, receive_own_messages=True) as bridge:
+
+        def step() -> int:
+            taken = 0
+            while bridge.recv(timeout=0) is not None:
+                taken += 1
+            for number in range(BRIDGE_FRAMES):
+                message = can.Message(arbitration_id=0x120 + number, data=PAYLOAD, is_extended_id=False)
+                bridge.send(message, timeout=0)
+            return taken
+
+        return us_per_period(step)
 
 
 def round_with_confirmation() -> float:
