@@ -26,7 +26,6 @@ from typing import Any
 from unittest import mock
 
 import cantools.database
-from fault_vehicle import truth
 from rows import Row, at_most, exactly, report
 
 from cardan.firmware_bridge.bridge import Bridge
@@ -34,7 +33,7 @@ from cardan.firmware_bridge.codec import MessageCodec
 from cardan.firmware_bridge.dbc import load_dbc
 from cardan.firmware_bridge.envelope import envelope_hash
 from cardan.firmware_bridge.sim_ecu import Pedals, SensorEcu
-from cardan.firmware_bridge.testing import LIMITS
+from cardan.firmware_bridge.testing import LIMITS, truth
 from cardan.firmware_bridge.trust import TrustedMessage
 from cardan.firmware_bridge.vehicle_map import reference_dbc_path
 from cardan.runtime.data import find_data
@@ -222,7 +221,7 @@ class Period:
         with mock.patch("cardan.firmware_bridge.bridge.open_channel", lambda *_: self.channel):
             self.bench.node.open()
         sensors = SensorEcu(load_dbc(reference_dbc_path()))
-        self._frames = [sensors.frames(truth(), Pedals()) for _ in range(15)]
+        self._frames = [sensors.frames(truth(20.0), Pedals()) for _ in range(15)]
         self._number = 0
         self.bench.node._guard.engage("bench")
         for number in range(5):

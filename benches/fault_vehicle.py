@@ -17,12 +17,14 @@ from typing import NamedTuple
 from cardan.drivers.can.loopback import LoopbackChannel
 from cardan.firmware_bridge.dbc import load_dbc
 from cardan.firmware_bridge.sim_ecu import ActuatorEcu, Pedals, SensorEcu
+from cardan.firmware_bridge.testing import truth
 from cardan.firmware_bridge.vehicle_map import reference_dbc_path
 from cardan.runtime.clock import MonotonicClock
-from cardan.runtime.messages import CanFrame, SimTruth
+from cardan.runtime.messages import CanFrame
 from cardan.runtime.profile import CanChannelSettings
 
 PERIOD_NS = 10_000_000
+SPEED_MPS = 20.0
 PRIORITY = 45
 """Below the bridge and the controller: a vehicle's control units do not take their processor."""
 MOTION, STEERING, ACCEL, STATUS = 0xB3, 0x120, 0x121, 0x122
@@ -91,7 +93,7 @@ class VehicleEnd:
         """Wait for the next period, send the sensors' frames, take what the bridge sent."""
         self._deadline_ns = max(self._deadline_ns + PERIOD_NS, self._clock.now_ns())
         self._clock.sleep_until_ns(self._deadline_ns, spin=True)
-        for frame_id, data in self._sensors.frames(truth(), pedals or Pedals()):
+        for frame_id, data in self._sensors.frames(truth(SPEED_MPS), pedals or Pedals()):
             self._send_sensor(frame_id, data)
         self.look()
 
@@ -142,32 +144,6 @@ class VehicleEnd:
 
     def close(self) -> None:
         self.channel.close()
-
-
-def truth() -> SimTruth:
-    """Straight on at 20 m/s."""
-    return SimTruth(
-        step=0,
-        x_m=0.0,
-        y_m=0.0,
-        heading_rad=0.0,
-        speed_mps=20.0,
-        accel_mps2=0.0,
-        yaw_rate_radps=0.0,
-        steering_rad=0.0,
-        road_s_m=0.0,
-        lane_offset_m=0.0,
-        lane_width_m=3.5,
-        centre_x_m=(),
-        centre_y_m=(),
-        lead_present=False,
-        lead_gap_m=0.0,
-        lead_x_m=0.0,
-        lead_y_m=0.0,
-        lead_heading_rad=0.0,
-        lead_speed_mps=0.0,
-        driver_in_control=True,
-    )
 
 
 def take_realtime() -> str:

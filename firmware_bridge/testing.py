@@ -20,6 +20,7 @@ from cardan.firmware_bridge.limits import read_envelope
 from cardan.firmware_bridge.vehicle_map import reference_dbc_path
 from cardan.runtime.clock import FakeClock, ns
 from cardan.runtime.errors import NodeError
+from cardan.runtime.messages import SimTruth
 
 PERIOD_S = 0.01
 LIMITS: Mapping[str, Mapping[str, object]] = {
@@ -106,3 +107,29 @@ class GuardBench:
         self.step(engage=False)
         if self.state is not State.ENABLED:
             raise NodeError(f"not enabled but {self.state.value}", hint=self.cause)
+
+
+def truth(speed_mps: float) -> SimTruth:
+    """A vehicle that goes straight on, as a simulation would say it."""
+    return SimTruth(
+        step=0,
+        x_m=0.0,
+        y_m=0.0,
+        heading_rad=0.0,
+        speed_mps=speed_mps,
+        accel_mps2=0.0,
+        yaw_rate_radps=0.0,
+        steering_rad=0.0,
+        road_s_m=0.0,
+        lane_offset_m=0.0,
+        lane_width_m=3.5,
+        centre_x_m=(),
+        centre_y_m=(),
+        lead_present=False,
+        lead_gap_m=0.0,
+        lead_x_m=0.0,
+        lead_y_m=0.0,
+        lead_heading_rad=0.0,
+        lead_speed_mps=0.0,
+        driver_in_control=True,
+    )

@@ -27,6 +27,11 @@ from cardan.drivers.can.error_frames import decode_error_frame
 from cardan.drivers.can.link_state import read_link_or_none, read_links
 from cardan.drivers.can.netlink import link_messages
 from cardan.drivers.can.socketcan import SocketCanChannel
+from cardan.firmware_bridge.guard import Command, Guard, Vehicle
+from cardan.firmware_bridge.sim_ecu import Pedals, SensorEcu
+from cardan.firmware_bridge.testing import GuardBench, truth
+from cardan.firmware_bridge.vehicle_bus import VehicleBus
+from cardan.firmware_bridge.vehicle_map import REFERENCE
 from cardan.runtime.cli.main import main as main_of_cardan
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.errors import DeviceError
@@ -309,6 +314,39 @@ def commands() -> Seen:
         ip("link", "set", "can1", "txqueuelen", "128", "up", "type", "can", "restart-ms", "100")
 
 
+def wall_clock_jumps() -> Seen:
+    """A guard that is engaged over vcan0, in real time, while this computer's own clock is set on and back an hour."""
+    bench, vehicle, bridge = GuardBench(), channel("vcan0"), channel("vcan0")
+    ages_s = {name: 2.0 for name in bench.dbc.names}
+    bus = VehicleBus(REFERENCE, bench.dbc, channel="vehicle", max_age_s=ages_s)
+    guard = Guard(bench.envelope, bench.gate, bench.settings, CLOCK.now_ns())
+    sensors, states, jumps, worst_age_s = SensorEcu(bench.dbc), [], [], 0.0
+    for number in range(90):
+        if number in (40, 65):
+            before_ns = time.time_ns()
+            time.clock_settime(time.CLOCK_REALTIME, time.time() + (3600 if number == 40 else -7200))
+            jumps.append(round((time.time_ns() - before_ns) / 1e9))
+        for frame_id, data in sensors.frames(truth(20.0), Pedals(engage=number == 2)):
+            vehicle.send(frame_id, data)
+        now_ns = CLOCK.now_ns()
+        for frame in bridge.receive_batch():
+            bus.receive(frame)
+            worst_age_s = max(worst_age_s, (now_ns - frame.stamp_ns) / 1e9)
+        command = Command(number, {"steering_rad": 0.0, "accel_mps2": 0.0}, bench.envelope.hash, now_ns, True)
+        said = Vehicle(
+            problems=tuple(bus.problems(CLOCK.now_ns())),
+            speed_mps=bus.number("speed_mps"),
+            measured={"steering_rad": 0.0, "accel_mps2": 0.0},
+            engage=bus.switch("engage_requested"),
+        )
+        for sent in guard.step(CLOCK.now_ns(), command, said).frames:
+            bridge.send(sent.id, sent.data)
+        states.append(guard.engagement.state.value)
+    vehicle.close()
+    bridge.close()
+    return {"jumps_s": jumps, "after": sorted(set(states[10:])), "cause": guard.engagement.cause, "age_s": worst_age_s}
+
+
 # ---------------------------------------------------------------------------------------------------------- comparison
 
 
@@ -335,29 +373,41 @@ def comparison() -> Seen:
     """Send and receive on vcan0, ours and python-can's turn by turn: one frame at a time, 50 at a time, and as the
     bridge does it."""
     sender, receiver = channel("vcan0", listen=False), channel("vcan0")
-    spent: dict[str, list[float]] = {}
+
+    def one_of_ours() -> float:
+        return us_per_frame(lambda: sender.send(0x123, PAYLOAD), receiver.receive_batch)
+
+    def some_of_ours() -> float:
+        return us_per_frame_in_bursts(lambda: sender.send(0x123, PAYLOAD), lambda n: len(receiver.receive_batch()))
+
     gc.disable()
-    for _ in range(ROUNDS):
-        for name, measure in (
-            ("ours_us", lambda: us_per_frame(lambda: sender.send(0x123, PAYLOAD), receiver.receive_batch)),
-            (
-                "ours_burst_us",
-                lambda: us_per_frame_in_bursts(
-                    lambda: sender.send(0x123, PAYLOAD), lambda n: len(receiver.receive_batch())
-                ),
-            ),
-            ("ours_confirmed_us", round_with_confirmation),
-            ("theirs_us", lambda: python_can_round(one_at_a_time=True)),
-            ("theirs_burst_us", lambda: python_can_round(one_at_a_time=False)),
-        ):
-            spent.setdefault(name, []).append(measure())
-        receiver.receive_batch(100_000)
+    frames = by_turns(
+        {
+            "ours_us": one_of_ours,
+            "ours_burst_us": some_of_ours,
+            "ours_confirmed_us": round_with_confirmation,
+            "theirs_us": partial(python_can_round, one_at_a_time=True),
+            "theirs_burst_us": partial(python_can_round, one_at_a_time=False),
+        },
+        lambda: receiver.receive_batch(100_000),
+    )
     receiver.close()
-    for _ in range(ROUNDS):
-        spent.setdefault("ours_period_us", []).append(our_periods())
-        spent.setdefault("theirs_period_us", []).append(python_can_periods())
+    periods = by_turns({"ours_period_us": our_periods, "theirs_period_us": python_can_periods}, lambda: None)
     gc.enable()
-    return {name: statistics.median(values) for name, values in spent.items()} | {"python_can": can.__version__}
+    return frames | periods | {"python_can": can.__version__}
+
+
+Rounds = Callable[[], float]
+
+
+def by_turns(measures: dict[str, Rounds], between: Callable[[], object]) -> dict[str, Any]:
+    """The median of each over ROUNDS."""
+    spent: dict[str, list[float]] = {name: [] for name in measures}
+    for _ in range(ROUNDS):
+        for name, measure in measures.items():
+            spent[name].append(measure())
+        between()
+    return {name: statistics.median(values) for name, values in spent.items()}
 
 
 VEHICLE_FRAMES, BRIDGE_FRAMES = 4, 3

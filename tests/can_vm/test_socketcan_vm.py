@@ -184,3 +184,10 @@ def test_health_of_a_controller_names_silence_a_down_interface_and_the_traps(gue
     assert findings["short-queue"]["fix"] == "`ip link set can1 txqueuelen 128`"
     assert "ip link set can1 up" in findings["down"]["fix"]
     assert (seen["silent"]["code"], seen["down"]["code"]) == (1, 1)
+
+
+def test_a_wall_clock_that_jumps_an_hour_does_not_disturb_the_guard(guest: Guest) -> None:
+    jumped = guest["wall_clock_jumps"]
+    assert jumped["jumps_s"] == [3600, -7200]
+    assert (jumped["after"], jumped["cause"]) == (["enabled"], "armed")
+    assert jumped["age_s"] < 1.0

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
 
@@ -16,22 +16,16 @@ from cardan.firmware_bridge.bridge_config import ActuatorConfig, BridgeConfig, P
 from cardan.firmware_bridge.dbc import load_dbc
 from cardan.firmware_bridge.envelope import envelope_hash
 from cardan.firmware_bridge.sim_ecu import Pedals, SensorEcu
-from cardan.firmware_bridge.testing import LIMITS
+from cardan.firmware_bridge.testing import LIMITS, truth
 from cardan.firmware_bridge.vehicle_map import REFERENCE, VehicleMap, reference_dbc_path
 from cardan.runtime.control_port import Answer, Ask, ask, port_path
 from cardan.runtime.errors import ConfigError
-from cardan.runtime.messages import ActuatorCommand, BridgeVerdict, CanFrame, SimTruth
+from cardan.runtime.messages import ActuatorCommand, BridgeVerdict, CanFrame
 from cardan.runtime.profile import CanChannelSettings, Profile, RealtimeSettings
 from cardan.runtime.testing import Bench
 
 TABLE: dict[str, dict[str, Any]] = {name: dict(limits) for name, limits in LIMITS.items()}
 HASH = envelope_hash(TABLE)
-
-
-def truth(speed_mps: float) -> SimTruth:
-    numbers = {name: 0.0 for name, kind in get_type_hints(SimTruth).items() if kind is float}
-    rest = {"step": 0, "centre_x_m": (), "centre_y_m": (), "lead_present": False, "driver_in_control": True}
-    return SimTruth(**{**numbers, **rest, "speed_mps": speed_mps})  # type: ignore[arg-type] # mixed values
 
 
 class Road:
@@ -170,6 +164,15 @@ def test_sensors_that_fall_silent_disable_softly_before_a_frame_relies_on_them_f
     assert road.verdict.engagement == "enabled"
     road.step(sensors=False)
     assert (road.verdict.engagement, road.verdict.cause[:11]) == ("soft-disabling", "bus:silent:")
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
+def test_a_jump_of_the_wall_clock_changes_nothing(road: Road, jump_s: float) -> None:
+    road.engage()
+    road.bench.clock.jump_wall_s(jump_s)
+    for _ in range(50):
+        assert len(road.step()) == 3
+        assert (road.verdict.engagement, road.verdict.accepted) == ("enabled", True)
 
 
 def test_another_sender_of_our_message_is_a_fault_in_one_frame(road: Road) -> None:
