@@ -8,11 +8,15 @@ import struct
 from enum import IntEnum
 from pathlib import Path
 
+from cardan.runtime.clock import ns
 from cardan.runtime.messages import ActuatorCommand
 from cardan.runtime.node import Node, Output
 
 SWITCH = struct.Struct("<qq")
 """Which fault is wanted, and when the first command that has it was sent (monotonic ns; 0 = not yet)."""
+
+
+AWAY_S = 0.1
 
 
 class Wanted(IntEnum):
@@ -50,6 +54,8 @@ class Controller(Node):
     command = Output(ActuatorCommand)
 
     def open(self) -> None:
+        # A controller that is killed shall not be back before anybody has missed it.
+        self.clock.sleep_until_ns(self.clock.now_ns() + ns(AWAY_S))
         self._switch = Switch(self.context.data_dir)
         self._cycle = 0
 
