@@ -136,6 +136,12 @@ def test_the_sixteen_data_ids_of_profile_2_are_derived_from_one_number() -> None
 
 def test_a_protection_is_shown_by_its_parameters_alone() -> None:
     assert repr(Profile01(7)) == "Profile01(data_id=7, mode='both', offset=0)"
+    assert repr(Profile05(7)) == "Profile05(data_id=7, offset=0)"
+
+
+def test_the_header_stands_at_the_beginning_where_nothing_else_is_said() -> None:
+    assert Profile04(7) == Profile04(7, 0)
+    assert profile_11(7) == Profile01(7, "nibble", 0)
 
 
 @pytest.mark.parametrize("ours", ALL, ids=IDS)
@@ -250,9 +256,9 @@ def test_mode_offset_and_data_ids_reach_their_profile(arguments: Any, expected: 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ((5, 7, "low"), "profile 5 has no data id mode"),
+        ((5, 7, "low"), "^E2E profile 5 has no data id mode"),
         ((1, 7, "", 0, "00"), "profile 1 has no list of data ids"),
-        ((2, 7, "low"), "neither an offset nor a data id mode"),
+        ((2, 7, "low"), "^E2E profile 2 has neither an offset nor a data id mode"),
         ((2, 7, "", 1), "neither an offset nor a data id mode"),
         ((2, 0, "", 0, "00"), "16 data ids"),
         ((11, 7, "low"), "expected one of both, nibble"),

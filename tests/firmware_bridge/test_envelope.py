@@ -96,6 +96,11 @@ def test_the_ends_of_every_limit_are_inside() -> None:
         assert judge(envelope_of(), end, at=end).accepted
 
 
+@pytest.mark.parametrize("end", [0.5, -0.5])
+def test_at_the_end_of_a_limit_it_is_the_limit_beyond_that_is_named(end: float) -> None:
+    assert judge(envelope_of(), end, at=0.0).reason == "rate:steering_rad"
+
+
 def test_no_signal_but_a_steering_angle_has_lateral_limits() -> None:
     assert judge(envelope_of(), 0.0, 0.05, speed_mps=20.0).accepted
 

@@ -496,6 +496,15 @@ def test_an_actuator_that_takes_no_commands_disables_softly_and_may_return(engag
     assert (engaged.state, engaged.cause) == (State.ENABLED, "recovered")
 
 
+def test_an_actuator_that_stays_away_does_not_return_and_of_two_the_first_by_name_is_the_cause(
+    engaged: GuardBench,
+) -> None:
+    changes = engaged.guard.engagement.changes
+    engaged.run(0.5, not_ready=frozenset({"steering_rad", "accel_mps2"}))
+    assert engaged.guard.engagement.changes == changes + 1
+    assert (engaged.state, engaged.cause) == (State.SOFT_DISABLING, "not-ready:accel_mps2")
+
+
 def test_a_message_that_cannot_be_believed_comes_before_an_actuator_that_takes_no_commands(engaged: GuardBench) -> None:
     engaged.step(not_ready=frozenset({"steering_rad"}), problems=("silent:STEERING_ANGLE",))
     assert engaged.cause == "bus:silent:STEERING_ANGLE"
