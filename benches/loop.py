@@ -1,6 +1,6 @@
 """Wake-up lateness of the node loop beside cyclictest, both cores loaded, interleaved in one run.
 
-    sudo python benches/loop.py            # 7 rounds of 4 s for each loop, 3 minutes
+    sudo python benches/loop.py            # 15 rounds of 2 s for each loop, 3 minutes
     sudo python benches/loop.py --quick    # within 50 s
 
 Each figure is the median over the rounds of the quantile of one round, so that a moment in which the computer itself
@@ -40,7 +40,7 @@ from cardan.runtime.vitals import NodeVitals, create_vitals
 
 CORE = (os.cpu_count() or 1) - 1
 PRIORITY = 80
-ROUNDS = 7
+ROUNDS, QUICK_ROUNDS = 15, 7
 
 
 class Exact(MonotonicClock):
@@ -150,11 +150,11 @@ def in_the_middle(rounds: list[list[float]], fraction: float) -> float:
     return statistics.median(quantile(values, fraction) for values in rounds)
 
 
-def compare(rate_hz: float, seconds: float, *, fifo: bool) -> list[Row]:
+def compare(rate_hz: float, seconds: float, rounds: int, *, fifo: bool) -> list[Row]:
     """Rows of one rate: ours beside cyclictest, who goes first changes from round to round."""
     ours: list[list[float]] = []
     peer: list[list[float]] = []
-    for number in range(ROUNDS):
+    for number in range(rounds):
         if number % 2:
             ours.append(our_loop(rate_hz, seconds, fifo=fifo)["lateness_us"])
         peer.append(cyclictest(rate_hz, seconds, fifo=fifo))
@@ -180,11 +180,11 @@ def main() -> int:
     if shutil.which("cyclictest") is None:
         missing = Row("lateness beside cyclictest", None, "cyclictest is not installed (rt-tests)", "measured", False)
         return report("loop", [missing], as_json=arguments.json)
-    seconds = 1.0 if arguments.quick else 4.0
+    seconds, rounds = (1.0, QUICK_ROUNDS) if arguments.quick else (2.0, ROUNDS)
     with load(list(range(os.cpu_count() or 1))):
-        rows = compare(100.0, seconds, fifo=True) + compare(1000.0, seconds, fifo=True)
+        rows = compare(100.0, seconds, rounds, fifo=True) + compare(1000.0, seconds, rounds, fifo=True)
     with load([0]):
-        rows += compare(100.0, seconds, fifo=False)
+        rows += compare(100.0, seconds, rounds, fifo=False)
     stalled = our_loop(100.0, 1.0, fifo=True, stall=True)
     rows.append(exactly("a 300 ms stall: missed cycles", float(stalled["missed"]), 29, "cycles"))  # type: ignore[arg-type]
     rows.append(exactly("a 300 ms stall: cycles run in a burst", float(stalled["bursts"]), 0, "cycles"))  # type: ignore[arg-type]

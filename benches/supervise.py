@@ -122,6 +122,10 @@ def idle(folder: Path, seconds: float) -> list[Row]:
             at_most("a node: memory (PSS), mean", memory_mib(node_pids := [run.pid(n.name) for n in run.plan.nodes])
                     / len(node_pids), 12, "MiB"),
         ]  # fmt: skip
+    with running(light_plan(SINKS, realtime=True), folder) as run:
+        run.wait_for_inputs()
+        watching = cpu_percent([run.supervisor_pid, run.process.pid], seconds)
+    rows.append(at_most("the same while nine of ten nodes are real-time: CPU", watching, 0.5, "% of a core"))
     for name in peers.installed():
         with peers.peer(name) as peer:
             theirs = peer.own_pids()

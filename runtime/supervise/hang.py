@@ -6,13 +6,14 @@ still (a paused virtual machine, a starved supervisor), that is no node's fault.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cardan.runtime.clock import NS_PER_S, ns
 from cardan.runtime.plan import NodePlan
 
-LOOK_NS = ns(0.05)
-"""How often the supervisor looks at the vitals."""
+LOOK_NS, EASY_LOOK_NS = ns(0.05), ns(0.1)
+"""How often the supervisor looks at the vitals of a node: a look half as often is enough from `EASY_LIMIT_NS` on."""
+EASY_LIMIT_NS = ns(0.5)
 FAST_HZ = 50.0
 PERIODS = 5
 REALTIME_LIMIT_NS = ns(0.1)
@@ -34,11 +35,11 @@ def limit_ns(node: NodePlan, fifo: bool) -> int:
     return max(REALTIME_LIMIT_NS if fifo else SHARED_LIMIT_NS, periods_ns)
 
 
-@dataclass(frozen=True)
-class Steps:
+class Steps(NamedTuple):
     """What the vitals say about a node's steps."""
 
-    count: int
+    number: int
+    """Of the steps that have ended."""
     start_ns: int
     end_ns: int
 
@@ -52,8 +53,9 @@ class HangWatch:
     def __init__(self, node: NodePlan, fifo: bool, steps: Steps, now_ns: int) -> None:
         self._has_rate = node.rate_hz is not None
         self._limit_ns = limit_ns(node, fifo)
-        self._steps_at_start = self._steps = steps.count
+        self._steps_at_start = self._steps = steps.number
         self._last_look_ns = now_ns
+        self.look_every_ns = LOOK_NS if self._limit_ns < EASY_LIMIT_NS else EASY_LOOK_NS
         self.silent_ns = 0
 
     @property
@@ -61,6 +63,10 @@ class HangWatch:
         """The limit that holds now."""
         first_step = self._steps == self._steps_at_start
         return max(self._limit_ns, PATIENCE_NS) if first_step else self._limit_ns
+
+    def is_due(self, now_ns: int) -> bool:
+        """Whether it is time for a look."""
+        return now_ns - self._last_look_ns >= self.look_every_ns
 
     @property
     def is_late(self) -> bool:
@@ -70,7 +76,7 @@ class HangWatch:
     def is_hung(self, steps: Steps, now_ns: int) -> bool:
         """Look once; True when the silence has passed the limit."""
         elapsed_ns, self._last_look_ns = now_ns - self._last_look_ns, now_ns
-        alive = steps.count != self._steps or not (self._has_rate or steps.start_ns > steps.end_ns)
-        self.silent_ns = 0 if alive else self.silent_ns + min(elapsed_ns, 2 * LOOK_NS)
-        self._steps = steps.count
+        alive = steps.number != self._steps or not (self._has_rate or steps.start_ns > steps.end_ns)
+        self.silent_ns = 0 if alive else self.silent_ns + min(elapsed_ns, 2 * self.look_every_ns)
+        self._steps = steps.number
         return self.silent_ns > self.limit_ns

@@ -16,7 +16,7 @@ HEARTBEAT_AT = 48
 WORD = 8
 LOOK_NS = ns(0.5)
 LIMIT_NS = ns(3.0)
-"""The supervisor beats every 50 ms; a disk on which it writes a line of its log may stall for a while."""
+"""The supervisor beats every 100 ms or oftener; a disk on which it writes a line of its log may stall for a while."""
 START_LIMIT_NS = ns(60.0)
 """Before the first beat it loads every library of its nodes."""
 

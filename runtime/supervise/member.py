@@ -13,7 +13,7 @@ from cardan.runtime.run import RunPaths
 from cardan.runtime.supervise.child import ACTIVE, Action, Child, Ending, Happening, Rules
 from cardan.runtime.supervise.events import Code, EventLog
 from cardan.runtime.supervise.groups import NodeGroup
-from cardan.runtime.supervise.hang import HangWatch, Steps
+from cardan.runtime.supervise.hang import EASY_LOOK_NS, HangWatch, Steps
 from cardan.runtime.supervise.node_group import WatchedGroup
 from cardan.runtime.supervise.sources import Sources
 from cardan.runtime.supervise.spare import Spare
@@ -103,13 +103,18 @@ class Member:
         self._group.look(now_ns)
         self._spare.look(now_ns, self.child.state is NodeState.RUNNING)
         watch = self._watch
-        if watch is None or self.child.state not in ACTIVE:
+        if watch is None or self.child.state not in ACTIVE or not watch.is_due(now_ns):
             return
         if watch.is_hung(self._steps(), now_ns):
             self._note(Code.NODE_HUNG, silent_ms=watch.silent_ns / 1e6, limit_ms=watch.limit_ns / 1e6)
             self.happen(Happening.SILENT)
         elif watch.is_late is not (self.child.state is NodeState.LATE):
             self.happen(Happening.LATE if watch.is_late else Happening.ON_TIME)
+
+    @property
+    def look_every_ns(self) -> int:
+        """How often it wants to be looked at."""
+        return EASY_LOOK_NS if self._watch is None else self._watch.look_every_ns
 
     def kill(self) -> None:
         """End its process now, whatever it is doing."""

@@ -16,7 +16,6 @@ from cardan.runtime.supervise import kernel
 from cardan.runtime.supervise.child import Happening
 from cardan.runtime.supervise.events import Code, EventLog
 from cardan.runtime.supervise.groups import RunGroups
-from cardan.runtime.supervise.hang import LOOK_NS
 from cardan.runtime.supervise.lifeline import Lifeline
 from cardan.runtime.supervise.member import Member
 from cardan.runtime.supervise.node_group import enable_limits
@@ -35,6 +34,8 @@ GUARDIAN_LOST = signal.SIGUSR1
 """Sent by the kernel when the guardian dies."""
 ORPHAN_LIMIT_NS = ns(1.0)
 """Without a guardian the run has this long to stop in order."""
+REAP_NS = ns(0.5)
+"""How often to look for processes that nodes have left behind and that have ended."""
 
 
 class Supervisor:
@@ -64,7 +65,7 @@ class Supervisor:
         self._groups = None if isinstance(groups, str) else groups
         self._members = {node.name: self._member(node, paths) for node in plan.nodes}
         self._started_ns = self._clock.now_ns()
-        self._next_look_ns = self._started_ns
+        self._next_look_ns = self._next_reap_ns = self._started_ns
         self._began = False
         self._failed = False
         self._seen: list[Standing] = []
@@ -158,11 +159,13 @@ class Supervisor:
 
     def _look(self, now_ns: int) -> None:
         self._vitals.words[Vitals.HEARTBEAT_NS] = now_ns
-        self._next_look_ns = now_ns + LOOK_NS
         for member in self._members.values():
             member.look(now_ns)
+        self._next_look_ns = now_ns + min(member.look_every_ns for member in self._members.values())
         self._lifeline.look(now_ns)
-        self._reap_orphans()
+        if now_ns >= self._next_reap_ns:
+            self._next_reap_ns = now_ns + REAP_NS
+            self._reap_orphans()
 
     def _reap_orphans(self) -> None:
         """Take the exit of what a node has started and left behind; the nodes' own exits stay for their members."""
@@ -177,6 +180,7 @@ class Supervisor:
         if seen == self._seen or self._stopping:
             return
         self._seen = seen
+        self._next_look_ns = now_ns  # others want to hear of it now
         standings = dict(zip(self._members, seen, strict=True))
         if not self._began and may_begin(self._plan, standings):
             self._begin(now_ns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cardan.runtime.modes import FAULT, HUNG, LOST, NORMAL, RESTARTING, SAFE_STOP, Mode, mode_of, reaction
 from cardan.runtime.plan import NodePlan, Plan
@@ -14,8 +15,7 @@ SETTLED = (*WELL, NodeState.FAILED)
 """Has answered its first start, one way or the other."""
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """Where one node stands."""
 
     state: NodeState

@@ -23,12 +23,12 @@ class Watched:
         self.watch = HangWatch(node(rate_hz), fifo, self.steps, 0)
 
     def step(self) -> Watched:
-        self.steps = Steps(self.steps.count + 1, self.now_ns, self.now_ns + 1)
+        self.steps = Steps(self.steps.number + 1, self.now_ns, self.now_ns + 1)
         assert not self.watch.is_hung(self.steps, self.now_ns)
         return self
 
     def begin_step(self) -> Watched:
-        self.steps = Steps(self.steps.count, self.now_ns + 2, self.steps.end_ns)
+        self.steps = Steps(self.steps.number, self.now_ns + 2, self.steps.end_ns)
         return self
 
     def silence_until_hung_s(self, limit_s: float = 10.0) -> float:
@@ -100,3 +100,11 @@ def test_a_pause_of_the_whole_computer_is_no_hang() -> None:
     assert not watched.watch.is_hung(watched.steps, watched.now_ns)
     watched.now_ns += LOOK_NS
     watched.step()
+
+
+def test_a_node_with_a_long_limit_is_looked_at_half_as_often() -> None:
+    slow, fast = Watched(100).step().watch, Watched(100, fifo=True).step().watch
+    assert (slow.look_every_ns, fast.look_every_ns) == (2 * LOOK_NS, LOOK_NS)
+    assert fast.is_due(LOOK_NS)
+    assert not slow.is_due(LOOK_NS)
+    assert slow.is_due(2 * LOOK_NS)
