@@ -83,6 +83,30 @@ class CameraFrame(Message, frozen=True, kw_only=True):
     """uint8 (height, width, 3), RGB."""
 
 
+class CameraCalibration(Message, frozen=True, kw_only=True):
+    """Where a pinhole camera sits and how it sees: with it, points of the vehicle frame are found in its picture."""
+
+    width_px: int
+    height_px: int
+    focal_x_px: float
+    focal_y_px: float
+    centre_x_px: float
+    """Where the optical axis meets the picture; (0, 0) is the corner of the first pixel, x right, y down."""
+    centre_y_px: float
+    x_m: float
+    """Of the lens, vehicle frame."""
+    y_m: float
+    z_m: float
+    yaw_rad: float = 0.0
+    """To the left."""
+    pitch_rad: float = 0.0
+    """Downwards."""
+    roll_rad: float = 0.0
+    """Right side down."""
+    front_bumper_x_m: float = 0.0
+    """Vehicle frame: gaps are measured from there."""
+
+
 class SimTruth(Message, frozen=True, kw_only=True):
     """The state of the simulated world: for the simulated sensors and for scoring, never for control."""
 

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("runtime", "drivers", "engines", "firmware_bridge", "hw_profiles")
-DATA_SUFFIXES = {".toml", ".dbc", ".onnx", ".json", ".service", ".conf", ".rules"}
+DATA_SUFFIXES = {".toml", ".dbc", ".onnx", ".json", ".service", ".conf", ".rules", ".html", ".css", ".js"}
 
 
 def shipped_files() -> set[str]:

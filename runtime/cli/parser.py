@@ -9,7 +9,7 @@ from cardan.runtime.cli.exits import UsageError
 from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
 from cardan.runtime.errors import near_names
 
-OWN = ("up", "check", "status", "doctor", "topic", "control", "trace", "replay")
+OWN = ("up", "check", "status", "watch", "doctor", "topic", "control", "trace", "replay")
 COMMANDS = (*OWN, *SIBLINGS, "install-service", "version")
 TOPIC_COMMANDS = ("list", "hz", "bw", "lat", "echo", "info", "serve")
 CONTROL_COMMANDS = ("state", "why", "history", "limits")
@@ -110,6 +110,7 @@ SHORT = {
     "up": "run a vehicle: the reference vehicle in simulation, or a manifest",
     "check": "check a manifest against a profile, without starting anything",
     "status": "what runs now, or how the last run ended",
+    "watch": "serve a page that shows the run to a browser: camera, graph, what happened",
     "doctor": "what is wrong with this computer, and what helps",
     "topic list": "every topic with its type, rate and losses",
     "topic hz": "measure how often topics are published",
@@ -169,6 +170,18 @@ def _add_check(parser: Parser) -> None:
 def _add_status(parser: Parser) -> None:
     parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
     _add_json(parser, "one JSON document")
+
+
+def _add_watch(parser: Parser) -> None:
+    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+    parser.add_argument("--port", metavar="N", default="7440", help="port; 0 takes any that is free (default: 7440)")
+    parser.add_argument("--open", action="store_true", help="open it in this computer's browser")
+    parser.add_argument("--for", dest="duration", metavar="TIME", help="end after 500ms, 30s, 2m (default: Ctrl-C)")
+    parser.add_argument("--bind", metavar="ADDRESS", default="127.0.0.1", help="address (default: 127.0.0.1)")
+    parser.add_argument("--token-file", metavar="FILE", help="file with the token that browsers must know")
+    parser.add_argument("--certificate", metavar="FILE", help="TLS certificate and its chain, PEM")
+    parser.add_argument("--key", metavar="FILE", help="its private key, PEM")
+    parser.add_argument("--name", action="append", metavar="HOST", help="a name under which browsers may ask")
 
 
 def _add_install_service(parser: Parser) -> None:
@@ -280,6 +293,7 @@ ADD = {
     "topic serve": _add_topic_serve,
     "trace": _add_trace,
     "replay": _add_replay,
+    "watch": _add_watch,
     "doctor": _add_doctor,
     "install-service": _add_install_service,
     "version": _add_version,
@@ -303,6 +317,17 @@ Check a manifest against a hardware profile: print every finding as `file:line: 
 The verdict and one screen of the run that is active, else of the last one.
 
 Reads shared memory only: works while the run hangs, and after it has ended.""",
+    "watch": """\
+Serve a page that shows the run: verdict, camera with what the network saw, graph of nodes with rates and latencies, who
+drove and why not, CAN. The address is the first line on stdout. Nothing can be changed from the page.
+
+Everything is read from shared memory, from outside: it works while nodes hang, and shows the last run when none is
+active. Other computers can look only with all of --bind, --token-file, --certificate and --key; or use
+`ssh -L 7440:127.0.0.1:7440 VEHICLE`.
+
+examples:
+  cardan watch --open
+  cardan watch --bind 0.0.0.0 --token-file token --certificate car.pem --key car.key""",
     "trace": """\
 Follow each frame from its capture to the CAN frame it led to: how long every hop takes, over the whole run and frame by
 frame. With --out also a trace of all steps, messages, restarts and modes for ui.perfetto.dev and chrome://tracing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import sub
 
 from cardan.runtime.errors import RunError
 from cardan.runtime.histogram import bucket_bounds, percentile
@@ -30,7 +31,9 @@ class Spread:
 
     def since(self, earlier: Spread) -> Spread:
         """What was recorded after `earlier`; its maximum is that of the highest bucket."""
-        counts = [now - then for now, then in zip(self.counts, earlier.counts, strict=True)]
+        if self.counts == earlier.counts:
+            return self.unused
+        counts = list(map(sub, self.counts, earlier.counts))
         highest = next((index for index in reversed(range(len(counts))) if counts[index]), None)
         if highest is None:
             return Spread(counts, 0)

@@ -48,3 +48,9 @@ def test_a_world_that_stands_still_gives_no_new_picture(bench: Bench[SimCamera])
     before = len(bench.sent("frame"))
     bench.step(count=3)
     assert len(bench.sent("frame")) == before + 1  # 100 ms after the last truth it is stale
+
+
+def test_it_says_once_where_it_sits_and_how_it_sees(bench: Bench[SimCamera]) -> None:
+    said = bench.sent("calibration")
+    assert len(said) == 1
+    assert (said[0].value.width_px, said[0].value.height_px) == (640, 360)

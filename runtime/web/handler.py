@@ -1,0 +1,130 @@
+"""One request: a table of what can be asked for, and nothing else; no part of a path ever names a file."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from cardan.runtime.errors import CardanError
+from cardan.runtime.web.access import SECURITY, host_allowed, token_cookie, token_fits, token_given
+
+if TYPE_CHECKING:
+    from cardan.runtime.web.server import PageServer
+
+PARTS = {
+    "/": ("page.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+}
+FIRST_WITHIN_S = 3.0
+ALIVE_S = 10.0
+"""A comment is sent when there was nothing else for so long: it shows whether the browser is still there."""
+SEND_WITHIN_S = 5.0
+"""A browser that takes nothing for so long is dropped."""
+LONGEST_PATH = 2000
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers GET; the connection ends with the answer."""
+
+    server: PageServer
+    server_version = "cardan"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        self.server.has_asked(self.connection)
+        self.connection.settimeout(SEND_WITHIN_S)
+        url = urlsplit(self.path[:LONGEST_PATH])
+        query = parse_qs(url.query, max_num_fields=8) if url.query else {}
+        if not host_allowed(self.headers.get("Host"), self.server.settings.names):
+            self._deny(HTTPStatus.MISDIRECTED_REQUEST, "ask for this page by address, or as localhost")
+        elif url.path == "/" and "token" in query:
+            self._log_in(query["token"][0])
+        elif not token_fits(
+            token_given(self.headers.get("Authorization"), self.headers.get("Cookie")), self.server.token
+        ):
+            self._deny(HTTPStatus.UNAUTHORIZED, "add ?token=... to the address of the page")
+        else:
+            self._route(url.path, query)
+
+    def _route(self, path: str, query: dict[str, list[str]]) -> None:
+        if path in PARTS:
+            name, kind = PARTS[path]
+            self._answer(HTTPStatus.OK, kind, (resources.files("cardan.runtime.web") / "page" / name).read_bytes())
+        elif path == "/events":
+            self._stream()
+        elif path == "/status.json":
+            self._status()
+        elif path == "/picture":
+            self._picture(query.get("topic", [""])[0])
+        else:
+            self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"there is nothing here\n")
+
+    def _log_in(self, token: str) -> None:
+        """Keep a right token in a cookie, so that it leaves the address bar."""
+        if not token_fits(token, self.server.token):
+            self._deny(HTTPStatus.UNAUTHORIZED, "this is not the token")
+            return
+        cookie = token_cookie(self.server.token, secure=self.server.tls is not None)
+        headers = {"Location": "/", "Set-Cookie": cookie} if self.server.token else {"Location": "/"}
+        self._answer(HTTPStatus.SEE_OTHER, "text/plain; charset=utf-8", b"", headers)
+
+    def _deny(self, status: HTTPStatus, text: str) -> None:
+        self.server.counters.add("denied")
+        self._answer(status, "text/plain; charset=utf-8", f"{text}\n".encode())
+
+    def _status(self) -> None:
+        viewer = self.server.hub.join()
+        try:
+            text = viewer.take(FIRST_WITHIN_S)
+        finally:
+            self.server.hub.leave(viewer)
+        if text is None:
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", b"no answer yet\n")
+            return
+        self._answer(HTTPStatus.OK, "application/json", text)
+
+    def _picture(self, topic: str) -> None:
+        try:
+            picture = self.server.pictures.newest(topic)
+        except CardanError as error:
+            self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", f"{error}\n".encode())
+            return
+        self._answer(HTTPStatus.OK, "image/jpeg", picture.jpeg, {"Cardan-Drawing": picture.drawing})
+
+    def _stream(self) -> None:
+        """Server-sent events until the browser goes, or is too slow."""
+        if not self.server.viewers.acquire(blocking=False):
+            self.server.counters.add("refused")
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", b"too many pages are open\n")
+            return
+        viewer = self.server.hub.join()
+        try:
+            self._head(HTTPStatus.OK, "text/event-stream", {"X-Accel-Buffering": "no"})
+            self.wfile.write(b"retry: 2000\n\n")
+            while not viewer.gone:
+                text = viewer.take(ALIVE_S)
+                self.wfile.write(b": still here\n\n" if text is None else b"data: %s\n\n" % text)
+        except TimeoutError:
+            self.server.hub.drop(viewer)
+        except OSError:
+            return
+        finally:
+            self.server.hub.leave(viewer)
+            self.server.viewers.release()
+
+    def _answer(self, status: HTTPStatus, kind: str, body: bytes, headers: dict[str, str] | None = None) -> None:
+        self._head(status, kind, {"Content-Length": str(len(body)), **(headers or {})})
+        self.wfile.write(body)
+
+    def _head(self, status: HTTPStatus, kind: str, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Type": kind, "Connection": "close", **SECURITY, **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Who looks at a page is no event of a vehicle; the parent prints a line for each request."""

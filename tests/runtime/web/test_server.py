@@ -1,0 +1,201 @@
+"""The server, by real requests over real sockets."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cardan.runtime.cli.exits import NoDataError
+from cardan.runtime.cli.runs import FoundRun
+from cardan.runtime.clock import MonotonicClock
+from cardan.runtime.errors import ConfigError
+from cardan.runtime.web import server as server_module
+from cardan.runtime.web.hub import WAITING, Hub
+from cardan.runtime.web.serve import Page
+from cardan.runtime.web.settings import WebSettings
+
+TOKEN = "0123456789abcdef"
+
+
+def _nothing() -> FoundRun:
+    raise NoDataError("no run is active", hint="start one with `cardan up`")
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    page = Page(WebSettings(port=0, viewers=1), _nothing, MonotonicClock())
+    yield page
+    page.close()
+
+
+def _ask(
+    page: Page, path: str, headers: dict[str, str] | None = None, method: str = "GET"
+) -> tuple[int, bytes, dict[str, str]]:
+    with closing(http.client.HTTPConnection("127.0.0.1", page.server.server_port, timeout=5)) as connection:
+        connection.request(method, path, headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read(), dict(answer.getheaders())
+
+
+def test_the_page_and_its_parts_are_there_and_name_nothing_elsewhere(page: Page) -> None:
+    for path, kind in (("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")):
+        status, body, headers = _ask(page, path)
+        assert status == 200 and headers["Content-Type"].startswith(kind)
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert b"https://" not in body and b"//cdn" not in body and b"innerHTML" not in body
+
+
+def test_without_a_run_it_says_so_and_what_to_do(page: Page) -> None:
+    status, body, _ = _ask(page, "/status.json")
+    document = json.loads(body)
+    assert (
+        status == 200
+        and document["verdict"] == "no run is active"
+        and document["help"] == ["start one with `cardan up`"]
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["/../pyproject.toml", "/page.js/../server.py", "/%2e%2e/settings.py", "//etc/passwd", "/page/page.js"]
+)
+def test_no_path_leads_to_a_file(page: Page, path: str) -> None:
+    assert _ask(page, path)[0] == 404
+
+
+def test_a_foreign_name_is_refused_and_counted(page: Page) -> None:
+    assert _ask(page, "/", {"Host": "evil.example"})[0] == 421
+    assert page.server.counters.denied == 1
+
+
+def test_nothing_can_be_done_but_reading(page: Page) -> None:
+    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+        assert _ask(page, "/status.json", method=method)[0] == 501
+
+
+def test_there_is_no_picture_without_a_run(page: Page) -> None:
+    status, body, _ = _ask(page, "/picture?topic=camera/frame")
+    assert status == 404 and b"no run is active" in body
+
+
+def test_events_come_and_one_page_too_many_is_refused(page: Page) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", page.server.server_port, timeout=5)) as first:
+        first.request("GET", "/events")
+        answer = first.getresponse()
+        assert answer.getheader("Content-Type") == "text/event-stream"
+        lines = [answer.readline() for _ in range(3)]
+        assert lines[0] == b"retry: 2000\n" and json.loads(lines[2].removeprefix(b"data: "))["schema"] == 1
+        assert _ask(page, "/events")[0] == 503
+        assert page.server.counters.refused == 1
+
+
+def test_who_connects_and_never_asks_is_let_go(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "ASKED_WITHIN_NS", 1_000_000)
+    with socket.create_connection(("127.0.0.1", page.server.server_port), timeout=5) as silent:
+        silent.sendall(b"GET / HT")
+        while silent.recv(4096):
+            continue
+
+
+def test_more_connections_than_there_are_places_are_refused_at_once(page: Page) -> None:
+    held = [socket.create_connection(("127.0.0.1", page.server.server_port), timeout=5) for _ in range(4)]
+    try:
+        with socket.create_connection(("127.0.0.1", page.server.server_port), timeout=4) as fifth:
+            assert fifth.recv(1) == b""
+        assert page.server.counters.refused == 1
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_a_page_that_takes_nothing_is_dropped_and_counted() -> None:
+    hub = Hub(_nothing, MonotonicClock())
+    viewer, other = hub.join(), hub.join()
+    for _ in range(WAITING + 1):
+        hub._due_ns = 0
+        hub.look()
+        assert other.take(1.0) is not None
+    assert viewer.gone and not other.gone and hub.dropped == 1
+
+
+def test_a_port_that_is_taken_is_one_clear_error(page: Page) -> None:
+    with pytest.raises(ConfigError, match=f"port {page.server.server_port}"):
+        Page(WebSettings(port=page.server.server_port), _nothing, MonotonicClock())
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = str(folder / "key.pem"), str(folder / "certificate.pem")
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "1",
+    ]
+    names = ["-subj", "/CN=car", "-addext", "subjectAltName=IP:127.0.0.1"]
+    try:
+        subprocess.run(
+            [*command, "-keyout", key, "-out", certificate, *names], check=True, capture_output=True, timeout=20
+        )
+    except FileNotFoundError:
+        pytest.skip("needs openssl")
+    return certificate, key
+
+
+@pytest.fixture
+def guarded(certificate: tuple[str, str], tmp_path: Path) -> Iterator[Page]:
+    (tmp_path / "token").write_text(TOKEN)
+    settings = WebSettings(
+        bind="0.0.0.0", port=0, token_file=str(tmp_path / "token"), certificate=certificate[0], key=certificate[1]
+    )
+    page = Page(settings, _nothing, MonotonicClock())
+    yield page
+    page.close()
+
+
+def _ask_secured(page: Page, authority: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str]]:
+    context = ssl.create_default_context(cafile=authority)
+    with closing(
+        http.client.HTTPSConnection("127.0.0.1", page.server.server_port, timeout=5, context=context)
+    ) as connection:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status, dict(answer.getheaders())
+
+
+def test_others_need_the_token_over_tls(guarded: Page, certificate: tuple[str, str]) -> None:
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Cookie": "cardan_token=wrong"}):
+        assert _ask_secured(guarded, certificate[0], "/status.json", headers)[0] == 401
+    assert _ask_secured(guarded, certificate[0], "/?token=wrong", {})[0] == 401
+    assert guarded.server.counters.denied == 4
+    status, headers = _ask_secured(guarded, certificate[0], f"/?token={TOKEN}", {})
+    assert (status, headers["Location"]) == (303, "/")
+    cookie = headers["Set-Cookie"].split(";")[0]
+    assert _ask_secured(guarded, certificate[0], "/status.json", {"Cookie": cookie})[0] == 200
+    assert _ask_secured(guarded, certificate[0], "/", {"Authorization": f"Bearer {TOKEN}"})[0] == 200
+
+
+def test_a_slow_handshake_holds_up_nobody(guarded: Page, certificate: tuple[str, str]) -> None:
+    with socket.create_connection(("127.0.0.1", guarded.server.server_port), timeout=5):
+        assert _ask_secured(guarded, certificate[0], "/", {"Authorization": f"Bearer {TOKEN}"})[0] == 200
+
+
+def test_a_key_that_does_not_fit_is_one_clear_error(certificate: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    with pytest.raises(ConfigError, match="TLS cannot use"):
+        Page(WebSettings(port=0, certificate=certificate[0], key=certificate[0]), _nothing, MonotonicClock())

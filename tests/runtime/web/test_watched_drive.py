@@ -1,0 +1,175 @@
+"""The reference vehicle drives, and the page looks at it: over HTTP, and in a real browser where there is one."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cardan.runtime.cli.runs import FoundRun, find_run
+from cardan.runtime.clock import MonotonicClock
+from cardan.runtime.web.serve import Page
+from cardan.runtime.web.settings import WebSettings
+
+pytestmark = pytest.mark.slow
+WITHIN_S = 30.0
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser")
+SIZES = ((390, 844), (1280, 800))
+
+
+class Drive:
+    """`cardan up` without a manifest, and a page over it."""
+
+    def __init__(self, folder: Path) -> None:
+        environment = {**os.environ, "CARDAN_RUN_DIR": str(folder / "runs"), "CARDAN_DATA_DIR": str(folder / "data")}
+        command = [sys.executable, "-m", "cardan.runtime.cli.main", "up", "--for", "120s"]
+        self.process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        self._data = str(folder / "data")
+        self.page = Page(WebSettings(port=0), self.find, MonotonicClock())
+
+    def find(self) -> FoundRun:
+        return find_run(self._data)
+
+    def ask(self, path: str) -> tuple[int, bytes, dict[str, str]]:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.page.server.server_port, timeout=10)) as connection:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read(), dict(answer.getheaders())
+
+    def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first document that is as wanted."""
+        deadline_s = time.monotonic() + WITHIN_S
+        while True:
+            document: dict[str, Any] = json.loads(self.ask("/status.json")[1])
+            if wanted(document):
+                return document
+            assert time.monotonic() < deadline_s, document
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(WITHIN_S)
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drive]:
+    folder = tmp_path_factory.mktemp("watched")
+    before = os.environ.get("CARDAN_RUN_DIR")
+    os.environ["CARDAN_RUN_DIR"] = str(folder / "runs")
+    drive = Drive(folder)
+    yield drive
+    drive.end()
+    drive.page.close()
+    os.environ.pop("CARDAN_RUN_DIR") if before is None else os.environ.update(CARDAN_RUN_DIR=before)
+
+
+def _drives(document: dict[str, Any]) -> bool:
+    return document.get("engagement") == "enabled" and bool(document["can"])
+
+
+def test_it_shows_a_vehicle_that_drives(drive: Drive) -> None:
+    document = drive.wait_for(_drives)
+    assert document["live"] and document["vehicle"] == "reference"
+    layers = {node["name"]: node["layer"] for node in document["nodes"]}
+    assert layers["vehicle"] < layers["camera"] < layers["engines"] < layers["control"] < layers["bridge"]
+    assert document["cameras"] == ["camera/frame"]
+    assert [channel["health"]["channel"] for channel in document["can"]] == ["vehicle"]
+    assert {row["topic"] for row in document["topics"]} >= {"control/command", "camera/calibration"}
+
+
+def test_the_picture_is_of_the_frame_that_the_network_saw(drive: Drive) -> None:
+    from PIL import Image
+
+    deadline_s = time.monotonic() + WITHIN_S
+    while True:
+        status, body, headers = drive.ask("/picture?topic=camera/frame")
+        drawing = json.loads(headers.get("Cardan-Drawing", "{}"))
+        if status == 200 and drawing["lines"]:
+            break
+        assert time.monotonic() < deadline_s, (status, body[:200])
+    assert Image.open(io.BytesIO(body)).size == (drawing["width"], drawing["height"]) == (640, 360)
+    (left, right), height = drawing["lines"], drawing["height"]
+    assert all(0 < row < height for _, row in (*left, *right))
+    assert left[0][0] < 320 < right[0][0], "the car stands between its lines"
+    assert drive.ask("/picture?topic=other/frame")[0] == 404
+
+
+def _load(browser: Any, drive: Drive, size: tuple[int, int]) -> dict[str, Any]:
+    """What a person with a screen of this size gets."""
+    page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+    errors: list[str] = []
+    asked: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(drive.page.address)
+    deadline_s = time.monotonic() + WITHIN_S
+    drawn = "document.getElementById('camera-about').textContent.includes('camera/frame')"
+    while not page.evaluate(drawn):
+        assert time.monotonic() < deadline_s, errors
+    seen: dict[str, Any] = page.evaluate(
+        "({verdict: document.getElementById('verdict').textContent, width: document.documentElement.scrollWidth,"
+        " nodes: document.querySelectorAll('#graph .node').length,"
+        " topics: document.querySelectorAll('#topics tr').length,"
+        " can: document.getElementById('can').textContent})"
+    )
+    colours = page.evaluate(
+        "(() => { const c = document.getElementById('camera'); const d = c.getContext('2d').getImageData(0, 0, c.width,"
+        " c.height).data; let n = 0; for (let i = 0; i < d.length; i += 4)"
+        " n += d[i] < 90 && d[i + 1] > 190 && d[i + 2] < 120; return n; })()"
+    )
+    page.close()
+    return {**seen, "errors": errors, "asked": asked, "green": colours}
+
+
+def test_a_browser_shows_it_on_a_phone_and_on_a_desktop(drive: Drive) -> None:
+    program = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    if program is None:
+        pytest.skip("needs a browser: apt install chromium-headless-shell")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    drive.wait_for(_drives)
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        try:
+            for size in SIZES:
+                seen = _load(browser, drive, size)
+                assert seen["errors"] == []
+                assert {url for url in seen["asked"] if not url.startswith(drive.page.address)} == set()
+                assert seen["width"] == size[0], "nothing is wider than the screen"
+                assert seen["nodes"] == 7 and seen["topics"] == 10 and "vehicle" in seen["can"]
+                assert not seen["verdict"].startswith("connecting")
+                assert seen["green"] > 100, "the lanes are drawn"
+        finally:
+            browser.close()
+
+
+def test_a_node_that_was_killed_stands_on_the_timeline(drive: Drive) -> None:
+    drive.wait_for(_drives)
+    camera = next(node for node in drive.find().snapshot(MonotonicClock()).nodes if node.plan.name == "camera")
+    os.kill(camera.pid, signal.SIGKILL)
+    document = drive.wait_for(lambda now: any(event["kind"] == "restart" for event in now["events"]))
+    restart = next(event for event in document["events"] if event["kind"] == "restart")
+    assert restart["title"].startswith("camera was started again")
+
+
+def test_a_run_that_has_ended_is_shown_as_it_ended(drive: Drive) -> None:
+    drive.end()
+    document = drive.wait_for(lambda now: now["live"] is False and bool(now["run"]))
+    assert document["vehicle"] == "reference" and document["drove"]
+    assert any(event["kind"] == "engagement" for event in document["events"])
+    status, body, _ = drive.ask("/picture?topic=camera/frame")
+    assert status == 404 and b"no run is active" in body
