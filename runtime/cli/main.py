@@ -29,6 +29,7 @@ MODULES = {
     "control reset": "cardan.runtime.cli.control_ask",
     "trace": "cardan.runtime.cli.trace",
     "replay": "cardan.runtime.cli.replay",
+    "top": "cardan.runtime.cli.top",
     "watch": "cardan.runtime.cli.watch_page",
     "doctor": "cardan.runtime.cli.doctor",
     "install-service": "cardan.runtime.cli.install_service",

@@ -9,7 +9,7 @@ from cardan.runtime.cli.exits import UsageError
 from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
 from cardan.runtime.errors import near_names
 
-OWN = ("up", "check", "status", "watch", "doctor", "topic", "control", "trace", "replay")
+OWN = ("up", "check", "status", "top", "watch", "doctor", "topic", "control", "trace", "replay")
 COMMANDS = (*OWN, *SIBLINGS, "install-service", "version")
 TOPIC_COMMANDS = ("list", "hz", "bw", "lat", "echo", "info", "serve")
 CONTROL_COMMANDS = ("state", "why", "history", "limits")
@@ -110,6 +110,7 @@ SHORT = {
     "up": "run a vehicle: the reference vehicle in simulation, or a manifest",
     "check": "check a manifest against a profile, without starting anything",
     "status": "what runs now, or how the last run ended",
+    "top": "nodes, topics, buses, engines and links of the run, live in the terminal",
     "watch": "serve a page that shows the run to a browser: camera, graph, what happened",
     "doctor": "what is wrong with this computer, and what helps",
     "topic list": "every topic with its type, rate and losses",
@@ -170,6 +171,15 @@ def _add_check(parser: Parser) -> None:
 def _add_status(parser: Parser) -> None:
     parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
     _add_json(parser, "one JSON document")
+
+
+def _add_top(parser: Parser) -> None:
+    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+    parser.add_argument("--every", metavar="TIME", default="1s", help="draw again after so long (default: 1s)")
+    parser.add_argument(
+        "--for", dest="duration", metavar="TIME", help="end after 500ms, 30s, 2m (default: q or Ctrl-C)"
+    )
+    parser.add_argument("--count", metavar="N", help="end after N pictures (default: 1 where stdout is no terminal)")
 
 
 def _add_watch(parser: Parser) -> None:
@@ -293,6 +303,7 @@ ADD = {
     "topic serve": _add_topic_serve,
     "trace": _add_trace,
     "replay": _add_replay,
+    "top": _add_top,
     "watch": _add_watch,
     "doctor": _add_doctor,
     "install-service": _add_install_service,
@@ -317,6 +328,11 @@ Check a manifest against a hardware profile: print every finding as `file:line: 
 The verdict and one screen of the run that is active, else of the last one.
 
 Reads shared memory only: works while the run hangs, and after it has ended.""",
+    "top": """\
+The verdict, buses, engines, links, nodes and topics of the active run, drawn again every second; q or Ctrl-C ends it.
+Troubled nodes come first when there is no room for all.
+
+Reads shared memory only: works while nodes hang. Where stdout is no terminal, one picture is printed.""",
     "watch": """\
 Serve a page that shows the run: verdict, camera with what the network saw, graph of nodes with rates and latencies, who
 drove and why not, CAN. The address is the first line on stdout. Nothing can be changed from the page.

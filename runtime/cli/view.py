@@ -39,15 +39,15 @@ class Scene:
 def render(scene: Scene, columns: int = 80, rows: int = 24) -> list[Line]:
     """At most `rows` lines of at most `columns` characters."""
     head, foot = _head(scene, columns), _foot(scene, columns)
-    nodes = [_node_line(node, scene) for node in scene.now.nodes]
-    topics = _topic_lines(scene, columns)
+    nodes = [node_line(node, scene) for node in scene.now.nodes]
+    topics = topic_lines(scene, columns)
     free = rows - len(head) - len(foot) - 2
     for_topics = min(len(topics), max(1, free - len(nodes)))
     middle = [
         Line(NODE_HEAD, "title"),
-        *_fit(nodes, free - for_topics, "nodes"),
-        Line(_repeat(TOPIC_HEAD, columns), "title"),
-        *_fit(topics, for_topics, "lines of topics"),
+        *fit(nodes, free - for_topics, "nodes"),
+        Line(repeat(TOPIC_HEAD, columns), "title"),
+        *fit(topics, for_topics, "lines of topics"),
     ]
     return [Line(cut(line.text, columns), line.role) for line in [*head, *middle, *foot][:rows]]
 
@@ -109,7 +109,7 @@ def _head(scene: Scene, columns: int) -> list[Line]:
     lines = [Line(f"{cut(title, room):<{room}}  {clock}", "title"), Line(text, role)]
     if now.mode and verdict_of(now) != OK:
         lines.append(Line(mode_row(now), "bad"))
-    return lines + [Line(row) for row in (_engagement_row(scene), _latency_row(scene), _carried_row(now)) if row]
+    return lines + [Line(row) for row in (_engagement_row(scene), latency_row(scene), _carried_row(now)) if row]
 
 
 def mode_row(shot: Snapshot) -> str:
@@ -131,7 +131,8 @@ def _engagement_row(scene: Scene) -> str:
     )
 
 
-def _latency_row(scene: Scene) -> str:
+def latency_row(scene: Scene) -> str:
+    """From photon to CAN, and what was lost."""
     photon = photon_to_can(scene.plan, scene.now)
     inputs = [series for node in scene.now.nodes for series in node.series]
     dropped = sum(series.dropped for series in inputs)
@@ -166,7 +167,8 @@ def _cut_left(text: str, width: int) -> str:
     return text if len(text) <= width else "…" + text[len(text) - max(0, width - 1) :]
 
 
-def _node_line(node: NodeShot, scene: Scene) -> Line:
+def node_line(node: NodeShot, scene: Scene) -> Line:
+    """One node under NODE_HEAD."""
     before = next((old for old in scene.before.nodes if old.plan.name == node.plan.name), node)
     rate = per_second(node.steps, before.steps, scene.now.taken_ns - scene.before.taken_ns)
     stepped = node.step_time.total > 0
@@ -190,7 +192,8 @@ def _node_role(node: NodeShot) -> str:
     return "faint"
 
 
-def _topic_lines(scene: Scene, columns: int) -> list[Line]:
+def topic_lines(scene: Scene, columns: int) -> list[Line]:
+    """Every topic under TOPIC_HEAD, as many beside each other as there is room for."""
     old = {series.plan.topic: series for _, series in scene.before.outputs()}
     span_ns = scene.now.taken_ns - scene.before.taken_ns
     cells = [_topic_cell(s, old.get(s.plan.topic, s), span_ns, scene.now) for _, s in scene.now.outputs()]
@@ -209,11 +212,12 @@ def _topic_cell(series: SeriesShot, old: SeriesShot, span_ns: int, now: Snapshot
     return f"{name:<19}{rate:>10}{units.age(since_s(now.taken_ns, series.last_ns)):>8}", missing
 
 
-def _repeat(head: str, columns: int) -> str:
+def repeat(head: str, columns: int) -> str:
+    """TOPIC_HEAD above each of them."""
     return "    ".join([head] * max(1, (columns + 2) // (TOPIC_WIDTH + 2)))
 
 
-def _fit(lines: list[Line], limit: int, what: str) -> list[Line]:
+def fit(lines: list[Line], limit: int, what: str) -> list[Line]:
     """The first lines, and how many more there are."""
     if len(lines) <= limit:
         return lines
