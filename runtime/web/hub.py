@@ -9,7 +9,7 @@ import msgspec
 
 from cardan.runtime.cli.runs import FoundRun
 from cardan.runtime.clock import Clock, ns
-from cardan.runtime.errors import CardanError
+from cardan.runtime.errors import CardanError, RunError
 from cardan.runtime.web.document import nothing
 from cardan.runtime.web.watcher import Find, Watcher
 
@@ -134,6 +134,9 @@ class Hub:
             found = self._find()
         except CardanError as error:
             self._trouble = error
+            return
+        except OSError as error:  # the run was swept away while it was being read
+            self._trouble = RunError(f"the run cannot be read: {error}", hint="has it just ended?")
             return
         self._trouble = None
         old = self._watcher

@@ -32,7 +32,7 @@ class Drawing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def pixel_or_none(camera: CameraCalibration, x_m: float, y_m: float, z_m: float) -> Pixel | None:
-    """(column, row) of a point of the vehicle frame; None for one that is not ahead of the lens."""
+    """(column, row) of a point of the vehicle frame; None for one that is not ahead of the lens, or no number."""
     x, y, z = x_m - camera.x_m, y_m - camera.y_m, z_m - camera.z_m
     cosine, sine = math.cos(camera.yaw_rad), math.sin(camera.yaw_rad)
     ahead, right = x * cosine + y * sine, x * sine - y * cosine
@@ -44,7 +44,7 @@ def pixel_or_none(camera: CameraCalibration, x_m: float, y_m: float, z_m: float)
     across, below = right * cosine + down * sine, down * cosine - right * sine
     column = camera.centre_x_px + camera.focal_x_px * across / depth
     row = camera.centre_y_px + camera.focal_y_px * below / depth
-    return column, row
+    return (column, row) if math.isfinite(column) and math.isfinite(row) else None
 
 
 def draw(camera: CameraCalibration, view: RoadView, width: int, height: int) -> Drawing:

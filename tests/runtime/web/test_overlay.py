@@ -43,6 +43,8 @@ def test_turning_the_camera_moves_the_picture_the_other_way() -> None:
 def test_nothing_is_drawn_behind_the_lens() -> None:
     assert pixel_or_none(CAMERA, 1.0, 0.0, 0.0) is None
     assert pixel_or_none(CAMERA, math.nan, 0.0, 0.0) is None
+    assert pixel_or_none(CAMERA, 10.0, math.nan, 0.0) is None
+    assert pixel_or_none(CAMERA, 10.0, math.inf, 0.0) is None
 
 
 def _view(**more: object) -> RoadView:

@@ -125,6 +125,16 @@ def test_a_page_that_takes_nothing_is_dropped_and_counted() -> None:
     assert viewer.gone and not other.gone and hub.dropped == 1
 
 
+def test_a_run_that_is_swept_away_while_it_is_read_does_not_end_the_hub() -> None:
+    def swept() -> FoundRun:
+        raise FileNotFoundError("vitals")
+
+    hub = Hub(swept, MonotonicClock())
+    viewer = hub.join()
+    hub.look()
+    assert b"the run cannot be read" in (viewer.take(1.0) or b"")
+
+
 def test_a_port_that_is_taken_is_one_clear_error(page: Page) -> None:
     with pytest.raises(ConfigError, match=f"port {page.server.server_port}"):
         Page(WebSettings(port=page.server.server_port), _nothing, MonotonicClock())
