@@ -1,7 +1,7 @@
 """The bus beside iceoryx2, pyzmq, eclipse-zenoh and dora: one way from process to process, interleaved in one run.
 
-    sudo python benches/bus.py             # about 4 minutes
-    sudo python benches/bus.py --quick     # within 50 s
+    sudo python benches/bus.py             # about 5 minutes
+    sudo python benches/bus.py --quick     # within 50 s; without zenoh and dora
 
 Every transport of a group stays up, its processes asleep, and they are measured by turns, in another order in each
 round. With the privilege for it all run under SCHED_FIFO, which keeps other work out (zenoh and dora as they are:
@@ -17,9 +17,7 @@ import random
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
-from importlib import import_module, util
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,12 +27,9 @@ from rows import Row, at_most, parse_arguments, report
 
 HERE = Path(__file__).resolve().parent
 PRIORITY = 20
-ROUNDS, QUICK_ROUNDS = 9, 5
+ROUNDS, QUICK_ROUNDS = 7, 5
 SMALL, PAGE, FRAME = 64, 4096, 1920 * 1080 * 3
 LABELS = {SMALL: "64 B", PAGE: "4 KB", FRAME: "6.2 MB"}
-COLLECTED = ("bus_zmq", "bus_watch")
-"""Benchmarks of other parts of the bus, whose rows belong to this one."""
-PATIENCE_S = 60.0
 
 OURS, NEWEST, PORTS, FLOOR = "bus_ours:RingBytes", "bus_ours:RingNewest", "bus_ours:Ports", "bus_ours:Floor"
 SLOTS, COPIES, MEMCPY, PICTURES = (
@@ -212,15 +207,15 @@ def frame_rows(quick: bool) -> list[Row]:
     ]  # fmt: skip
 
 
-def other_peer_rows(quick: bool) -> list[Row]:
-    """zenoh and dora, not under SCHED_FIFO, and ours beside them in the same way."""
+def other_peer_rows() -> list[Row]:
+    """zenoh and dora, not under SCHED_FIFO."""
     rows = []
     for size in (SMALL, FRAME):
         messages, rate_hz = (200, 1000.0) if size == SMALL else (40, 60.0)
-        group = Group(size, 1, [ZENOH], messages // (2 if quick else 1), rate_hz)
+        group = Group(size, 1, [ZENOH], messages, rate_hz)
         found = measured(group, QUICK_ROUNDS, 0)
         rows += shown_rows(group, found, ()) or [missing("zenoh", LABELS[size])]
-        dora = dora_rounds(size, group.messages, rate_hz, 1 if quick else QUICK_ROUNDS)
+        dora = dora_rounds(size, group.messages, rate_hz, QUICK_ROUNDS)
         if dora is None:
             rows.append(missing("dora", LABELS[size]))
         else:
@@ -232,23 +227,13 @@ def missing(peer: str, what: str) -> Row:
     return Row(f"{what}, 1 reader: {peer}", None, f"{peer} is not installed", "shown", False)
 
 
-def collected_rows(quick: bool) -> list[Row]:
-    """The rows of the other benchmarks of the bus."""
-    rows: list[Row] = []
-    for name in COLLECTED:
-        if util.find_spec(name) is not None:
-            rows_of: Callable[[bool], list[Row]] = import_module(name).rows
-            rows += rows_of(quick)
-    return rows
-
-
 def main() -> int:
     arguments = parse_arguments(__doc__ or "")
     os.chdir(HERE)
     quick = arguments.quick
     rows = [*small_rows(SMALL, quick), *small_rows(PAGE, quick), *frame_rows(quick)]
-    rows += other_peer_rows(quick)
-    return report("bus", rows + collected_rows(quick), as_json=arguments.json)
+    rows += [] if quick else other_peer_rows()
+    return report("bus", rows, as_json=arguments.json)
 
 
 if __name__ == "__main__":

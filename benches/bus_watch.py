@@ -1,4 +1,7 @@
-"""What watching costs who is watched, and what a fast topic costs a node that does not read it: rows for bus.py.
+"""What watching costs who is watched, and what a fast topic costs a node that does not read it: a watched bus.
+
+    python benches/bus_watch.py             # about 3 minutes
+    python benches/bus_watch.py --quick     # within 50 s
 
 Processor time is that of the kernel's scheduler (schedstat, in nanoseconds), of all threads of a process. The two cases
 of a row are measured by turns within one run: watchers are stopped and let go on with signals, and the fast publisher
@@ -23,7 +26,7 @@ from typing import NamedTuple
 import msgspec
 from light import LightRun, folders, node, plan_of, running, wait_until
 from light_nodes import Alternating
-from rows import Row
+from rows import Row, parse_arguments, report
 
 from cardan.runtime.plan import Plan
 from cardan.runtime.vitals import NodeVitals, SeriesKind, SeriesVitals
@@ -161,8 +164,11 @@ def _phases(run: LightRun, names: list[str], rounds: int) -> tuple[tuple[float, 
     phases: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
     span_ns = Alternating.PHASE_NS
     change_ns = run.word(names[0], NodeVitals.STEP_START_NS) + span_ns // 2
+    phase = 0
     for _ in range(2 * rounds):
-        _sleep_until_ns(change_ns + ((time.monotonic_ns() - change_ns) // span_ns + 1) * span_ns)
+        coming = (time.monotonic_ns() - change_ns) // span_ns + 1
+        phase = coming + (coming % 2 == phase % 2)  # by turns, also where looking takes so long that one is missed
+        _sleep_until_ns(change_ns + phase * span_ns)
         begin_ns, count, before = time.monotonic_ns(), fast.words[SeriesVitals.COUNT], _used(pids)
         _sleep_until_ns(begin_ns + span_ns - 20_000_000)
         after, node_seconds = _used(pids), (time.monotonic_ns() - begin_ns) / 1e9 * len(pids)
@@ -192,3 +198,12 @@ def _sleep_until_ns(deadline_ns: int) -> None:
 def cpu_of(pid: int) -> int:
     """Processor time that all threads of a process have used, in nanoseconds."""
     return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+
+
+def main() -> int:
+    arguments = parse_arguments(__doc__ or "")
+    return report("bus_watch", rows(arguments.quick), as_json=arguments.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

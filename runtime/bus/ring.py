@@ -155,6 +155,17 @@ class RingReader:
         self._untold += count - first
         return None
 
+    def take_single(self) -> Arrival | None:
+        """The next message where just this one waits, the usual case; None where `take` has to look."""
+        index = self.next
+        if self._words[COUNT] != index + 1:
+            return None
+        message = self.read(index)
+        if message is None:
+            return None
+        self.next = index + 1
+        return self._arrival(message, index)
+
     def take(self, limit: int) -> Iterator[Arrival]:
         """The next messages in order, up to `limit` and up to what is complete now."""
         count = self._words[COUNT]

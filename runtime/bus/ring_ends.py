@@ -167,7 +167,8 @@ class RingSubscriber:
                 deliver(topic, arrival.message, arrival)
                 total += 1
         for topic, reader in self._queues:
-            for arrival in reader.take(DRAIN_AT_MOST):
+            single = reader.take_single()
+            for arrival in reader.take(DRAIN_AT_MOST) if single is None else (single,):
                 deliver(topic, arrival.message, arrival)
                 total += 1
         return total

@@ -54,6 +54,27 @@ def test_a_reader_gets_every_message_in_order(ring: RingMap) -> None:
     assert taken(reader) == []
 
 
+def test_a_single_message_is_taken_alone_and_counted_like_any_other(ring: RingMap) -> None:
+    writer, reader = RingWriter(ring), RingReader(ring, 0)
+    assert reader.take_single() is None
+    writer.write(numbered(0))
+    arrival = reader.take_single()
+    assert arrival is not None
+    assert (arrival.message, arrival.number, arrival.skipped, arrival.lost) == (numbered(0), 0, 0, 0)
+    writer.write(numbered(1))
+    ring.data[ring.index[1] + RECORD_HEAD] ^= 1
+    assert reader.take_single() is None, "it is damaged: `take` tells"
+    assert taken(reader) == []
+    writer.write(numbered(2))
+    arrival = reader.take_single()
+    assert arrival is not None
+    assert (arrival.number, arrival.lost) == (2, 1)
+    for number in (3, 4):
+        writer.write(numbered(number))
+    assert reader.take_single() is None
+    assert taken(reader) == [3, 4]
+
+
 def test_the_newest_message_comes_once_and_says_how_many_it_replaces(ring: RingMap) -> None:
     writer, reader = RingWriter(ring), RingReader(ring, 0)
     assert reader.take_newest() is None

@@ -64,7 +64,10 @@ class FollowingReader:
         self.last = reader.next - 1
 
     def take(self, completed: dict[int, bytes], newest: bool, limit: int) -> None:
-        arrivals = [self.reader.take_newest()] if newest else list(self.reader.take(limit))
+        if newest:
+            arrivals = [self.reader.take_newest()]
+        else:
+            arrivals = [self.reader.take_single(), *self.reader.take(limit)]
         for arrival in arrivals:
             if arrival is not None:
                 self._account(arrival, completed)
