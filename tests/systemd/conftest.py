@@ -147,6 +147,10 @@ class Machine:
         """Until there is another process of that name than before."""
         wait_until(lambda: self.processes().get(name, before[name]) != before[name], within_s, self.story)
 
+    def wait_gone(self, pid: int, within_s: float = 5.0) -> None:
+        """Until there is no such process any more; one that was killed stays until its exit is taken."""
+        wait_until(lambda: self.try_run("test", "-e", f"/proc/{pid}").returncode != 0, within_s, self.story)
+
     def wait_journal(self, text: str, within_s: float = 15.0) -> float:
         """Until a line of the journal holds `text`."""
         return wait_until(lambda: any(text in line for line in self.journal()), within_s, self.story)
