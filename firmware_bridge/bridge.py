@@ -51,7 +51,6 @@ class Bridge(Node):
 
     config: BridgeConfig
     rate_hz = 100.0
-    preload = ("cantools",)
     command = Input(ActuatorCommand)
     verdict = Output(BridgeVerdict)
     sent = Output(CanFrames)

@@ -52,7 +52,7 @@ class SimVehicle(Node):
 
     config: SimVehicleConfig
     rate_hz = 100.0
-    preload = ("cantools", "vehiclemodels.vehicle_dynamics_st")
+    preload = ("vehiclemodels.vehicle_dynamics_st",)
     truth = Output(SimTruth)
     lane_error = Metric("m")
     """Distance of the vehicle's middle from the lane centre."""

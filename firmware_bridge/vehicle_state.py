@@ -44,7 +44,6 @@ class VehicleStateDecoder(Node):
     """
 
     config: VehicleStateConfig
-    preload = ("cantools",)
     rate_hz = 20.0
     stepped_by = "frames"
     frames = Input(CanFrames, queue=256)
