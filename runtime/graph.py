@@ -36,6 +36,8 @@ class Checked:
     plan: Plan | None
     findings: list[Finding]
     """In the order of the file; empty when there is a plan."""
+    profile: Profile | None = None
+    """What the manifest was checked against; None when it has findings, or there is none of that name."""
 
 
 def check(given: str | None = None, profile: str | None = None) -> Checked:
@@ -57,11 +59,11 @@ def check(given: str | None = None, profile: str | None = None) -> Checked:
     _check_stop(manifest)
     _check_standby(manifest)
     if used is None or profile_findings or manifest.findings:
-        return Checked(None, profile_findings + manifest.findings.sorted())
+        return Checked(None, profile_findings + manifest.findings.sorted(), used)
     plan = _plan(graph, used)
     _review(graph, plan)
     findings = manifest.findings.sorted()
-    return Checked(None if findings else plan, findings)
+    return Checked(None if findings else plan, findings, used)
 
 
 def _review(graph: Graph, plan: Plan) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from cardan.runtime.bus.codec import MessageDecoder, MessageEncoder
-from cardan.runtime.bus.envelope import Sample, pack, unpack
+from cardan.runtime.bus.envelope import Sample, pack, sample_of, unpack
 from cardan.runtime.clock import NS_PER_S, FakeClock
 from cardan.runtime.errors import NodeError
 from cardan.runtime.messages import AnyMessage, Message, type_name
@@ -217,6 +217,4 @@ class Bench(Generic[N]):
         name = topic.decode()
         info = unpack(header + payload[:0])
         value = self._decoders[name].decode(payload)
-        self._sent.setdefault(name, []).append(
-            Sample(value, name, info.seq, info.epoch, info.sent_ns, info.origin_ns, info.valid)
-        )
+        self._sent.setdefault(name, []).append(sample_of(info, value, name))

@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from cardan.runtime.clock import Clock
+from cardan.runtime.errors import BusError
 
 AGAIN = -1
 """The `number` of a message that this node has had before, in an earlier process: it is not counted again."""
@@ -28,6 +29,14 @@ class Deliver(Protocol):
     """Takes one message of a topic: its envelope and payload."""
 
     def __call__(self, topic: str, message: bytes, passed: Passed | None = None) -> None: ...
+
+
+def other_type(topic: str, reader: str = "this node") -> BusError:
+    """What a reader says of a topic that does not carry what it takes. reader: an input, or the whole node."""
+    return BusError(
+        f"{topic} carries another message type than {reader} reads",
+        hint="do publisher and reader run the same code? `cardan check`",
+    )
 
 
 class PublishingEnd(Protocol):

@@ -55,6 +55,11 @@ class Sample(msgspec.Struct, Generic[T], frozen=True):
     valid: bool
 
 
+def sample_of(header: Header, value: T, topic: str) -> Sample[T]:
+    """A message that has arrived, with what its envelope says."""
+    return Sample(value, topic, header.seq, header.epoch, header.sent_ns, header.origin_ns, header.valid)
+
+
 def pack(seq: int, sent_ns: int, origin_ns: int, schema: int, epoch: int, *, valid: bool) -> bytes:
     """The header of one message."""
     return HEADER.pack(seq, sent_ns, origin_ns, schema, epoch & 0xFFFF, FLAG_VALID if valid else 0, VERSION)

@@ -58,7 +58,7 @@ class LocalBus:
 
     def __init__(self) -> None:
         self._topics: dict[str, _Topic] = {}
-        self._publishers: dict[str, str] = {}
+        self._publishers: set[str] = set()
 
     def publisher(self, node: str, outputs: dict[str, int], latched: Iterable[str] = ()) -> LocalPublisher:
         """The publishing end of `node`; BusError when it has one. outputs: topic -> schema id."""
@@ -67,7 +67,7 @@ class LocalBus:
                 f'the topics of node "{node}" already have a publisher (in this process)',
                 hint="stop the other one first, or give this node another name",
             )
-        self._publishers[node] = node
+        self._publishers.add(node)
         for topic, schema in outputs.items():
             state = self._topic(topic)
             state.schema, state.latched = schema, topic in set(latched)
@@ -78,11 +78,7 @@ class LocalBus:
         waiting = {}
         for topic, how in topics.items():
             state = self._topic(topic)
-            if how.schema is not None and state.schema not in (0, how.schema):
-                raise BusError(
-                    f"{topic} carries another message type than this node reads",
-                    hint="do publisher and reader run the same code?",
-                )
+            how.require(topic, state.schema)
             waiting[topic] = _Waiting(how.every)
             if state.latched and state.last is not None:
                 waiting[topic].messages.append((AGAIN, state.last))
@@ -122,7 +118,7 @@ class LocalPublisher:
         """Nothing to do: a latched message is there for whoever comes."""
 
     def close(self) -> None:
-        self._bus._publishers.pop(self._node, None)
+        self._bus._publishers.discard(self._node)
 
 
 class LocalSubscriber:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 import numpy as np
 
 from cardan.runtime.bus.codec import MessageDecoder, MessageEncoder
-from cardan.runtime.bus.ends import AGAIN, Passed
-from cardan.runtime.bus.envelope import HEADER_SIZE, Header, Sample, pack
+from cardan.runtime.bus.ends import AGAIN, Passed, other_type
+from cardan.runtime.bus.envelope import HEADER_SIZE, Header, Sample, pack, sample_of
 from cardan.runtime.bus.rate import RateMeter
 from cardan.runtime.bus.slots import SlotPool
 from cardan.runtime.clock import Clock, ns
@@ -172,10 +172,7 @@ class Reader(Generic[M]):
         """
         decoder, series = self._topics[topic]
         if header.schema != decoder.schema:
-            raise BusError(
-                f"{topic} carries another message type than {self._spec.name} reads",
-                hint="do publisher and reader run the same code? `cardan check`",
-            )
+            raise other_type(topic, self._spec.name)
         if not header.valid and self._is_newest(topic, header):
             self._withdraw(topic, header, passed)
             return
@@ -189,9 +186,8 @@ class Reader(Generic[M]):
                 self._queue.popleft()
                 series.words[SeriesVitals.DROPPED] += 1
             self._queue.append((topic, header, payload))
-        elif self.new:
-            series.words[SeriesVitals.OVERTAKEN] += 1
-        if not self._spec.queue:
+        else:
+            series.words[SeriesVitals.OVERTAKEN] += self.new
             decoder.release()
         self._newest = (topic, header, payload)
         self._decoded = None
@@ -366,7 +362,7 @@ class Reader(Generic[M]):
             except BusError:
                 series.words[SeriesVitals.DROPPED] += 1
                 continue
-            taken.append(Sample(value, topic, header.seq, header.epoch, header.sent_ns, header.origin_ns, header.valid))
+            taken.append(sample_of(header, value, topic))
         return taken
 
     def step_begins(self, now_ns: int) -> None:

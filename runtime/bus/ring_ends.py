@@ -17,12 +17,11 @@ from pathlib import Path
 
 import msgspec
 
-from cardan.runtime.bus.ends import AGAIN, Deliver, Passed
+from cardan.runtime.bus.ends import AGAIN, Deliver, Passed, other_type
 from cardan.runtime.bus.publisher_lock import lock_publisher
 from cardan.runtime.bus.ring import RingReader, RingWriter
 from cardan.runtime.bus.ring_layout import COUNT, SCHEMA, create_ring, open_ring
 from cardan.runtime.clock import Clock, ns
-from cardan.runtime.errors import BusError
 from cardan.runtime.plan import NodePlan, Plan
 
 DRAIN_AT_MOST = 20_000
@@ -124,6 +123,11 @@ class Subscription:
     latched: bool = False
     """A new process gets the last message again."""
 
+    def require(self, topic: str, published: int) -> None:
+        """BusError when `topic` is known to carry another type. published: schema id, 0 before the first publisher."""
+        if self.schema is not None and published not in (0, self.schema):
+            raise other_type(topic)
+
 
 class RingSubscriber:
     """The reading end of one node; BusError when a topic carries another type than it reads."""
@@ -142,7 +146,7 @@ class RingSubscriber:
             for topic, how in topics.items():
                 ring = open_ring(ring_path(bus_dir, topic))
                 opened.callback(ring.close)
-                _check_schema(topic, ring.words[SCHEMA], how.schema)
+                how.require(topic, ring.words[SCHEMA])
                 reader = RingReader(ring, _first(ring.words[COUNT], how))
                 (self._queues if how.every else self._newest).append((topic, reader))
                 if how.latched and 0 < reader.next == ring.words[COUNT]:
@@ -191,11 +195,3 @@ def _first(count: int, how: Subscription) -> int:
     if how.next_index is None or how.next_index > count:
         return count
     return how.next_index
-
-
-def _check_schema(topic: str, published: int, wanted: int | None) -> None:
-    if wanted is not None and published not in (0, wanted):
-        raise BusError(
-            f"{topic} carries another message type than this node reads",
-            hint="do publisher and reader run the same code? `cardan check`",
-        )

@@ -14,12 +14,9 @@ from cardan.runtime.cli.lines import Line, safe_text, write_lines
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.doctor.check import Check, Result, Subject, Verdict
 from cardan.runtime.doctor.examine import all_checks, chosen, examine
-from cardan.runtime.errors import ProfileError, near_names
-from cardan.runtime.findings import Finding
+from cardan.runtime.errors import near_names
 from cardan.runtime.graph import check as check_manifest
-from cardan.runtime.manifest import find_manifest, read_manifest
 from cardan.runtime.profile import Profile
-from cardan.runtime.profile_file import find_profile, read_profile
 from cardan.runtime.run import data_folder
 
 ROLES = {Verdict.PASS: "plain", Verdict.FAIL: "bad", Verdict.UNKNOWN: "faint"}
@@ -73,26 +70,14 @@ def _chosen(wanted: list[str]) -> list[Check]:
 def _subject(arguments: argparse.Namespace) -> Subject:
     require_manifest(arguments.manifest)
     checked = check_manifest(arguments.manifest, arguments.profile)
-    profile = checked.plan.profile if checked.plan is not None else _profile_or_none(arguments)
-    where = Path(arguments.data_dir) if arguments.data_dir else data_folder(profile.storage.data_dir if profile else "")
-    findings: list[Finding] = checked.findings
+    profile = checked.profile or Profile(name="unknown")
     return Subject(
-        profile=profile or Profile(name="unknown"),
+        profile=profile,
         plan=checked.plan,
-        findings=findings,
-        data_dir=where,
+        findings=checked.findings,
+        data_dir=Path(arguments.data_dir) if arguments.data_dir else data_folder(profile.storage.data_dir),
         clock=MonotonicClock(),
     )
-
-
-def _profile_or_none(arguments: argparse.Namespace) -> Profile | None:
-    """The profile of a manifest that has findings, if the profile has none."""
-    manifest = read_manifest(find_manifest(arguments.manifest))
-    try:
-        profile, _ = read_profile(find_profile(arguments.profile or manifest.profile, manifest.folder))
-    except ProfileError:
-        return None
-    return profile
 
 
 def _answered(check: Check, result: Result) -> Answered:

@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-from cardan.runtime.cli.exits import Exit, NoDataError, UsageError
+from cardan.runtime.cli.exits import Exit, UsageError
 from cardan.runtime.cli.foreign import json_safe
 from cardan.runtime.cli.lines import Line, safe_text, table, write_lines
+from cardan.runtime.cli.record_files import find_files
 from cardan.runtime.clock import NS_PER_S, Clock, MonotonicClock
 from cardan.runtime.replay.compare import Comparison, Difference
 from cardan.runtime.replay.play import Outcome, plan_of, replay
@@ -23,7 +24,7 @@ PROGRESS_EVERY_NS = NS_PER_S
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay and print; 1 when an output differs, 3 when there is nothing to replay."""
-    paths = _paths(Path(arguments.recording))
+    paths = find_files(arguments.recording, None)
     if not arguments.node:
         names = ", ".join(node.name for node in plan_of(paths).nodes if node.inputs)
         raise UsageError("which node is to be replayed?", hint=f"--node NAME, one of {names}")
@@ -40,18 +41,6 @@ def run(arguments: argparse.Namespace) -> int:
         write_lines(lines(outcome), sys.stdout)
     same = all(comparison.is_same for comparison in outcome.comparisons) and not outcome.trouble
     return int(Exit.HEALTHY if same else Exit.FINDING)
-
-
-def _paths(first: Path) -> list[Path]:
-    """The file, and the parts of the same run that follow it."""
-    if not first.is_file():
-        raise NoDataError(f'there is no recording "{first}"', hint="the summary of `cardan up` names it")
-    from cardan.runtime.record.files import recording_paths, recordings_dir
-
-    if first.parent != recordings_dir(first.parent.parent):
-        return [first]
-    parts = recording_paths(first.parent.parent, first.stem)
-    return parts or [first]
 
 
 def _rate(text: str) -> float:

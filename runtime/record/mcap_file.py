@@ -149,20 +149,29 @@ def unlocked_or_none(path: Path) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def read_messages(path: Path) -> Iterator[RecordedMessage]:
-    """Every message in file order. An unfinished or damaged file is read up to its damage."""
-    reader, records, exceptions = _mcap("stream_reader"), _mcap("records"), _mcap("exceptions")
-    channels: dict[int, Any] = {}
+def _records(path: Path) -> Iterator[Any]:
+    """Every record of a file in order, up to its end or its damage; nothing of a file that is no MCAP."""
+    reader, exceptions = _mcap("stream_reader"), _mcap("exceptions")
     with path.open("rb") as file:
         stream = reader.StreamReader(file, validate_crcs=True, record_size_limit=path.stat().st_size)
         try:
-            for record in stream.records:
-                if isinstance(record, records.Channel):
-                    channels[record.id] = record
-                elif isinstance(record, records.Message):
-                    yield _recorded(channels[record.channel_id], record)
+            yield from stream.records
         except (exceptions.McapError, ValueError, KeyError, OverflowError, _struct_error(), _zstd_error()):
             return
+
+
+def read_messages(path: Path) -> Iterator[RecordedMessage]:
+    """Every message in file order. An unfinished or damaged file is read up to its damage."""
+    records = _mcap("records")
+    channels: dict[int, Any] = {}
+    for record in _records(path):
+        if isinstance(record, records.Channel):
+            channels[record.id] = record
+        elif isinstance(record, records.Message):
+            channel = channels.get(record.channel_id)
+            if channel is None:
+                return
+            yield _recorded(channel, record)
 
 
 def counts_by_topic(*paths: Path) -> dict[str, int]:
@@ -175,31 +184,21 @@ def counts_by_topic(*paths: Path) -> dict[str, int]:
 
 def read_metadata(path: Path) -> dict[str, str]:
     """What the file says about its run: run id, manifest, version, clock offset; nothing if it is no MCAP file."""
-    reader, records, exceptions = _mcap("stream_reader"), _mcap("records"), _mcap("exceptions")
-    with path.open("rb") as file:
-        try:
-            for record in reader.StreamReader(file).records:
-                if isinstance(record, records.Metadata) and record.name == METADATA_NAME:
-                    return dict(record.metadata)
-        except (exceptions.McapError, ValueError, KeyError, OverflowError, _struct_error(), _zstd_error()):
-            return {}
-    return {}
+    metadata = _mcap("records").Metadata
+    found = (record for record in _records(path) if isinstance(record, metadata) and record.name == METADATA_NAME)
+    return next((dict(record.metadata) for record in found), {})
 
 
 def schemas_of(path: Path) -> dict[str, tuple[str, bytes]]:
     """Topic -> name and text of the schema of its messages. A damaged file is read up to its damage."""
-    reader, records, exceptions = _mcap("stream_reader"), _mcap("records"), _mcap("exceptions")
+    records = _mcap("records")
     schemas: dict[int, tuple[str, bytes]] = {}
     found: dict[str, tuple[str, bytes]] = {}
-    with path.open("rb") as file:
-        try:
-            for record in reader.StreamReader(file, record_size_limit=path.stat().st_size).records:
-                if isinstance(record, records.Schema):
-                    schemas[record.id] = record.name, record.data
-                elif isinstance(record, records.Channel):
-                    found[record.topic] = schemas[record.schema_id]
-        except (exceptions.McapError, ValueError, KeyError, OverflowError, _struct_error(), _zstd_error()):
-            return found
+    for record in _records(path):
+        if isinstance(record, records.Schema):
+            schemas[record.id] = record.name, record.data
+        elif isinstance(record, records.Channel) and record.schema_id in schemas:
+            found[record.topic] = schemas[record.schema_id]
     return found
 
 

@@ -8,7 +8,7 @@ outputs of a live recording differ a little, and the comparison says by how much
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +18,7 @@ import msgspec
 
 from cardan.runtime.bus.codec import MessageDecoder
 from cardan.runtime.bus.ends import Passed
-from cardan.runtime.bus.envelope import HEADER_SIZE, Sample, unpack
+from cardan.runtime.bus.envelope import HEADER_SIZE, Sample, sample_of, unpack
 from cardan.runtime.bus.local import LocalPublisher
 from cardan.runtime.bus.ring_ends import Subscription
 from cardan.runtime.errors import CardanError, RunError, near_names
@@ -101,7 +101,10 @@ class _Replay:
         self._plan = plan
         self._names = names
         self._messages = messages
-        self._types = {topic: self._type_of(topic) for topic in {message.topic for message in messages}}
+        self._by_topic: defaultdict[str, list[RecordedMessage]] = defaultdict(list)
+        for message in messages:
+            self._by_topic[message.topic].append(message)
+        self._types = {topic: self._type_of(topic) for topic in self._by_topic}
         self._readers = {topic: ReadBack(kind) for topic, kind in self._types.items()}
         self._recorded: dict[str, list[Sample[Any]]] = {topic: [] for topic in self._said()}
         self._sent: dict[str, list[Sample[Any]]] = {topic: [] for topic in self._said()}
@@ -115,7 +118,7 @@ class _Replay:
             raise RunError("the recording has no message of these nodes", hint="did the run last long enough?")
         start_ns = messages[0].sent_ns
         for topic in self._recorded:
-            self._recorded[topic] = self._read_all([message for message in messages if message.topic == topic])
+            self._recorded[topic] = self._read_all(self._by_topic[topic])
         with Rehearsal(self._plan, folder, only=self._names, start_ns=start_ns, moments=self._moments()) as rehearsal:
             listener = self._listen(rehearsal)
             players = self._players(rehearsal)
@@ -169,34 +172,29 @@ class _Replay:
                 outputs.setdefault(node, {})[topic] = schema_id(kind)
         return {node: rehearsal.bus.publisher(node, topics) for node, topics in outputs.items()}
 
-    def _listen(self, rehearsal: Rehearsal) -> Callable[[], None]:
+    def _listen(self, rehearsal: Rehearsal) -> Callable[[], int]:
         """Collect what the nodes say; returns what takes it in at the end."""
         how = Subscription(every=True, schema=None, next_index=0)
         end = rehearsal.bus.subscriber({topic: how for topic in self._said()})
         decoders = {topic: MessageDecoder(self._type_of(topic)) for topic in self._said()}
 
         def deliver(topic: str, message: bytes, passed: Passed | None = None) -> None:
-            head = unpack(message)
             value = decoders[topic].decode(message[HEADER_SIZE:])
-            sample = Sample(value, topic, head.seq, head.epoch, head.sent_ns, head.origin_ns, head.valid)
-            self._sent[topic].append(sample)
+            self._sent[topic].append(sample_of(unpack(message), value, topic))
 
-        return lambda: (end.drain(deliver), None)[1]
+        return lambda: end.drain(deliver)
 
     def _said(self) -> list[str]:
         return [output.topic for name in self._names for output in self._plan.node(name).outputs]
 
     def _moments(self) -> dict[str, list[int]]:
         """When each node was stepped that is stepped by time."""
-        counts = Counter(message.topic for message in self._messages)
         moments = {}
         for name in self._names:
             node = self._plan.node(name)
-            topics = [output.topic for output in node.outputs if counts[output.topic]]
-            busiest = max(topics, key=lambda topic: counts[topic], default="")
-            if topics and node.stepped_by is None:
-                stamps = [message.sent_ns for message in self._messages if message.topic == busiest]
-                moments[name] = sorted(set(stamps))
+            busiest = max((self._by_topic[output.topic] for output in node.outputs), key=len, default=[])
+            if busiest and node.stepped_by is None:
+                moments[name] = sorted({message.sent_ns for message in busiest})
         return moments
 
     def _type_of(self, topic: str) -> type[Message]:
