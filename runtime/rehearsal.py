@@ -19,11 +19,12 @@ from cardan.runtime.bus.local import LocalBus, LocalPublisher, LocalSubscriber
 from cardan.runtime.clock import NS_PER_S, FakeClock, ns
 from cardan.runtime.errors import NodeError
 from cardan.runtime.node.node import Node
+from cardan.runtime.node.stepper import Stepper, triggers_of
 from cardan.runtime.node.wiring import Wire, make_context
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.registry import load_node_class
 from cardan.runtime.run import RunPaths
-from cardan.runtime.vitals import NodeVitals, Vitals, create_vitals
+from cardan.runtime.vitals import Vitals, create_vitals
 
 
 class Rehearsal:
@@ -121,7 +122,6 @@ class _Actor:
         self._moments = None if moments is None else deque(moments)
         self._rehearsal = rehearsal
         self._plan = plan
-        self._vitals = rehearsal.vitals.nodes[plan.name]
         self._clock = rehearsal.clock
         self._period_ns = round(NS_PER_S / plan.rate_hz) if plan.rate_hz else 0
         self._wire = Wire(rehearsal.plan, plan, rehearsal.vitals, self._clock, None)
@@ -130,8 +130,8 @@ class _Actor:
         self.node: Node = kind()
         context = make_context(rehearsal.plan, plan.name, paths, rehearsal.vitals)
         self._wire.connect(self.node, context, self._publisher.send, epoch=1)
-        self._readers = self.node._readers
-        self._triggers = [self.node.__dict__[item.port] for item in plan.inputs if plan.is_stepped_by(item.port)]
+        self._stepper = Stepper(self.node, rehearsal.vitals.nodes[plan.name], self._clock)
+        self._triggers = triggers_of(self.node, plan.stepped_by)
         self._subscriber: LocalSubscriber | None = None
         self._opened = False
         self.due_ns = self._clock.now_ns() if self._period_ns else _NEVER
@@ -172,15 +172,8 @@ class _Actor:
         """One cycle, as the loop of a process makes it."""
         self._wait_for_next()
         self._drain()
-        words, now_ns = self._vitals.words, self._clock.now_ns()
-        words[NodeVitals.STEP_START_NS] = words[NodeVitals.STEP_END_NS] = now_ns
-        for reader in self._readers:
-            reader.step_begins(now_ns)
         self.node._again = False
-        self.node.step()
-        words[NodeVitals.STEPS] += 1
-        for reader in self._readers:
-            reader.step_done()
+        self._stepper.step(self._clock.now_ns())
         if self.node._finished:
             self.due_ns = _NEVER
 

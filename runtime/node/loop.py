@@ -11,13 +11,11 @@ from collections.abc import Callable
 
 from cardan.runtime.clock import NS_PER_S, SPIN_FROM_HZ, Clock
 from cardan.runtime.node.node import Node
-from cardan.runtime.plan import ANY_INPUT
+from cardan.runtime.node.stepper import Stepper, triggers_of
 from cardan.runtime.vitals import NodeVitals
 
 IDLE_NS = NS_PER_S // 20
 """A node without a rate looks around at least this often, so that it notices a stop."""
-COLLECT_EVERY = 100
-"""Real-time nodes collect young garbage every so many steps, in the slack after the step."""
 
 
 class StopRequested(Exception):
@@ -68,8 +66,8 @@ class Loop:
         self._clock = clock
         self._period_ns = round(NS_PER_S / rate_hz) if rate_hz else 0
         self._spin = rate_hz is not None and rate_hz >= SPIN_FROM_HZ
-        self._readers = node._readers
-        self._triggers = self._readers if stepped_by == ANY_INPUT else [node.__dict__[stepped_by]] if stepped_by else []
+        self._stepper = Stepper(node, vitals, clock, realtime=realtime)
+        self._triggers = triggers_of(node, stepped_by)
         self._drain = drain
         self._wait = wait
         self._stop = stop
@@ -98,7 +96,7 @@ class Loop:
             start_ns = self._clock.now_ns()
             self._lateness(start_ns - deadline_ns)
             self._drain()
-            end_ns = self._step(start_ns)
+            end_ns = self._stepper.step(start_ns)
             deadline_ns = self._next_deadline(deadline_ns, end_ns)
 
     def _first_deadline_ns(self) -> int:
@@ -148,28 +146,8 @@ class Loop:
                 continue
             if news:
                 self._lateness(start_ns - min(trigger.sent_ns for trigger in news))
-            self._step(start_ns)
+            self._stepper.step(start_ns)
             last_ns = start_ns
-
-    def _step(self, start_ns: int) -> int:
-        words = self._vitals.words
-        words[NodeVitals.STEP_START_NS] = start_ns
-        for reader in self._readers:
-            reader.step_begins(start_ns)
-        self._node.step()
-        end_ns = self._clock.now_ns()
-        words[NodeVitals.STEP_END_NS] = end_ns
-        self._vitals.log.note(words[NodeVitals.STEPS], start_ns, end_ns)
-        words[NodeVitals.STEPS] += 1
-        duration_ns = end_ns - start_ns
-        self._vitals.step_time.add(duration_ns)
-        if duration_ns > words[NodeVitals.WORST_STEP_NS]:
-            words[NodeVitals.WORST_STEP_NS] = duration_ns
-        for reader in self._readers:
-            reader.step_done()
-        if self._realtime and words[NodeVitals.STEPS] % COLLECT_EVERY == 0:
-            gc.collect(0)
-        return end_ns
 
     def _lateness(self, lateness_ns: int) -> None:
         self._vitals.lateness.add(lateness_ns)
