@@ -9,16 +9,9 @@ from cardan.runtime.cli.exits import UsageError
 from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
 from cardan.runtime.errors import near_names
 
-OWN = ("up", "check", "status", "top", "watch", "doctor", "topic", "control", "trace", "replay")
+OWN = ("up", "check", "status", "top", "watch", "doctor", "trace", "replay")
 COMMANDS = (*OWN, *SIBLINGS, "install-service", "version")
-TOPIC_COMMANDS = ("list", "hz", "bw", "lat", "echo", "info", "serve")
-CONTROL_COMMANDS = ("state", "why", "history", "limits")
-CONTROL_ACTIONS = ("arm", "disarm", "reset")
-NOUNS = {
-    "topic": (TOPIC_COMMANDS, "Look at the topics of a run."),
-    "control": ((*CONTROL_COMMANDS, *CONTROL_ACTIONS), "Who drives, why, and within which limits."),
-    **{name: (tuple(noun.verbs), noun.about) for name, noun in SIBLINGS.items()},
-}
+NOUNS = {name: (tuple(noun.verbs), noun.about) for name, noun in SIBLINGS.items()}
 """Commands of two words: the first word, the second words, and what they are about."""
 EXIT_CODES = "exit codes: 0 healthy, 1 finding, 2 usage, 3 cannot reach or no data, 4 refused, 5 interrupted"
 DATA_DIR_HELP = "folder of recordings and logs (default: $CARDAN_DATA_DIR, the profile's, ~/.local/share/cardan)"
@@ -113,20 +106,6 @@ SHORT = {
     "top": "nodes, topics, buses, engines and links of the run, live in the terminal",
     "watch": "serve a page that shows the run to a browser: camera, graph, what happened",
     "doctor": "what is wrong with this computer, and what helps",
-    "topic list": "every topic with its type, rate and losses",
-    "topic hz": "measure how often topics are published",
-    "topic bw": "measure how many bytes topics carry",
-    "topic lat": "how long messages take to each reader, and how old their origin is",
-    "topic echo": "print the messages of a topic, also of one whose publisher is dead",
-    "topic info": "everything about one topic: type, publisher, readers, losses",
-    "topic serve": "publish topics over ZeroMQ for tools and other computers",
-    "control state": "who drives now, or drove at the end of the last run",
-    "control why": "why control ended or could not begin the last time",
-    "control history": "every change of engagement with its cause",
-    "control limits": "the envelope and its hash",
-    "control arm": "run every arming check; with --yes, engage",
-    "control disarm": "end the engagement, as the driver's cancel does",
-    "control reset": "clear a latched fault, once its cause is known",
     **{f"{name} {verb}": text for name, noun in SIBLINGS.items() for verb, text in noun.verbs.items()},
     "trace": "how long each frame takes from capture to CAN, hop by hop, and as a picture",
     "replay": "give nodes what a recording holds, and compare what they say",
@@ -146,8 +125,14 @@ def parser_of(command: str) -> Parser:
     return parser
 
 
-def _add_json(parser: Parser, form: str) -> None:
+def add_json(parser: Parser, form: str) -> None:
+    """`--json`. form: what it prints."""
     parser.add_argument("--json", action="store_true", help=f"print {form} on stdout")
+
+
+def add_data_dir(parser: Parser) -> None:
+    """`--data-dir`."""
+    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
 
 
 def _add_manifest(parser: Parser) -> None:
@@ -158,23 +143,23 @@ def _add_manifest(parser: Parser) -> None:
 def _add_up(parser: Parser) -> None:
     _add_manifest(parser)
     parser.add_argument("--for", dest="duration", metavar="TIME", help="end after 500ms, 30s, 2m, 1.5h")
-    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+    add_data_dir(parser)
     parser.add_argument("--service", action="store_true", help="be the main process of a systemd service")
-    _add_json(parser, "the summary as one JSON document")
+    add_json(parser, "the summary as one JSON document")
 
 
 def _add_check(parser: Parser) -> None:
     _add_manifest(parser)
-    _add_json(parser, "the findings, or the graph, as one JSON document")
+    add_json(parser, "the findings, or the graph, as one JSON document")
 
 
 def _add_status(parser: Parser) -> None:
-    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
-    _add_json(parser, "one JSON document")
+    add_data_dir(parser)
+    add_json(parser, "one JSON document")
 
 
 def _add_top(parser: Parser) -> None:
-    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+    add_data_dir(parser)
     parser.add_argument("--every", metavar="TIME", default="1s", help="draw again after so long (default: 1s)")
     parser.add_argument(
         "--for", dest="duration", metavar="TIME", help="end after 500ms, 30s, 2m (default: q or Ctrl-C)"
@@ -183,7 +168,7 @@ def _add_top(parser: Parser) -> None:
 
 
 def _add_watch(parser: Parser) -> None:
-    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+    add_data_dir(parser)
     parser.add_argument("--port", metavar="N", default="7440", help="port; 0 takes any that is free (default: 7440)")
     parser.add_argument("--open", action="store_true", help="open it in this computer's browser")
     parser.add_argument("--for", dest="duration", metavar="TIME", help="end after 500ms, 30s, 2m (default: Ctrl-C)")
@@ -202,68 +187,12 @@ def _add_install_service(parser: Parser) -> None:
     parser.add_argument("--print", action="store_true", help="print the files and write nothing")
 
 
-def _add_topic_list(parser: Parser) -> None:
-    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
-    _add_json(parser, "one JSON document")
-
-
-def _add_control(parser: Parser) -> None:
-    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
-    _add_json(parser, "one JSON document")
-
-
-def _add_action(parser: Parser) -> None:
-    _add_control(parser)
-    parser.add_argument("--yes", action="store_true", help="do it; without this, only look")
-
-
-def _add_limits(parser: Parser, default: str) -> None:
-    parser.add_argument("--for", dest="duration", metavar="TIME", help=f"end after 500ms, 30s, 2m{default}")
-    parser.add_argument("--count", metavar="N", help="end after N messages of each topic")
-
-
-def _add_topic_hz(parser: Parser) -> None:
-    parser.add_argument("topics", nargs="*", metavar="TOPIC", help="`node/output` (default: all)")
-    _add_limits(parser, " (default: 3s)")
-    _add_json(parser, "one JSON document")
-
-
-def _add_topic_lat(parser: Parser) -> None:
-    parser.add_argument("topics", nargs="*", metavar="TOPIC", help="`node/output` (default: all)")
-    _add_limits(parser, " (default: since the run began)")
-    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
-    _add_json(parser, "one JSON document")
-
-
-def _add_topic_info(parser: Parser) -> None:
-    parser.add_argument("topics", nargs=1, metavar="TOPIC", help="`node/output`")
-    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
-    _add_json(parser, "one JSON document")
-
-
-def _add_topic_echo(parser: Parser) -> None:
-    parser.add_argument("topics", nargs=1, metavar="TOPIC", help="`node/output`")
-    parser.add_argument("--last", metavar="N", help="print the last N messages that are there, and end")
-    _add_limits(parser, " (default: until Ctrl-C)")
-    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
-    _add_json(parser, "JSON Lines, one object a message")
-
-
-def _add_topic_serve(parser: Parser) -> None:
-    where, until = "ipc:///... or tcp://ADDRESS:PORT (default: in the run's folder)", "(default: with the run)"
-    parser.add_argument("--bind", metavar="ADDRESS", help=where)
-    parser.add_argument("topics", nargs="*", metavar="PATTERN", help="`node/output`, or a pattern (default: all)")
-    parser.add_argument("--key", metavar="NAME", help="our key pair; tcp needs one")
-    parser.add_argument("--keys", metavar="DIR", help="folder of the keys (default: see `cardan keys list`)")
-    parser.add_argument("--for", dest="duration", metavar="TIME", help=f"end after 500ms, 30s, 2m {until}")
-
-
 def _add_trace(parser: Parser) -> None:
     parser.add_argument("--for", dest="duration", metavar="TIME", help="watch for 500ms, 30s, 2m from now on")
     parser.add_argument("--last", metavar="TIME", help="look back 500ms, 2s (default: 5s)")
     parser.add_argument("--out", metavar="FILE", help="write the trace as JSON for ui.perfetto.dev")
-    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
-    _add_json(parser, "one JSON document")
+    add_data_dir(parser)
+    add_json(parser, "one JSON document")
 
 
 def _add_doctor(parser: Parser) -> None:
@@ -271,8 +200,8 @@ def _add_doctor(parser: Parser) -> None:
     parser.add_argument("--manifest", metavar="MANIFEST|DIR", help="default: the reference vehicle")
     parser.add_argument("--profile", metavar="NAME|FILE", help="hardware profile (default: the one the manifest names)")
     parser.add_argument("--engage", action="store_true", help="of a running vehicle: why it is not armed")
-    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
-    _add_json(parser, "one JSON document")
+    add_data_dir(parser)
+    add_json(parser, "one JSON document")
 
 
 def _add_replay(parser: Parser) -> None:
@@ -280,27 +209,17 @@ def _add_replay(parser: Parser) -> None:
     parser.add_argument("--node", action="append", metavar="NAME", help="node to replay; may be given several times")
     parser.add_argument("--rate", default="0", metavar="X", help="1: in real time; 0: as fast as possible (default)")
     parser.add_argument("--out", metavar="FILE", help="write what the nodes say now to a recording of its own")
-    _add_json(parser, "one JSON document")
+    add_json(parser, "one JSON document")
 
 
 def _add_version(parser: Parser) -> None:
-    _add_json(parser, "one JSON document")
+    add_json(parser, "one JSON document")
 
 
 ADD = {
     "up": _add_up,
     "check": _add_check,
     "status": _add_status,
-    "topic list": _add_topic_list,
-    "topic hz": _add_topic_hz,
-    "topic bw": _add_topic_hz,
-    "topic lat": _add_topic_lat,
-    "topic echo": _add_topic_echo,
-    **{f"control {name}": _add_control for name in (*CONTROL_COMMANDS, "disarm")},
-    "control arm": _add_action,
-    "control reset": _add_action,
-    "topic info": _add_topic_info,
-    "topic serve": _add_topic_serve,
     "trace": _add_trace,
     "replay": _add_replay,
     "top": _add_top,
@@ -389,64 +308,4 @@ examples:
   sudo cardan install-service --manifest /etc/cardan/vehicle.toml
   cardan install-service --manifest /etc/cardan/vehicle.toml --root ./image
   cardan install-service --print""",
-    "topic list": """\
-Every topic with its type, rate, age and losses, read from shared memory: the publishers do not notice.
-
-Exit code 1 when messages were lost. Overtaken ones were not: an input that keeps the newest skips older ones.""",
-    "topic hz": """\
-Measure how often topics are published, from counters in shared memory: the publishers do not notice.""",
-    "topic bw": """\
-Measure how many bytes topics carry, from counters in shared memory: the publishers do not notice.
-
-Pictures and other arrays lie in slots of shared memory and are not sent; their size is that of the newest ones.""",
-    "topic lat": """\
-How long messages took from sending to arrival at each reader, and how old their origin (the capture of the camera
-frame behind them) was when they were sent; since the run began, or for the time of --for. Read from shared memory.
-
-Exit code 1 when messages were older on arrival than their reader allows (max_age_s).""",
-    "topic echo": """\
-Print the messages of a topic as they come, also those of types that are not installed here.
-
-They are read from the topic's ring in shared memory: the publisher does not notice, and --last shows what is still
-there of one that is dead or hung, or of a run that has ended.
-
-examples:
-  cardan topic echo control/command --count 5
-  cardan topic echo camera/frame --last 3 --json""",
-    "topic serve": """\
-Publish topics of the active run over ZeroMQ, until Ctrl-C or the end of the run. Read from outside: the nodes do not
-notice. The first line on stdout is the address; who is let in or refused is said on stderr.
-
-Without --bind only this computer can listen. tcp is always encrypted: it needs a key pair of ours, and the public key
-of each client must be trusted here (`cardan keys`). Nothing can be sent into the run.
-
-examples:
-  cardan topic serve
-  cardan topic serve 'camera/*' control/command
-  cardan topic serve --bind tcp://0.0.0.0:7447 --key car""",
-    "topic info": """\
-One topic: its type and fields, who publishes it, how, how often; who reads it, how, and what each has lost.
-
-Exit code 1 when messages were lost, the publisher is away, or its type is another than the one installed here.""",
-    "control state": """\
-Who drives, why, and what happened to the newest command: live from the bridge, else as the last run ended.
-
-Exit code 1 while soft-disabling, in a safe stop, or with a latched fault.""",
-    "control why": """\
-Why control ended, was interrupted, or could not begin the last time: the first cause, what it means, and each change
-that followed. Read from the recording.""",
-    "control history": """\
-Every change of engagement of a run with its one cause. Read from the recording, which is about a second behind.""",
-    "control arm": """\
-Run every arming check of the bridge and show each, with what to do about those that have not passed.
-
-With --yes it also engages, as the vehicle's own engage signal does: when every check passes within `pre_enable_s`,
-control drives from then on. Exit code 4 when the bridge is not ready, or does not engage.""",
-    "control disarm": """\
-End the engagement in this period, as the driver's cancel button does.""",
-    "control reset": """\
-Clear a latched fault, so that the bridge may be armed again. Only with --yes: find the cause first (`cardan control
-why`). A latched fault outlives the bridge and the run; nothing else clears it.""",
-    "control limits": """\
-The envelope as the manifest declares it, and the hash that control and bridge compare before anything is sent.""",
 }

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from cardan.runtime.cli.parser import Parser
+from cardan.runtime.cli.parser import Parser, add_data_dir, add_json
 
 RECORDING = "an .mcap file, the id of a run, or `last`"
-DATA_DIR_HELP = "folder of recordings (default: $CARDAN_DATA_DIR, the profile's, ~/.local/share/cardan)"
-
-
-def _add_common(parser: Parser) -> None:
-    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
-
-
-def _add_json(parser: Parser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
 
 def _add_list(parser: Parser) -> None:
-    _add_common(parser)
-    _add_json(parser)
+    add_data_dir(parser)
+    add_json(parser, "one JSON document")
 
 
 def _add_info(parser: Parser) -> None:
     parser.add_argument("recording", metavar="RECORDING", help=RECORDING)
-    _add_common(parser)
-    _add_json(parser)
+    add_data_dir(parser)
+    add_json(parser, "one JSON document")
 
 
 def _add_export(parser: Parser) -> None:
@@ -36,12 +25,12 @@ def _add_export(parser: Parser) -> None:
     parser.add_argument("--to", required=True, metavar="FORM", help="candump, csv, parquet or mcap")
     parser.add_argument("--topic", action="append", metavar="TOPIC", help="only this topic; may be given several times")
     parser.add_argument("--out", metavar="FILE", help="default: named after the recording and the topic, here")
-    _add_common(parser)
+    add_data_dir(parser)
 
 
 def _add_repair(parser: Parser) -> None:
     parser.add_argument("recording", nargs="?", metavar="RECORDING", help=f"{RECORDING} (default: all)")
-    _add_common(parser)
+    add_data_dir(parser)
 
 
 ADD: dict[str, Callable[[Parser], None]] = {

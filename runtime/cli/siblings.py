@@ -1,4 +1,4 @@
-"""Commands that other parts of cardan bring: named here so that `--help` is quick, imported only when called.
+"""Commands of two words, ours and those of other folders: named here so that `--help` is quick, imported when called.
 
 The module `grammar` of such a noun has `ADD` (verb -> what adds its options to a parser), `DESCRIPTIONS` (verb -> long
 help) and `MODULES` (verb -> module with `run(arguments) -> int`).
@@ -22,6 +22,32 @@ class Noun(NamedTuple):
 
 
 SIBLINGS = {
+    "topic": Noun(
+        "Look at the topics of a run.",
+        "cardan.runtime.cli.topic_grammar",
+        {
+            "list": "every topic with its type, rate and losses",
+            "hz": "measure how often topics are published",
+            "bw": "measure how many bytes topics carry",
+            "lat": "how long messages take to each reader, and how old their origin is",
+            "echo": "print the messages of a topic, also of one whose publisher is dead",
+            "info": "everything about one topic: type, publisher, readers, losses",
+            "serve": "publish topics over ZeroMQ for tools and other computers",
+        },
+    ),
+    "control": Noun(
+        "Who drives, why, and within which limits.",
+        "cardan.runtime.cli.control_grammar",
+        {
+            "state": "who drives now, or drove at the end of the last run",
+            "why": "why control ended or could not begin the last time",
+            "history": "every change of engagement with its cause",
+            "limits": "the envelope and its hash",
+            "arm": "run every arming check; with --yes, engage",
+            "disarm": "end the engagement, as the driver's cancel does",
+            "reset": "clear a latched fault, once its cause is known",
+        },
+    ),
     "record": Noun(
         "Recordings: what there is, what they hold, and in the forms of other tools.",
         "cardan.runtime.cli.record_grammar",
