@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from cardan.engines.backends.backend import Arrays
 from cardan.engines.model import Model
+from cardan.runtime.errors import NodeError
 from cardan.runtime.messages import EngineResult, Message
 from cardan.runtime.node import NodeConfig
 
@@ -46,7 +47,7 @@ class Engine(Generic[Taken, Given]):
 
     def fill(self, frame: Taken, inputs: Arrays) -> None:
         """Fill the network's bound inputs in place. `frame` may be gone as soon as this returns."""
-        raise NotImplementedError
+        raise self._lacks("fill(self, frame, inputs) -> None")
 
     def implausible_or_none(self, outputs: Arrays) -> str | None:
         """Why nothing in the world looks like these outputs, or None. They are finite and within their ranges."""
@@ -54,4 +55,7 @@ class Engine(Generic[Taken, Given]):
 
     def data(self, outputs: Arrays) -> dict[str, Any]:
         """The fields of the result that come from the outputs; never asked for outputs that are no data."""
-        raise NotImplementedError
+        raise self._lacks("data(self, outputs) -> dict[str, Any]")
+
+    def _lacks(self, method: str) -> NodeError:
+        return NodeError(f"{type(self).__name__} has no {method.partition('(')[0]}", hint=f"write `def {method}`")

@@ -17,12 +17,10 @@ from typing import IO
 import msgspec
 
 from cardan.drivers.can.channel import EXTENDED_ID_MAX, FD_LENGTHS, STANDARD_ID_MAX
+from cardan.runtime.can_line import ERROR_FLAG, can_line, can_payload
 from cardan.runtime.clock import NS_PER_S
 from cardan.runtime.errors import CardanError
 from cardan.runtime.messages import CanFrame
-
-ERROR_FLAG = 0x2000_0000
-"""CAN_ERR_FLAG of linux/can.h: the line is an error frame."""
 
 
 class CandumpError(CardanError):
@@ -131,15 +129,11 @@ def format_line(logged: LoggedFrame) -> str:
     frame = logged.frame
     if not frame.channel or any(character.isspace() for character in frame.channel) or frame.stamp_ns < 0:
         raise CandumpError(f"{frame!r} has no candump line", hint="a channel is one word, a time is not negative")
-    seconds, nanoseconds = divmod(frame.stamp_ns, NS_PER_S)
-    fraction = f"{nanoseconds // 1000:06d}" if nanoseconds % 1000 == 0 else f"{nanoseconds:09d}"
-    identifier = f"{frame.id | (ERROR_FLAG if frame.error else 0):0{8 if frame.extended or frame.error else 3}X}"
     direction = f" {logged.direction}" if logged.direction else ""
-    return f"({seconds:010d}.{fraction}) {frame.channel} {identifier}#{_payload(logged)}{direction}"
+    return f"{can_line(frame, frame.stamp_ns, _payload(logged))}{direction}"
 
 
 def _payload(logged: LoggedFrame) -> str:
     if logged.remote:
         return f"R{logged.remote_length:X}" if logged.remote_length else "R"
-    data = logged.frame.data.hex().upper()
-    return f"#{logged.fd_flags:X}{data}" if logged.frame.fd else data
+    return can_payload(logged.frame, logged.fd_flags)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import csv
 import json
-from base64 import b64decode
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from cardan.runtime.can_line import can_line, can_payload
 from cardan.runtime.errors import ConfigError, RunError
+from cardan.runtime.messages import CanFrames, type_name
 from cardan.runtime.record.json_form import ENVELOPE_FIELD
 from cardan.runtime.record.mcap_file import McapWriter, RecordedMessage, read_messages, read_metadata, schemas_of
+from cardan.runtime.record.read_back import ReadBack
 
-CAN_TYPE = "cardan.runtime.messages:CanFrames"
-ERROR_FLAG = 0x2000_0000
-"""Marks an error frame in the identifier of a candump line (can-utils, linux/can.h)."""
+CAN_TYPE = type_name(CanFrames)
 ROWS = 10_000
 """Rows of a Parquet row group."""
 FIXED = ("sent_ns", "wall_ns", "sequence", "valid", "origin_ns", "epoch")
@@ -35,25 +35,17 @@ def messages_of(paths: Sequence[Path], topics: Collection[str] = ()) -> Iterator
 
 def to_candump(messages: Iterable[RecordedMessage], path: Path) -> int:
     """Write every CAN frame as a line of `candump -l`, with wall time; the number of frames."""
-    count = 0
+    count, reader = 0, ReadBack(CanFrames)
     with path.open("x") as file:
         for message in messages:
             if message.type_name != CAN_TYPE:
                 continue
             offset_ns = message.log_ns - message.sent_ns
-            for frame in json.loads(message.data)["frames"]:
-                file.write(_candump_line(frame, offset_ns))
+            for frame in reader.read(message).value.frames:
+                stamp_us = max(0, frame.stamp_ns + offset_ns) // 1000
+                file.write(can_line(frame, stamp_us * 1000, can_payload(frame)) + "\n")
                 count += 1
     return count
-
-
-def _candump_line(frame: dict[str, Any], offset_ns: int) -> str:
-    seconds, nanoseconds = divmod(max(0, frame["stamp_ns"] + offset_ns), 1_000_000_000)
-    identifier = frame["id"] | (ERROR_FLAG if frame["error"] else 0)
-    width = 8 if frame["extended"] or frame["error"] else 3
-    payload = b64decode(frame["data"]).hex().upper()
-    mark = "##0" if frame["fd"] else "#"
-    return f"({seconds:010d}.{nanoseconds // 1000:06d}) {frame['channel']} {identifier:0{width}X}{mark}{payload}\n"
 
 
 def row_of(message: RecordedMessage) -> dict[str, Any]:
