@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cardan.drivers.can.candump import ERROR_FLAG, LoggedFrame
+from cardan.drivers.can.candump import LoggedFrame
 from cardan.drivers.can.error_frames import decode_error_frame, describe
 from cardan.firmware_bridge.cli.can_dump import record
 from cardan.firmware_bridge.cli.can_filter import frame_filter, id_text
 from cardan.firmware_bridge.cli.can_stream import limits_of, say, stream
 from cardan.firmware_bridge.cli.can_target import Target, find_target, readers_of
 from cardan.firmware_bridge.frame_reader import FrameReader, ReadFrame, ReadSignal
+from cardan.runtime.can_line import ERROR_FLAG
 from cardan.runtime.cli.exits import Exit, NoDataError
 from cardan.runtime.cli.foreign import json_line
 from cardan.runtime.cli.lines import Line, safe_text, write_lines

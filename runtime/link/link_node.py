@@ -14,7 +14,8 @@ import zmq
 
 from cardan.runtime.bus.codec import MessageDecoder
 from cardan.runtime.bus.envelope import Header
-from cardan.runtime.bus.ports import Metric, Output, Writer
+from cardan.runtime.bus.ports import Metric, Output
+from cardan.runtime.bus.writer import Writer
 from cardan.runtime.clock import NS_PER_S
 from cardan.runtime.errors import BusError, ConfigError, near_names
 from cardan.runtime.link.client import ClientSettings, LinkClient

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 import msgspec
 
-from cardan.runtime.bus.ports import Input, Meter, Metric, Output, Reader, Writer
+from cardan.runtime.bus.ports import Input, Meter, Metric, Output
+from cardan.runtime.bus.reader import Reader
+from cardan.runtime.bus.writer import Writer
 from cardan.runtime.clock import Clock
 from cardan.runtime.errors import NodeError
 from cardan.runtime.findings import Objection

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-from cardan.runtime.bus.ports import Reader
+from cardan.runtime.bus.reader import Reader
 from cardan.runtime.clock import Clock
 from cardan.runtime.node.node import Node
 from cardan.runtime.plan import ANY_INPUT

@@ -11,10 +11,12 @@ import msgspec
 from cardan.runtime.bus.codec import SPILL_FROM, MessageDecoder, MessageEncoder
 from cardan.runtime.bus.ends import Passed
 from cardan.runtime.bus.envelope import HEADER_SIZE, Header, unpack
-from cardan.runtime.bus.ports import Input, Meter, Reader, Send, Writer
+from cardan.runtime.bus.ports import Input, Meter
+from cardan.runtime.bus.reader import Reader
 from cardan.runtime.bus.ring_ends import Subscription
 from cardan.runtime.bus.ring_layout import largest_message
 from cardan.runtime.bus.slots import SlotMaps, SlotPool
+from cardan.runtime.bus.writer import Send, Writer
 from cardan.runtime.clock import Clock
 from cardan.runtime.errors import ConfigError, NodeError
 from cardan.runtime.messages import AnyMessage, Message, schema_id
