@@ -1,0 +1,1 @@
+"""Conditions over topics: what starts a clip of the recorder or a campaign, as a person writes it."""
