@@ -152,6 +152,7 @@ def _plan(graph: Graph, profile: Profile) -> Plan:
             replace(_node_plan(graph, part, index, profile, placements.get(part.name)), phase_s=behind.get(part.name))
             for index, part in enumerate(order)
         ],
+        privacy=manifest.privacy,
         stop_when=manifest.stop_when,
         bus=manifest.bus,
     )

@@ -16,6 +16,7 @@ import msgspec
 
 from cardan.runtime.findings import Findings
 from cardan.runtime.limits import EnvelopeSignal, check_limits
+from cardan.runtime.privacy.settings import PrivacySettings
 from cardan.runtime.profile_file import check_schema
 from cardan.runtime.toml_convert import convert_fields
 from cardan.runtime.toml_document import TomlDocument, read_document
@@ -125,6 +126,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     engines: dict[str, EngineEntry] = {}
     envelope: dict[str, EnvelopeSignal] = {}
     reactions: dict[str, Reactions] = {}
+    privacy: PrivacySettings = PrivacySettings()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +149,7 @@ class Manifest:
     envelope: dict[str, dict[str, Any]]
     """Limits as they stand in the file, for the bridge."""
     reactions: dict[str, Reactions]
+    privacy: PrivacySettings = PrivacySettings()
     findings: Findings = field(repr=False)
 
     @property
@@ -212,6 +215,7 @@ def _make(
         },
         envelope={name: document.data["envelope"][name] for name in envelope},
         reactions={name: item for name, item in (values.get("reactions") or {}).items() if item is not None},
+        privacy=values.get("privacy") or PrivacySettings(),
         findings=findings,
     )
 

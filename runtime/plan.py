@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from cardan.runtime.errors import RunError
+from cardan.runtime.privacy.settings import PrivacySettings
 from cardan.runtime.profile import Profile
 
 ANY_INPUT = "*"
@@ -118,6 +119,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """First 16 hex digits of the SHA-256 of the canonical envelope; the bridge and control compare it."""
     nodes: list[NodePlan]
     """In start order."""
+    privacy: PrivacySettings = PrivacySettings()
+    """What may be kept and may leave."""
     stop_when: str | None = None
     """The run ends when this node has finished."""
     bus: str = "ring"

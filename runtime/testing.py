@@ -22,6 +22,7 @@ from cardan.runtime.messages import AnyMessage, Message, type_name
 from cardan.runtime.node.node import Node, NodeConfig, NodeContext, Ports
 from cardan.runtime.node.wiring import Wire
 from cardan.runtime.plan import InputPlan, MetricPlan, NodePlan, OutputPlan, Plan
+from cardan.runtime.privacy.settings import PrivacySettings
 from cardan.runtime.profile import CanChannelSettings, Profile
 from cardan.runtime.vitals import NodeVitals, SeriesKind, Vitals, create_vitals
 
@@ -48,6 +49,7 @@ class Bench(Generic[N]):
         can_channels: dict[str, CanChannelSettings] | None = None,
         topics: dict[str, type[Message]] | None = None,
         profile: Profile | None = None,
+        privacy: PrivacySettings | None = None,
         open_node: bool = True,
     ) -> None:
         self._sys_path = [] if manifest_dir is None else [str(manifest_dir)]
@@ -57,7 +59,8 @@ class Bench(Generic[N]):
         self.clock = FakeClock()
         self._types = dict(topics or {})
         self._period_ns = round(NS_PER_S / (rate_hz or node_type.rate_hz or 100.0))
-        self.plan = self._plan_for(node_type, config, profile or Profile(name="test"), envelope or {}, envelope_hash)
+        plan = self._plan_for(node_type, config, profile or Profile(name="test"), envelope or {}, envelope_hash)
+        self.plan = msgspec.structs.replace(plan, privacy=privacy or PrivacySettings())
         self.vitals: Vitals = create_vitals(
             folder / "vitals", self.plan, now_ns=self.clock.now_ns(), wall_ns=self.clock.wall_ns()
         )
