@@ -260,7 +260,8 @@ class Bridge(Node):
             self._report_transition(transition)
 
     def _report_transition(self, newest: Transition) -> None:
-        self.log.info("%s -> %s: %s", newest.before.value, newest.after.value, newest.cause)
+        before, after, cause = newest.before.value, newest.after.value, newest.cause
+        self.note("engagement", f"{before} -> {after}: {cause}", before=before, after=after, cause=cause)
         if newest.after is State.SOFT_DISABLING:
             self.soft_disables.observe(1)
         if newest.after is State.SAFE_STOP:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from cardan.runtime.log.codes import EVENTS
+
 
 class Fault(NamedTuple):
     """One row of the table."""
@@ -319,10 +321,12 @@ def page() -> str:
     lines = [
         "# Faults",
         "",
-        "Every fault that cardan reports has a code: in `cardan status`, in the vitals, and in the run's logs.",
-        "This page is made from `runtime/faults.py` by `python docs/make_faults.py`.",
+        "Every fault that cardan reports has a code: in `cardan status`, in the vitals, and in the log (`cardan log`).",
+        "This page is made from `runtime/faults.py` and `runtime/log/codes.py` by `python docs/make_faults.py`.",
     ]
     for title, faults in TABLE.items():
         lines += ["", f"## {title}", "", "| code | meaning | likely cause | what helps |", "|---|---|---|---|"]
         lines += [f"| `{f.code}` | {f.meaning} | {f.cause} | {f.cure} |" for f in faults]
+    lines += ["", "## Events that are no faults", "", "| code | meaning |", "|---|---|"]
+    lines += [f"| `{event.code}` | {event.meaning} |" for event in EVENTS]
     return "\n".join(lines) + "\n"

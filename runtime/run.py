@@ -2,7 +2,8 @@
 
 <runs>/<run id>/     mode 0700: plan.json, vitals, bus/ (sockets), frames/ (slots), lock (held by the supervisor)
 <runs>/current       link to the newest run
-<data>/logs/<run id>/NODE.log, <data>/last/   what stays: logs, and plan, vitals and rings of the last run
+<data>/logs/<run id>/   what stays of each run: the event log (a file for each writer), plan, vitals
+<data>/last/            plan, vitals and rings of the last run
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from pathlib import Path
 from cardan.runtime.errors import RunError
 
 KEPT_LOGS = 20
-"""Runs whose logs are kept."""
+"""Runs whose logs are kept, with their plans and vitals."""
+KEPT_BYTES = 512 << 20
+"""And so much of them together; the oldest go first."""
 
 
 @dataclass(frozen=True)
@@ -154,8 +157,18 @@ def keep_last(paths: RunPaths) -> None:
             staged.replace(paths.last / source.name)
     paths.last_bus.mkdir(exist_ok=True)
     with suppress(OSError):
+        _keep_with_logs(paths)
+    with suppress(OSError):
         for ring in paths.bus.glob("*.ring"):
             shutil.copyfile(ring, paths.last_bus / ring.name)
+
+
+def _keep_with_logs(paths: RunPaths) -> None:
+    """Plan and vitals beside the logs of the run, so that it can be looked at when later ones have ended."""
+    paths.logs.mkdir(parents=True, exist_ok=True)
+    for source in (paths.plan, paths.vitals):
+        if source.exists():
+            shutil.copyfile(source, paths.logs / source.name)
 
 
 def sweep(paths: RunPaths) -> None:
@@ -184,15 +197,26 @@ def sweep_dead_runs(data_dir: Path) -> list[str]:
 def _keep_if_newer(paths: RunPaths) -> None:
     """Nobody was left to keep plan and vitals of this run; do it unless a later run has ended since it began."""
     last = paths.last / "plan.json"
+    _keep_with_logs(paths)
     if not last.exists() or last.stat().st_mtime_ns < paths.plan.stat().st_mtime_ns:
         keep_last(paths)
 
 
 def _prune_logs(data_dir: Path) -> None:
+    """Keep the newest runs' logs, within the quota; those of the newest run in any case."""
     logs = data_dir / "logs"
-    old = sorted(path for path in logs.iterdir() if path.is_dir())[:-KEPT_LOGS] if logs.is_dir() else []
-    for path in old:
-        shutil.rmtree(path, ignore_errors=True)
+    folders = sorted((path for path in logs.iterdir() if path.is_dir()), reverse=True) if logs.is_dir() else []
+    total = 0
+    for place, path in enumerate(folders):
+        total += _size(path)
+        if place and (place >= KEPT_LOGS or total > KEPT_BYTES):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _size(folder: Path) -> int:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
+    return 0
 
 
 def pick_free_port() -> int:

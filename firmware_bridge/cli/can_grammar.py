@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cardan.runtime.cli.parser import DATA_DIR_HELP, Parser
+from cardan.runtime.cli.parser import Parser, add_place
 
 MODULES = {
     "list": "cardan.firmware_bridge.cli.can_list",
@@ -49,7 +49,7 @@ def _add_source(parser: Parser) -> None:
     where = "default: every channel of the running vehicle, else of the last run"
     parser.add_argument("source", nargs="?", metavar="CHANNEL|INTERFACE|FILE", help=where)
     parser.add_argument("--profile", metavar="NAME|FILE", help="listen to the channels of a hardware profile")
-    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+    add_place(parser)
     parser.add_argument("--channel", metavar="NAME", help="frames of one channel only, of a file with several")
 
 
@@ -72,7 +72,7 @@ def _add_meaning(parser: Parser) -> None:
 
 def _add_list(parser: Parser) -> None:
     parser.add_argument("--profile", metavar="NAME|FILE", help="channels of a hardware profile instead of a run's")
-    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
+    add_place(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
 

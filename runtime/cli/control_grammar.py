@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cardan.runtime.cli.parser import Parser, add_data_dir, add_json
+from cardan.runtime.cli.parser import Parser, add_data_dir, add_json, add_place
 
 
-def _add_control(parser: Parser) -> None:
+def _add_look(parser: Parser) -> None:
+    add_place(parser)
+    add_json(parser, "one JSON document")
+
+
+def _add_act(parser: Parser) -> None:
     add_data_dir(parser)
     add_json(parser, "one JSON document")
 
 
 def _add_action(parser: Parser) -> None:
-    _add_control(parser)
+    _add_act(parser)
     parser.add_argument("--yes", action="store_true", help="do it; without this, only look")
 
 
 LOOKS = ("state", "why", "history", "limits")
 ADD: dict[str, Callable[[Parser], None]] = {
-    **dict.fromkeys((*LOOKS, "disarm"), _add_control),
+    **dict.fromkeys(LOOKS, _add_look),
+    "disarm": _add_act,
     "arm": _add_action,
     "reset": _add_action,
 }

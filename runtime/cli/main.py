@@ -18,6 +18,7 @@ MODULES = {
     "top": "cardan.runtime.cli.top",
     "watch": "cardan.runtime.cli.watch_page",
     "doctor": "cardan.runtime.cli.doctor",
+    "log": "cardan.runtime.cli.log",
     "install-service": "cardan.runtime.cli.install_service",
     "version": "cardan.runtime.cli.version",
 }
@@ -59,6 +60,10 @@ def _run(words: list[str]) -> int:
 
     try:
         arguments = parse(words)
+        if getattr(arguments, "bundle", None) or getattr(arguments, "at", None):
+            from cardan.runtime.cli.place import settle
+
+            settle(arguments)
         code = int(import_module(_module_of(arguments.command)).run(arguments))
         sys.stdout.flush()
         return code

@@ -9,7 +9,7 @@ from cardan.runtime.cli.exits import UsageError
 from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
 from cardan.runtime.errors import near_names
 
-OWN = ("up", "check", "status", "top", "watch", "doctor", "trace", "replay")
+OWN = ("up", "check", "status", "top", "watch", "doctor", "log", "trace", "replay")
 COMMANDS = (*OWN, *SIBLINGS, "install-service", "version")
 NOUNS = {name: (tuple(noun.verbs), noun.about) for name, noun in SIBLINGS.items()}
 """Commands of two words: the first word, the second words, and what they are about."""
@@ -106,6 +106,7 @@ SHORT = {
     "top": "nodes, topics, buses, engines and links of the run, live in the terminal",
     "watch": "serve a page that shows the run to a browser: camera, graph, what happened",
     "doctor": "what is wrong with this computer, and what helps",
+    "log": "what happened: every event of a run, in order",
     **{f"{name} {verb}": text for name, noun in SIBLINGS.items() for verb, text in noun.verbs.items()},
     "trace": "how long each frame takes from capture to CAN, hop by hop, and as a picture",
     "replay": "give nodes what a recording holds, and compare what they say",
@@ -135,6 +136,13 @@ def add_data_dir(parser: Parser) -> None:
     parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
 
 
+def add_place(parser: Parser) -> None:
+    """`--data-dir`, `--bundle` and `--at`: where a command looks, and at which run."""
+    add_data_dir(parser)
+    parser.add_argument("--bundle", metavar="FILE", help="look into a bundle (`cardan bundle make`) instead")
+    parser.add_argument("--at", metavar="TIME", help="the run at that time: 14:32 (UTC), 2026-11-21T14:32, 5m (ago)")
+
+
 def _add_manifest(parser: Parser) -> None:
     parser.add_argument("manifest", nargs="?", metavar="MANIFEST|DIR", help="default: the reference vehicle")
     parser.add_argument("--profile", metavar="NAME|FILE", help="hardware profile (default: the one the manifest names)")
@@ -154,7 +162,7 @@ def _add_check(parser: Parser) -> None:
 
 
 def _add_status(parser: Parser) -> None:
-    add_data_dir(parser)
+    add_place(parser)
     add_json(parser, "one JSON document")
 
 
@@ -168,7 +176,7 @@ def _add_top(parser: Parser) -> None:
 
 
 def _add_watch(parser: Parser) -> None:
-    add_data_dir(parser)
+    add_place(parser)
     parser.add_argument("--port", metavar="N", default="7440", help="port; 0 takes any that is free (default: 7440)")
     parser.add_argument("--open", action="store_true", help="open it in this computer's browser")
     parser.add_argument("--for", dest="duration", metavar="TIME", help="end after 500ms, 30s, 2m (default: Ctrl-C)")
@@ -191,7 +199,7 @@ def _add_trace(parser: Parser) -> None:
     parser.add_argument("--for", dest="duration", metavar="TIME", help="watch for 500ms, 30s, 2m from now on")
     parser.add_argument("--last", metavar="TIME", help="look back 500ms, 2s (default: 5s)")
     parser.add_argument("--out", metavar="FILE", help="write the trace as JSON for ui.perfetto.dev")
-    add_data_dir(parser)
+    add_place(parser)
     add_json(parser, "one JSON document")
 
 
@@ -216,7 +224,26 @@ def _add_version(parser: Parser) -> None:
     add_json(parser, "one JSON document")
 
 
+def _add_log(parser: Parser) -> None:
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until Ctrl-C")
+    parser.add_argument(
+        "--node", action="append", metavar="NAME", help="only this node, or `supervisor`; may be given again"
+    )
+    parser.add_argument(
+        "--level", metavar="LEVEL", default="info", help="this and above: debug, info (default), warning, error"
+    )
+    parser.add_argument(
+        "--code", action="append", metavar="CODE", help="only this code (docs/faults.md); may be given again"
+    )
+    parser.add_argument("--since", metavar="TIME", help="all runs since that time (form as of --at)")
+    parser.add_argument("--count", metavar="N", help="the last N records; with -f end after N")
+    parser.add_argument("--for", dest="duration", metavar="TIME", help="with -f: end after 500ms, 30s, 2m")
+    add_place(parser)
+    add_json(parser, "JSON Lines, one object a record")
+
+
 ADD = {
+    "log": _add_log,
     "up": _add_up,
     "check": _add_check,
     "status": _add_status,
@@ -285,6 +312,17 @@ examples:
   cardan doctor
   cardan doctor machine storage --json
   cardan doctor --engage""",
+    "log": """\
+The event log of a run: what the supervisor saw and did, and what each node said, in the order of time. Every record has
+a code; docs/faults.md says what it means and what helps. --at shows the five seconds before and after.
+
+Logs outlive their run, and are read while it hangs. Exit code 1 when an error is among what is shown.
+The JSON object: t_ns (monotonic), wall_s, level, code, node (empty: the run), text, and the fields of the code.
+
+examples:
+  cardan log --level warning
+  cardan log --at 14:32 --node bridge
+  cardan log -f --node control --for 30s""",
     "replay": """\
 Feed the recorded inputs of a node to its present code, on the clock of the recording, and compare what it says, field
 by field.

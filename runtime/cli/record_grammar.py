@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cardan.runtime.cli.parser import Parser, add_data_dir, add_json
+from cardan.runtime.cli.parser import Parser, add_data_dir, add_json, add_place
 
 RECORDING = "an .mcap file, the id of a run, or `last`"
 
 
 def _add_list(parser: Parser) -> None:
-    add_data_dir(parser)
+    add_place(parser)
     add_json(parser, "one JSON document")
 
 
 def _add_info(parser: Parser) -> None:
     parser.add_argument("recording", metavar="RECORDING", help=RECORDING)
-    add_data_dir(parser)
+    add_place(parser)
     add_json(parser, "one JSON document")
 
 
@@ -25,7 +25,7 @@ def _add_export(parser: Parser) -> None:
     parser.add_argument("--to", required=True, metavar="FORM", help="candump, csv, parquet or mcap")
     parser.add_argument("--topic", action="append", metavar="TOPIC", help="only this topic; may be given several times")
     parser.add_argument("--out", metavar="FILE", help="default: named after the recording and the topic, here")
-    add_data_dir(parser)
+    add_place(parser)
 
 
 def _add_repair(parser: Parser) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cardan.runtime.cli.parser import Parser, add_data_dir, add_json
+from cardan.runtime.cli.parser import Parser, add_json, add_place
 
 
 def _add_list(parser: Parser) -> None:
-    add_data_dir(parser)
+    add_place(parser)
     add_json(parser, "one JSON document")
 
 
@@ -26,13 +26,13 @@ def _add_hz(parser: Parser) -> None:
 def _add_lat(parser: Parser) -> None:
     parser.add_argument("topics", nargs="*", metavar="TOPIC", help="`node/output` (default: all)")
     _add_limits(parser, " (default: since the run began)")
-    add_data_dir(parser)
+    add_place(parser)
     add_json(parser, "one JSON document")
 
 
 def _add_info(parser: Parser) -> None:
     parser.add_argument("topics", nargs=1, metavar="TOPIC", help="`node/output`")
-    add_data_dir(parser)
+    add_place(parser)
     add_json(parser, "one JSON document")
 
 
@@ -40,7 +40,7 @@ def _add_echo(parser: Parser) -> None:
     parser.add_argument("topics", nargs=1, metavar="TOPIC", help="`node/output`")
     parser.add_argument("--last", metavar="N", help="print the last N messages that are there, and end")
     _add_limits(parser, " (default: until Ctrl-C)")
-    add_data_dir(parser)
+    add_place(parser)
     add_json(parser, "JSON Lines, one object a message")
 
 

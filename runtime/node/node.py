@@ -16,6 +16,7 @@ from cardan.runtime.bus.writer import Writer
 from cardan.runtime.clock import Clock
 from cardan.runtime.errors import NodeError
 from cardan.runtime.findings import Objection
+from cardan.runtime.log.node_log import coded
 from cardan.runtime.profile import CanChannelSettings, Profile
 
 if TYPE_CHECKING:
@@ -166,8 +167,12 @@ class Node:
 
     def report_fault(self, code: str, text: str) -> None:
         """Record the first fault of this node, with a short code and one line for people."""
-        self.log.error("%s: %s", code, text)
+        self.log.error("%s: %s", code, text, extra=coded(code))
         self._report_fault(code, text)
+
+    def note(self, code: str, text: str, *, level: int = logging.INFO, **fields: Any) -> None:
+        """One record in the event log, with a code and fields that a program can read (`cardan log`)."""
+        self.log.log(level, "%s", text, extra=coded(code, **fields))
 
     def report_condition(self, code: str, text: str = "") -> None:
         """What is not as it should be at this moment, with a short code; empty when all is well again.
@@ -178,7 +183,10 @@ class Node:
             return
         self._condition = code
         self._report_condition(code)
-        self.log.warning("%s: %s", code, text) if code else self.log.info("all is well again")
+        if code:
+            self.log.warning("%s: %s", code, text, extra=coded(code, condition=True))
+        else:
+            self.log.info("all is well again", extra=coded("well-again"))
 
     def _wire(self, wiring: Wiring) -> None:
         """Called once by the runtime, before `open`."""

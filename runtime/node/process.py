@@ -6,14 +6,11 @@ Exit codes: 0 finished or stopped, 1 the node failed, 2 it could not start.
 
 from __future__ import annotations
 
-import faulthandler
-import json
 import logging
 import os
 import select
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -24,6 +21,7 @@ from cardan.runtime.birth import Birth
 from cardan.runtime.bus.ends import PublishingEnd, ReadingEnd
 from cardan.runtime.clock import SPIN_FROM_HZ, MonotonicClock, ns
 from cardan.runtime.errors import CardanError
+from cardan.runtime.log.node_log import coded, log_to_file
 from cardan.runtime.node import group, settings
 from cardan.runtime.node.ends import NodeBus
 from cardan.runtime.node.loop import Loop, StopFlag, StopRequested
@@ -32,7 +30,6 @@ from cardan.runtime.node.standby import stand_by
 from cardan.runtime.node.wiring import Wire, make_context
 from cardan.runtime.plan import Plan, read_plan
 from cardan.runtime.registry import load_node_class
-from cardan.runtime.run import RunPaths
 from cardan.runtime.vitals import NodeVitals, Vitals, open_vitals
 
 EXIT_FAILED = 1
@@ -73,11 +70,11 @@ class NodeProcess:
             self._apply_settings(vitals)
             return self._live(page, vitals)
         except CardanError as error:
-            self._log.error("%s", error)
+            self._log.error("%s", error, extra=coded("node-error"))
             vitals.report_fault(self._clock.now_ns(), "node-error", str(error).replace("\n  ", " - "))
             return EXIT_FAILED
         except Exception as error:
-            self._log.error("%s", traceback.format_exc())
+            self._log.error("%s", traceback.format_exc(), extra=coded("crash"))
             vitals.report_fault(self._clock.now_ns(), "crash", _one_line(error))
             return EXIT_FAILED
 
@@ -91,7 +88,7 @@ class NodeProcess:
         if plan.rate_hz is not None and plan.rate_hz >= SPIN_FROM_HZ:
             settings.sharpen_timers()
         for difference in filter(None, differences):
-            self._log.warning("setting not as wished: %s", difference)
+            self._log.warning("setting not as wished: %s", difference, extra=coded("setting"))
             if realtime.scheduler == "fifo" and plan.realtime:
                 vitals.report_fault(self._clock.now_ns(), "setting", difference)
 
@@ -191,34 +188,6 @@ def _one_line(error: BaseException) -> str:
     where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     text = str(error).splitlines()
     return f"{type(error).__name__}: {text[0] if text else ''}{where}"
-
-
-def log_to_file(paths: RunPaths, name: str) -> None:
-    """Send stdout, stderr, and the log of this process to its own file."""
-    paths.logs.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(paths.logs / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
-    faulthandler.enable(file=sys.__stderr__ or 2)
-    handler = logging.StreamHandler(sys.__stderr__)
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line: monotonic and wall time, level, logger, text."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return json.dumps(
-            {
-                "t_ns": time.monotonic_ns(),
-                "wall_s": round(record.created, 6),
-                "level": record.levelname.lower(),
-                "node": record.name.removeprefix("cardan."),
-                "text": record.getMessage(),
-            }
-        )
 
 
 def run_node(birth: Birth, plan: Plan | None = None) -> int:

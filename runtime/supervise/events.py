@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from cardan.runtime.clock import NS_PER_S, Clock
+from cardan.runtime.log.file import LogFile
+from cardan.runtime.log.record import LogRecord, encode
 
 
 class Code(Enum):
@@ -68,30 +68,29 @@ class EventLog:
     """
 
     def __init__(self, path: Path, clock: Clock, echo: Callable[[str, str], None] | None = None) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._file = LogFile(path)
         self._clock = clock
         self._echo = echo
-        self.lost = 0
+
+    @property
+    def lost(self) -> int:
+        return self._file.lost
 
     def write(self, code: Code, node: str = "", **fields: Any) -> None:
         """One event, of the whole run or of a node."""
         text = code.text.format(**fields)
-        line = {
-            "t_ns": self._clock.now_ns(),
-            "wall_s": round(self._clock.wall_ns() / NS_PER_S, 6),
-            "level": code.level,
-            "code": code.code,
-            "node": node,
-            "text": text,
-            **fields,
-        }
-        try:
-            os.write(self._descriptor, json.dumps(line).encode() + b"\n")
-        except OSError:
-            self.lost += 1
+        record = LogRecord(
+            t_ns=self._clock.now_ns(),
+            wall_s=round(self._clock.wall_ns() / NS_PER_S, 6),
+            level=code.level,
+            code=code.code,
+            node=node,
+            text=text,
+            fields=fields,
+        )
+        self._file.append(encode(record))
         if self._echo is not None:
             self._echo(code.level, f"{node}: {text}" if node else text)
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        self._file.close()

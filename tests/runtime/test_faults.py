@@ -10,6 +10,7 @@ import pytest
 from cardan.firmware_bridge.engage import State
 from cardan.runtime.cli.control_causes import meaning
 from cardan.runtime.faults import TABLE, Fault, find_fault, page
+from cardan.runtime.log.codes import EVENTS, find_event
 from cardan.runtime.supervise.events import Code
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +41,26 @@ def test_every_code_that_a_node_reports_is_in_the_table() -> None:
 @pytest.mark.parametrize("code", [code.code for code in Code if code.level in ("warning", "error")])
 def test_every_event_that_is_no_mere_information_is_in_the_table(code: str) -> None:
     assert find_fault(code) is not None
+
+
+def noted_codes() -> set[str]:
+    """The constant first argument of every `note` and `coded`."""
+    found: set[str] = set()
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*.py"):
+            for call in ast.walk(ast.parse(path.read_text())):
+                if isinstance(call, ast.Call) and call.args and isinstance(call.args[0], ast.Constant):
+                    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+                    found |= {str(call.args[0].value)} if name in ("note", "coded") else set()
+    return found
+
+
+def test_every_code_of_the_log_is_in_a_table_and_only_once() -> None:
+    codes = noted_codes() | {code.code for code in Code}
+    assert {"engagement", "well-again", "node-ready"} <= codes
+    assert {code for code in codes if find_fault(code) is None and find_event(code) is None} == set()
+    assert {event.code for event in EVENTS} & {fault.code for fault in ALL} == set()
+    assert len({event.code for event in EVENTS}) == len(EVENTS)
 
 
 def test_a_code_stands_for_one_fault() -> None:
