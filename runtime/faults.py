@@ -298,6 +298,12 @@ KEEPING = (
         "the disk is full or gone",
         "`df`; make room in the data folder",
     ),
+    Fault(
+        "uplink-disk",
+        "the uplink cannot write down what it does",
+        "the disk is full or gone",
+        "`df`; make room in the data folder",
+    ),
 )
 TABLE = {
     "The run": RUN,
@@ -306,7 +312,7 @@ TABLE = {
     "CAN": CAN,
     "Engines": ENGINES,
     "Links": LINK,
-    "Recorder and outbox": KEEPING,
+    "Recorder, outbox and uplink": KEEPING,
 }
 """Faults by whom they concern."""
 

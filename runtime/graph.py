@@ -186,6 +186,7 @@ def _node_plan(graph: Graph, part: Part, index: int, profile: Profile, placement
         hang_limit_s=None if entry.hang_limit_ms is None else entry.hang_limit_ms / 1000,
         start_timeout_s=entry.start_timeout_s,
         stop_timeout_s=entry.stop_timeout_s,
+        stops_last=part.node_class.stops_last,
         process=entry.process,
         standby=entry.standby,
         memory_max_mib=entry.memory_max_mib,

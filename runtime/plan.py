@@ -96,6 +96,8 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
     realtime: bool = False
     priority: int = 0
     """Under SCHED_FIFO; 0 for a node that is not real-time."""
+    stops_last: bool = False
+    """It is asked to stop when all others have ended."""
     core_group: str | None = None
     cores: list[int] = []
     """CPU numbers; empty means all. A real-time node of a group with numbers stays on one of them."""

@@ -20,7 +20,7 @@ import msgspec
 from cardan.engines.build.recipe import Recipe
 from cardan.runtime.clock import Clock, ns
 from cardan.runtime.errors import DeviceError
-from cardan.runtime.uplink.disk import make_folder_durably, write_durably
+from cardan.runtime.outbox.disk import make_folder_durably, write_durably
 
 FOLDER = "plans"
 """In the data folder."""

@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 from cardan.runtime.plan import Plan
 
 RECORDER = "cardan.runtime.record.recorder:Recorder"
-OUTBOX = "cardan.runtime.uplink.node:Outbox"
+OUTBOX = "cardan.runtime.outbox.node:Outbox"
 
 
 def recording_of(plan: Plan, data_dir: Path, run_id: str) -> tuple[str, int] | None:

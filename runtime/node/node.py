@@ -86,6 +86,8 @@ class Node:
     """Steps a second; for a node that waits for an input or a descriptor, the slowest it is stepped."""
     stepped_by: ClassVar[str | None] = None
     """Name of the input whose messages step this node, or ANY_INPUT."""
+    stops_last: ClassVar[bool] = False
+    """True for a node that takes away what others leave on the disk at their end: it stops when all others have."""
     hosts_engines: ClassVar[bool] = False
     """True for a node that runs the manifest's `[engines]`: they are handed to it as the setting `engines`."""
     preload: ClassVar[tuple[str, ...]] = ()

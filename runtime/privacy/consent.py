@@ -14,8 +14,8 @@ import msgspec
 
 from cardan.runtime.clock import Clock
 from cardan.runtime.errors import ConfigError
+from cardan.runtime.outbox.disk import make_folder_durably, write_durably
 from cardan.runtime.privacy.settings import PURPOSES, Purpose
-from cardan.runtime.uplink.disk import make_folder_durably, write_durably
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):

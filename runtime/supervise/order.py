@@ -6,6 +6,7 @@
    case within 20 ms: the last command is then younger than the three control periods after which a bridge falls back
    to its safe value, and nothing commands a bridge that has closed.
 3. The nodes that read many topics (recorder, outbox), when all others have ended: they take every last message.
+4. The nodes that take away what those leave on the disk (uplink), when they have ended.
 """
 
 from __future__ import annotations
@@ -33,14 +34,16 @@ class Wave:
 
 def stop_waves(plan: Plan) -> list[Wave]:
     """Every node of the plan, in exactly one wave."""
+    last = _names(plan, lambda node: node.stops_last)
     sinks = _names(plan, _is_sink)
     commands = {topic for topic, output in plan.topics().items() if output.type.endswith(f":{COMMAND_TYPE}")}
-    bridges = _names(plan, lambda node: not _is_sink(node) and _reads(node, commands))
-    first = [node.name for node in plan.nodes if node.name not in {*sinks, *bridges}]
+    bridges = _names(plan, lambda node: not (node.stops_last or _is_sink(node)) and _reads(node, commands))
+    first = [node.name for node in plan.nodes if node.name not in {*sinks, *bridges, *last}]
     return [
         Wave(nodes=first, after_exit=False, patience_ns=None),
         Wave(nodes=bridges, after_exit=False, patience_ns=BRIDGE_PATIENCE_NS),
         Wave(nodes=sinks, after_exit=True, patience_ns=None),
+        Wave(nodes=last, after_exit=True, patience_ns=None),
     ]
 
 
@@ -49,7 +52,7 @@ def _names(plan: Plan, wanted: Callable[[NodePlan], bool]) -> list[str]:
 
 
 def _is_sink(node: NodePlan) -> bool:
-    return any(item.many for item in node.inputs)
+    return not node.stops_last and any(item.many for item in node.inputs)
 
 
 def _reads(node: NodePlan, topics: set[str]) -> bool:

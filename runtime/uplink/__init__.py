@@ -1,1 +1,1 @@
-"""From topics to the cloud: a durable queue on disk, and what empties it into a store."""
+"""What empties the outbox into the cloud: claims on its segments, objects made of them, and the stores they go to."""

@@ -9,28 +9,14 @@ Names are hive folders, so DuckDB and Spark read the store as one table:
 from __future__ import annotations
 
 import gzip
-import re
 import zlib
 from datetime import datetime, timezone
 
 from cardan.runtime.clock import NS_PER_S
-from cardan.runtime.errors import ConfigError
-from cardan.runtime.uplink.segment import Record, SegmentHeader
+from cardan.runtime.outbox.segment import Record, SegmentHeader
 
 COMPRESSION_LEVEL = 4
 """Of gzip: half the time of level 6 for 4 % more bytes on telemetry."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-def checked_name(what: str, name: str) -> str:
-    """`name` when it can be part of an object name. ConfigError otherwise."""
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            f'{what} "{name}" cannot be part of an object name',
-            hint="up to 64 letters, digits, dots, dashes and underscores, a letter or digit first",
-        )
-    return name
 
 
 def object_name(header: SegmentHeader, first: Record, last: Record) -> str:

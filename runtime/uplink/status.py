@@ -1,4 +1,4 @@
-"""What the outbox says about itself, readable when its process is gone: the account, the store, and what is wrong."""
+"""Account of the outbox and report of the uplink, readable when their processes are gone."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import msgspec
 
-from cardan.runtime.uplink.ledger import Ledger, read_ledger_or_none
+from cardan.runtime.outbox.folder import outbox_dir
+from cardan.runtime.outbox.ledger import Ledger, read_ledgers, total
 
-STREAM = "telemetry"
 REPORT_NAME = "sync.json"
 
 
 class SyncReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What only the outbox knows; it writes this down when it changes."""
+    """What only the uplink knows; it writes this down when it changes."""
 
     store: str
     """URL."""
@@ -31,17 +31,8 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Account and report together."""
 
     ledger: Ledger
+    """Of all classes together."""
     report: SyncReport
-
-
-def outbox_dir(data_dir: Path) -> Path:
-    """Folder of the outbox."""
-    return data_dir / "outbox"
-
-
-def queue_dir(data_dir: Path) -> Path:
-    """Folder of the outbox's queue."""
-    return outbox_dir(data_dir) / STREAM
 
 
 def store_dir(data_dir: Path) -> Path:
@@ -51,11 +42,11 @@ def store_dir(data_dir: Path) -> Path:
 
 def sync_status_or_none(data_dir: Path) -> SyncStatus | None:
     """Account and report of the outbox in `data_dir`; None where there never was one. Needs no running node."""
-    ledger = read_ledger_or_none(queue_dir(data_dir))
-    if ledger is None:
+    ledgers = read_ledgers(outbox_dir(data_dir))
+    if not ledgers:
         return None
     report = read_report_or_none(data_dir) or SyncReport(store="", consent=False)
-    return SyncStatus(ledger=ledger, report=report)
+    return SyncStatus(ledger=total(ledgers.values()), report=report)
 
 
 def write_report(data_dir: Path, report: SyncReport) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from cardan.runtime.errors import CardanError, ConfigError
-from cardan.runtime.uplink.disk import make_folder_durably, sync_folder, write_and_sync
+from cardan.runtime.outbox.disk import make_folder_durably, sync_folder, write_and_sync
 
 NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK}
 """What a file system without hard links answers (FAT, exFAT, some shares)."""

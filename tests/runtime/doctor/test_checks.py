@@ -18,7 +18,7 @@ from cardan.runtime.graph import load_plan
 from cardan.runtime.plan import write_plan
 from cardan.runtime.profile import Profile, RealtimeSettings, WatchdogSettings
 from cardan.runtime.run import RunPaths
-from cardan.runtime.uplink.status import outbox_dir
+from cardan.runtime.outbox.folder import outbox_dir
 from cardan.runtime.vitals import create_vitals
 
 HERE = Path(__file__)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from cardan.runtime.errors import ConfigError
-from cardan.runtime.uplink.objects import checked_name, json_lines, object_bytes, object_name, same_content
-from cardan.runtime.uplink.segment import Record, RecordClass, SegmentHeader
+from cardan.runtime.outbox.names import checked_name
+from cardan.runtime.outbox.segment import Record, RecordClass, SegmentHeader
+from cardan.runtime.uplink.objects import json_lines, object_bytes, object_name, same_content
 
 HEADER = SegmentHeader(vehicle="van-7", boot="b1", stream="telemetry", log="0a1b2c3d")
 WALL_NS = 1_700_000_000 * 10**9

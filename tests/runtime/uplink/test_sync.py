@@ -8,11 +8,14 @@ from itertools import pairwise
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from cardan.runtime.clock import NS_PER_S
-from cardan.runtime.uplink.folder import sealed_path
+from cardan.runtime.outbox.claims import Claims
+from cardan.runtime.outbox.folder import Place, class_dir, sealed_path, segments_in
+from cardan.runtime.outbox.queue import Queue, QueueLimits
+from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.uplink.objects import object_name
-from cardan.runtime.uplink.queue import Queue, QueueLimits
-from cardan.runtime.uplink.segment import RecordClass
 from cardan.runtime.uplink.store import FolderStore, StoreError
 from cardan.runtime.uplink.sync import LONGEST_WAIT_NS, Sync
 
@@ -44,16 +47,33 @@ class UnreliableStore(FolderStore):
         return made
 
 
-def queue_with(folder: Path, segments: int) -> Queue:
-    queue = Queue(folder, vehicle="v", boot="b", stream="telemetry", limits=QueueLimits())
-    queue.open()
-    for number in range(segments):
-        for half in (0, 1):
-            payload = json.dumps({"number": 2 * number + half}).encode()
-            queue.append(payload, kind=RecordClass.TREND, mono_ns=1, wall_ns=10**18)
-        queue.commit()
-        queue.seal()
-    return queue
+class Outbox:
+    """A queue with complete segments, and the claims on it."""
+
+    def __init__(self, folder: Path, segments: int) -> None:
+        self.queue = Queue(
+            class_dir(folder, RecordClass.TREND), vehicle="v", boot="b", stream="trend", limits=QueueLimits()
+        )
+        self.queue.open()
+        for number in range(segments):
+            for half in (0, 1):
+                payload = json.dumps({"number": 2 * number + half}).encode()
+                self.queue.append(payload, kind=RecordClass.TREND, mono_ns=1, wall_ns=10**18)
+            self.queue.commit()
+            self.queue.seal()
+        self.claims = Claims(folder)
+        self.claims.open()
+
+    def ledger(self) -> str:
+        self.queue.collect()
+        return str(self.queue.ledger())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    return folder
 
 
 def numbers_at(store: Path) -> list[int]:
@@ -61,36 +81,34 @@ def numbers_at(store: Path) -> list[int]:
     return [json.loads(line)["number"] for item in lines for line in item]
 
 
-def test_segments_arrive_in_order_and_leave_the_queue(tmp_path: Path) -> None:
-    queue = queue_with(tmp_path / "queue", 3)
-    (tmp_path / "store").mkdir()
-    sync = Sync(queue, FolderStore(tmp_path / "store"), Random(1))
+def test_segments_arrive_in_order_and_leave_the_queue(tmp_path: Path, store: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox", 3)
+    sync = Sync(outbox.claims, FolderStore(store), Random(1))
     assert [sync.step(0) for _ in range(4)] == [2, 2, 2, 0]
-    assert numbers_at(tmp_path / "store") == list(range(6))
-    assert str(queue.ledger()) == "produced 6 = delivered 6 + pending 0 + evicted 0"
+    assert numbers_at(store) == list(range(6))
+    assert outbox.ledger() == "produced 6 = delivered 6 + pending 0 + evicted 0"
     assert sync.objects == 3 and sync.problem is None
 
 
-def test_a_lost_answer_leads_to_no_second_object(tmp_path: Path) -> None:
-    queue = queue_with(tmp_path / "queue", 2)
-    (tmp_path / "store").mkdir()
-    sync = Sync(queue, UnreliableStore(tmp_path / "store", lost_answers=1), Random(1))
+def test_a_lost_answer_leads_to_no_second_object_and_to_no_eviction(tmp_path: Path, store: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox", 2)
+    sync = Sync(outbox.claims, UnreliableStore(store, lost_answers=1), Random(1))
     assert sync.step(0) == 0
-    assert queue.ledger().pending == 4
+    assert len(segments_in(outbox.queue.folder, Place.LEAVING)) == 1
+    assert outbox.ledger() == "produced 4 = delivered 0 + pending 4 + evicted 0"
     assert [sync.step(10**12 * i) for i in (1, 2)] == [2, 2]
-    assert numbers_at(tmp_path / "store") == list(range(4))
-    assert queue.ledger().exact
+    assert numbers_at(store) == list(range(4))
+    assert outbox.ledger() == "produced 4 = delivered 4 + pending 0 + evicted 0"
 
 
-def test_waiting_doubles_up_to_its_limit_and_ends_with_a_success(tmp_path: Path) -> None:
-    (tmp_path / "store").mkdir()
-    store = UnreliableStore(tmp_path / "store", refusals=12)
-    sync = Sync(queue_with(tmp_path / "queue", 1), store, MostPatient())
+def test_waiting_doubles_up_to_its_limit_and_ends_with_a_success(tmp_path: Path, store: Path) -> None:
+    unreliable = UnreliableStore(store, refusals=12)
+    sync = Sync(Outbox(tmp_path / "outbox", 1).claims, unreliable, MostPatient())
     tried_s: list[int] = []
     for now_s in range(3000):
-        tries = store.tries
+        tries = unreliable.tries
         delivered = sync.step(now_s * NS_PER_S)
-        if store.tries > tries:
+        if unreliable.tries > tries:
             tried_s.append(now_s)
         if delivered:
             break
@@ -101,28 +119,28 @@ def test_waiting_doubles_up_to_its_limit_and_ends_with_a_success(tmp_path: Path)
     assert sync.problem is None
 
 
-def test_a_foreign_object_under_our_name_is_left_alone_and_the_rest_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "store").mkdir()
-    store = FolderStore(tmp_path / "store")
-    queue = queue_with(tmp_path / "queue", 2)
-    segment = queue.read_or_none(queue.sealed[0])
-    assert segment is not None and segment.header is not None
-    name = object_name(segment.header, segment.records[0], segment.records[-1])
-    store.create(name, gzip.compress(b"{}\n"))
-    sync = Sync(queue, store, Random(1))
+def test_a_foreign_object_under_our_name_is_left_alone_and_the_rest_goes_on(tmp_path: Path, store: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox", 2)
+    claim = outbox.claims.oldest_or_none()
+    assert claim is not None
+    records = claim.records()
+    name = object_name(claim.header, records[0], records[-1])
+    claim.release()
+    FolderStore(store).create(name, gzip.compress(b"{}\n"))
+    sync = Sync(outbox.claims, FolderStore(store), Random(1))
     assert [sync.step(0), sync.step(0)] == [0, 2]
     assert sync.problem is not None and "holds another object" in sync.problem
-    assert gzip.decompress(store.read(name)) == b"{}\n"
-    assert [file.first for file in queue.sealed] == [1]
+    assert gzip.decompress((store / name).read_bytes()) == b"{}\n"
+    assert outbox.ledger() == "produced 4 = delivered 2 + pending 2 + evicted 0"
 
 
-def test_a_damaged_segment_does_not_stop_the_others(tmp_path: Path) -> None:
-    (tmp_path / "store").mkdir()
-    queue = queue_with(tmp_path / "queue", 3)
-    path = sealed_path(queue.folder, 1, 2)
+def test_a_damaged_segment_does_not_stop_the_others(tmp_path: Path, store: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox", 3)
+    path = sealed_path(outbox.queue.folder, 1, 2)
     path.write_bytes(path.read_bytes().replace(b'"number": 0', b'"number": 9'))
-    sync = Sync(queue, FolderStore(tmp_path / "store"), Random(1))
+    sync = Sync(outbox.claims, FolderStore(store), Random(1))
     for _ in range(5):
         sync.step(0)
-    assert numbers_at(tmp_path / "store") == [1, 2, 3, 4, 5]
-    assert str(queue.ledger()) == "produced 6 = delivered 5 + pending 0 + evicted 0 + damaged 1"
+        outbox.queue.collect()
+    assert sorted(numbers_at(store)) == [1, 2, 3, 4, 5]
+    assert outbox.ledger() == "produced 6 = delivered 5 + pending 0 + evicted 0 + damaged 1"

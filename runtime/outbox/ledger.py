@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
-from cardan.runtime.uplink.folder import Listing, listing, open_path
-from cardan.runtime.uplink.segment import read_segment
-from cardan.runtime.uplink.state import QueueState, read_state_or_none
+from cardan.runtime.outbox.folder import Listing, Place, SegmentFile, class_dir, listing, open_path, sealed_path
+from cardan.runtime.outbox.recovery import read_whatever, source_or_none
+from cardan.runtime.outbox.segment import RecordClass, read_segment
+from cardan.runtime.outbox.state import QueueState, read_state_or_none
 
 READ_TRIES = 20
 
@@ -55,7 +57,7 @@ def ledger_of(state: QueueState, produced: int, pending: int) -> Ledger:
 def read_ledger_or_none(folder: Path) -> Ledger | None:
     """The account of a queue's folder, read without its process; None where there is no queue.
 
-    While the queue is at work, state and files are read again until both belong together.
+    While queue or uplink are at work, state and files are read again until both belong together.
     """
     ledger = None
     for _ in range(READ_TRIES):
@@ -69,16 +71,49 @@ def read_ledger_or_none(folder: Path) -> Ledger | None:
     return ledger
 
 
+def read_ledgers(outbox: Path) -> dict[RecordClass, Ledger]:
+    """The accounts of all classes that have a queue."""
+    ledgers = ((kind, read_ledger_or_none(class_dir(outbox, kind))) for kind in RecordClass)
+    return {kind: ledger for kind, ledger in ledgers if ledger is not None}
+
+
+def total(ledgers: Iterable[Ledger]) -> Ledger:
+    """The sum of accounts."""
+    rows = list(ledgers)
+    return Ledger(**{name: sum(getattr(row, name) for row in rows) for name in Ledger.__struct_fields__})
+
+
 def _read(folder: Path, state: QueueState, found: Listing) -> Ledger:
-    pending, produced = 0, state.high
-    for segment in found.sealed:
-        produced = max(produced, segment.last)
-        if segment.range not in state.removing:
-            pending += len(segment)
+    pending = delivered = 0
+    produced = state.high
+    for place, files in found.segments.items():
+        for file in files:
+            produced = max(produced, file.last)
+            if file.range in state.removing and place in (Place.LEFT, Place.EVICTING):
+                continue
+            if place is Place.LEFT:
+                delivered += len(file)
+            else:
+                pending += _records_of(folder, state, file, place)
     for first in found.open:
         count = _open_records(open_path(folder, first))
         pending, produced = pending + count, max(produced, first + count - 1)
+    pending += sum(len(file) for file in found.whole if not _is_being_split(folder, state, file))
+    state = msgspec.structs.replace(state, delivered=state.delivered + delivered)
     return ledger_of(state, produced, pending)
+
+
+def _records_of(folder: Path, state: QueueState, file: SegmentFile, place: Place) -> int:
+    """Records of a complete segment; of one whose damage is counted already, those that are whole."""
+    if place is Place.SUSPECT and file.range in state.quarantining:
+        segment = read_whatever(sealed_path(folder, file.first, file.last, place))
+        return sum(file.first <= record.seq <= file.last for record in segment.records)
+    return len(file)
+
+
+def _is_being_split(folder: Path, state: QueueState, file: SegmentFile) -> bool:
+    """Whether the damaged file that these whole records come from is still there, and counted."""
+    return any(file.range.overlaps(lost) and source_or_none(folder, lost) for lost in state.quarantining)
 
 
 def _open_records(path: Path) -> int:

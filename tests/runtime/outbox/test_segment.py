@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardan.runtime.uplink.segment import (
+from cardan.runtime.outbox.segment import (
     MAX_PAYLOAD_BYTES,
     Record,
     RecordClass,

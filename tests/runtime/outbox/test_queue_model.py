@@ -13,10 +13,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from cardan.runtime.uplink.folder import open_path, sealed_path
-from cardan.runtime.uplink.ledger import read_ledger_or_none
-from cardan.runtime.uplink.queue import TOMBSTONE_TOPIC, Queue, QueueLimits
-from cardan.runtime.uplink.segment import RecordClass, record_bytes
+from cardan.runtime.outbox.claims import Claim, Claims
+from cardan.runtime.outbox.folder import Place, class_dir, open_path, segments_in
+from cardan.runtime.outbox.ledger import read_ledger_or_none
+from cardan.runtime.outbox.queue import TOMBSTONE_TOPIC, Queue, QueueLimits
+from cardan.runtime.outbox.segment import RecordClass, record_bytes
 
 MEMORY = Path("/dev/shm")
 LIMITS = QueueLimits(max_bytes=48 << 10, segment_bytes=2048)
@@ -27,7 +28,11 @@ class QueueModel(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="cardan-queue-", dir=MEMORY if MEMORY.is_dir() else None))
+        self.outbox = Path(tempfile.mkdtemp(prefix="cardan-queue-", dir=MEMORY if MEMORY.is_dir() else None))
+        self.folder = class_dir(self.outbox, RecordClass.TREND)
+        self.claims = Claims(self.outbox)
+        self.claims.open()
+        self.held: list[Claim] = []
         self.made = 0
         self.batch: list[int] = []
         self.acknowledged: set[int] = set()
@@ -47,11 +52,15 @@ class QueueModel(RuleBasedStateMachine):
         self.queue.commit()
         self.acknowledged.update(self.batch)
         self.queue.seal()
-        while self.queue.sealed:
-            self.deliver()
+        while self.queue.waiting:
+            self.claim()
+            while self.held:
+                self.deliver()
+            self.queue.collect()
         self.check_end()
         self.queue.close()
-        shutil.rmtree(self.folder)
+        self.claims.close()
+        shutil.rmtree(self.outbox)
 
     def check_end(self) -> None:
         ledger = self.queue.ledger()
@@ -80,19 +89,38 @@ class QueueModel(RuleBasedStateMachine):
     def seal(self) -> None:
         self.queue.seal()
 
-    @precondition(lambda self: self.queue.sealed)
+    @rule()
+    def claim(self) -> None:
+        claim = self.claims.oldest_or_none()
+        if claim is not None:
+            assert [record.seq for record in claim.records()] == list(range(claim.first, claim.last + 1))
+            self.held.append(claim)
+
+    @precondition(lambda self: self.held)
     @rule()
     def deliver(self) -> None:
-        file = self.queue.sealed[0]
-        segment = self.queue.read_or_none(file)
-        if segment is None:
-            return
-        assert [record.seq for record in segment.records] == list(range(file.first, file.last + 1))
-        for record in segment.records:
+        claim = self.held.pop(0)
+        for record in claim.records():
             item = msgspec.json.decode(record.payload)
             if item.get("topic") != TOMBSTONE_TOPIC:
                 self.delivered.append(item["number"])
-        self.queue.delivered(file)
+        claim.delivered()
+
+    @precondition(lambda self: self.held)
+    @rule()
+    def release(self) -> None:
+        self.held.pop(0).release()
+
+    @rule()
+    def collect(self) -> None:
+        self.queue.collect()
+
+    @rule()
+    def kill_the_uplink(self) -> None:
+        self.claims.close()
+        self.held = []
+        self.claims = Claims(self.outbox)
+        self.claims.open()
 
     @rule(data=st.data())
     def kill(self, data: st.DataObject) -> None:
@@ -110,11 +138,11 @@ class QueueModel(RuleBasedStateMachine):
         self.batch = []
         self.open()
 
-    @precondition(lambda self: self.queue.sealed)
+    @precondition(lambda self: bool(segments_in(self.folder, Place.WAITING)))
     @rule(data=st.data())
     def flip_a_bit(self, data: st.DataObject) -> None:
-        file = data.draw(st.sampled_from(self.queue.sealed))
-        path = sealed_path(self.folder, file.first, file.last)
+        file = data.draw(st.sampled_from(segments_in(self.folder, Place.WAITING)))
+        path = self.folder / file.name
         content = bytearray(path.read_bytes())
         content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
         path.write_bytes(content)
@@ -123,9 +151,12 @@ class QueueModel(RuleBasedStateMachine):
     @invariant()
     def the_account_is_exact(self) -> None:
         if hasattr(self, "queue"):
-            assert self.queue.ledger().exact
+            ledger = read_ledger_or_none(self.folder)
+            assert ledger is not None and ledger.exact and self.queue.ledger().exact
             assert self.queue.bytes <= LIMITS.max_bytes
-            assert read_ledger_or_none(self.folder) == self.queue.ledger()
+            assert msgspec.structs.replace(ledger, delivered=0, pending=0) == msgspec.structs.replace(
+                self.queue.ledger(), delivered=0, pending=0
+            )
 
 
 QueueModel.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardan.runtime.uplink.telemetry import Thinning
+from cardan.runtime.outbox.telemetry import Thinning
 
 MS = 1_000_000
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardan.runtime.uplink.state import (
+from cardan.runtime.outbox.state import (
     MOST_RANGES,
     SLOT_BYTES,
     STATE_NAME,

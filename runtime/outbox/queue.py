@@ -1,14 +1,15 @@
 """The durable queue: what was acknowledged is delivered, kept, or reported as given up; never lost in silence.
 
 Records are appended to a segment file and acknowledged by `commit`, after one fdatasync for all of them. A segment is
-sealed at a size; sealed segments leave by `delivered`, or from the oldest end when the queue is full. Start-up reads
-names and the last segment only, so it does not depend on what waits. No bus, no clock, no threads.
+sealed at a size; sealed segments are claimed by another process (`claims`), and `collect` counts and removes those that
+it has delivered. When the queue is full the oldest go that nobody has claimed. Start-up reads names and the last
+segment only, so it does not depend on what waits. No bus, no clock, no threads.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,21 +17,22 @@ from typing import Any
 import msgspec
 
 from cardan.runtime.errors import ConfigError
-from cardan.runtime.uplink.disk import make_folder_durably, sync_folder, write_all
-from cardan.runtime.uplink.folder import Listing, SegmentFile, listing, open_path, sealed_path
-from cardan.runtime.uplink.ledger import Ledger, ledger_of
-from cardan.runtime.uplink.lock import FolderLock
-from cardan.runtime.uplink.recovery import recover, set_aside
-from cardan.runtime.uplink.segment import (
-    Record,
-    RecordClass,
-    Segment,
-    SegmentHeader,
-    header_bytes,
-    read_segment,
-    record_bytes,
+from cardan.runtime.outbox.disk import make_folder_durably, sync_folder, write_all
+from cardan.runtime.outbox.folder import (
+    Listing,
+    Place,
+    SegmentFile,
+    listing,
+    move,
+    open_path,
+    sealed_path,
+    segments_in,
 )
-from cardan.runtime.uplink.state import MOST_RANGES, Eviction, with_eviction, write_state
+from cardan.runtime.outbox.ledger import Ledger, ledger_of
+from cardan.runtime.outbox.lock import CLAIMS_LOCK, FolderLock, lock_or_none
+from cardan.runtime.outbox.recovery import examine, recover
+from cardan.runtime.outbox.segment import Record, RecordClass, SegmentHeader, header_bytes, record_bytes
+from cardan.runtime.outbox.state import MOST_RANGES, Eviction, with_eviction, write_state
 
 TOMBSTONE_TOPIC = "outbox/evicted"
 """Topic of the records that tell the store which records were given up."""
@@ -48,6 +50,8 @@ class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
 class Queue:
     """One log of records in one folder, between `open` and `close`. Not for two threads.
 
+    Segments may be claimed by one other process meanwhile, see `Claims`.
+
     Errors of the disk (OSError) pass through; a commit that raises has acknowledged nothing.
     vehicle, boot, stream: written into every segment, see SegmentHeader.
     """
@@ -63,7 +67,8 @@ class Queue:
         self._origin = (vehicle, boot, stream)
         self._batch: list[Record] = []
         self._tombstones = 0
-        self._sealed: deque[SegmentFile] = deque()
+        self._waiting: dict[str, SegmentFile] = {}
+        self._unsynced: set[Path] = set()
         self._segment: _OpenSegment | None = None
         self._lock: FolderLock | None = None
 
@@ -71,6 +76,8 @@ class Queue:
         """Lock the folder and recover what an earlier process left. DeviceError when another process has it."""
         make_folder_durably(self.folder)
         self._lock = FolderLock(self.folder)
+        for place in Place:
+            make_folder_durably(self.folder / place.value)
         self._state, found = recover(self.folder)
         self._take_listing(found)
         self.discard()
@@ -157,44 +164,40 @@ class Queue:
         if sealed is None:
             self._bytes -= segment.size
         else:
-            self._sealed.append(sealed)
-            self._sealed_records += len(sealed)
+            self._waiting[sealed.name] = sealed
+            self._waiting_records += len(sealed)
 
     # ------------------------------------------------------------------------------------------------------- delivery
 
     @property
-    def sealed(self) -> list[SegmentFile]:
-        """Complete segments that wait for delivery, oldest first."""
-        return list(self._sealed)
+    def waiting(self) -> list[SegmentFile]:
+        """Complete segments that are not collected yet, oldest first; some may be claimed."""
+        return list(self._waiting.values())
 
-    def oldest_or_none(self, besides: set[SegmentFile]) -> SegmentFile | None:
-        """The oldest complete segment that is not in `besides`."""
-        return next((file for file in self._sealed if file not in besides), None)
+    def collect(self) -> int:
+        """Count and remove what the uplink has delivered since the last call, and examine what it could not read.
 
-    def read_or_none(self, file: SegmentFile) -> Segment | None:
-        """The records of a sealed segment; None when it was damaged: it is set aside, and what is whole of it waits."""
-        path = sealed_path(self.folder, file.first, file.last)
-        try:
-            segment = read_segment(path.read_bytes())
-        except FileNotFoundError:
-            self._remove([file], unknown=self._state.unknown + len(file))
-            return None
-        records = [record for record in segment.records if record.seq <= file.last]
-        if segment.header is not None and len(records) == len(file):
-            return msgspec.structs.replace(segment, records=records)
-        self._before_state()
-        self._state = set_aside(self.folder, self._state, path, file.range, segment)
-        self._take_listing(listing(self.folder))
-        return None
+        Returns how many records were delivered.
+        """
+        self._examine_suspects()
+        count = 0
+        while left := segments_in(self.folder, Place.LEFT)[:MOST_RANGES]:
+            records = sum(len(file) for file in left)
+            self._unsynced.add(self.folder / Place.LEFT.value)
+            self._remove(left, Place.LEFT, delivered=self._state.delivered + records)
+            count += records
+        return count
 
-    def delivered(self, file: SegmentFile) -> None:
-        """The store has this segment for good: count it and remove it."""
-        self._remove([file], delivered=self._state.delivered + len(file))
+    def _examine_suspects(self) -> None:
+        for file in segments_in(self.folder, Place.SUSPECT):
+            self._before_state()
+            self._state = examine(self.folder, self._state, file)
+            self._take_listing(listing(self.folder))
 
     def ledger(self) -> Ledger:
-        """The account as of now."""
+        """The account as of now; what is delivered but not collected yet is pending."""
         open_records = self._segment.records if self._segment is not None else 0
-        return ledger_of(self._state, self._acknowledged, self._sealed_records + open_records)
+        return ledger_of(self._state, self._acknowledged, self._waiting_records + open_records)
 
     @property
     def bytes(self) -> int:
@@ -204,29 +207,49 @@ class Queue:
     # ------------------------------------------------------------------------------------------------------- eviction
 
     def _make_room(self, needed: int) -> None:
-        excess = self._bytes + needed - self._limits.max_bytes
-        while excess > 0 and self._sealed:
-            going = self._oldest_worth(excess)
-            freed = sum(file.size for file in going)
-            records = sum(len(file) for file in going)
-            eviction = Eviction(going[0].first, going[-1].last, records, freed)
-            untold = with_eviction(self._state.untold, eviction)
-            self._remove(going, evicted=self._state.evicted + records, untold=untold)
-            excess -= freed
-        if excess > 0:
-            self._remove_damaged(excess)
+        """Keep the limit. OSError (no space) when only segments are left that are on their way to the store."""
+        limit = self._limits.max_bytes - needed
+        while self._bytes > limit and self._evict(self._bytes - limit):
+            continue
+        if self._bytes > limit:
+            self.collect()
+        if self._bytes > limit:
+            self._remove_damaged(self._bytes - limit)
+        if self._bytes > limit:
+            raise OSError(errno.ENOSPC, "the queue is full of segments that are on their way to the store")
+
+    def _evict(self, excess: int) -> bool:
+        going = self._oldest_worth(excess)
+        if not going:
+            return False
+        freed = sum(file.size for file in going)
+        records = sum(len(file) for file in going)
+        self._unsynced |= {self.folder, self.folder / Place.EVICTING.value}
+        untold = self._state.untold
+        for file in going:
+            untold = with_eviction(untold, Eviction(file.first, file.last, len(file), file.size))
+        self._remove(going, Place.EVICTING, evicted=self._state.evicted + records, untold=untold)
+        return freed > 0
 
     def _oldest_worth(self, size: int) -> list[SegmentFile]:
-        """The oldest segments that together have `size` bytes, but no more than fit into one state."""
+        """The oldest segments that together have `size` bytes, taken out of the uplink's reach.
+
+        Not more than fit into one state. Those that the uplink has claimed stay, unless it is gone.
+        """
         going: list[SegmentFile] = []
-        for file in self._sealed:
-            going.append(file)
-            size -= file.size
+        abandoned = lock_or_none(self.folder.parent, CLAIMS_LOCK)
+        places = (Place.WAITING,) if abandoned is None else (Place.WAITING, Place.LEAVING)
+        for file in self._waiting.values():
+            if any(move(self.folder, file.name, place, Place.EVICTING) for place in places):
+                going.append(file)
+                size -= file.size
             if size <= 0 or len(going) == MOST_RANGES:
                 break
+        if abandoned is not None:
+            abandoned.release()
         return going
 
-    def _remove(self, files: list[SegmentFile], **changes: Any) -> None:
+    def _remove(self, files: list[SegmentFile], place: Place, **changes: Any) -> None:
         """Write the new counts down, then remove: a kill in between is made good at the next start."""
         self._before_state()
         ranges = tuple(file.range for file in files)
@@ -235,14 +258,17 @@ class Queue:
         )
         self._state = write_state(self.folder, state)
         for file in files:
-            sealed_path(self.folder, file.first, file.last).unlink(missing_ok=True)
-            self._sealed.remove(file)
-            self._sealed_records -= len(file)
-            self._bytes -= file.size
+            sealed_path(self.folder, file.first, file.last, place).unlink(missing_ok=True)
+            self._unsynced.add(self.folder / place.value)
+            if self._waiting.pop(file.name, None) is not None:
+                self._waiting_records -= len(file)
+                self._bytes -= file.size
 
     def _before_state(self) -> None:
-        """The state is about to forget earlier removals: they must be on the disk by then."""
-        sync_folder(self.folder)
+        """The state is about to count on moves, and to forget earlier removals: they must be on the disk by then."""
+        for folder in self._unsynced:
+            sync_folder(folder)
+        self._unsynced.clear()
 
     def _remove_damaged(self, excess: int) -> None:
         """Only files that were set aside are left: the oldest go, since the limit is a promise too."""
@@ -272,9 +298,11 @@ class Queue:
             self._tombstones = 0
 
     def _take_listing(self, found: Listing) -> None:
-        self._sealed = deque(found.sealed)
-        self._sealed_records = sum(len(file) for file in found.sealed)
-        self._bytes = found.other_bytes + sum(file.size for file in found.sealed)
+        """Take over what is on the disk; what is delivered but not collected is there too."""
+        files = sorted((*found.pending, *found.segments[Place.LEFT]))
+        self._waiting = {file.name: file for file in files}
+        self._waiting_records = sum(len(file) for file in files)
+        self._bytes = found.other_bytes + sum(file.size for file in files)
 
 
 class _OpenSegment:

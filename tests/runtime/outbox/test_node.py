@@ -1,0 +1,167 @@
+"""The outbox node: topics in, complete segments out, and an account that adds up."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from cardan.runtime.errors import ConfigError, DeviceError
+from cardan.runtime.messages import BridgeVerdict, CameraFrame, CanFrame, CanFrames, Message
+from cardan.runtime.outbox.claims import Claims
+from cardan.runtime.outbox.folder import outbox_dir
+from cardan.runtime.outbox.ledger import Ledger, read_ledgers, total
+from cardan.runtime.outbox.node import Outbox, OutboxConfig
+from cardan.runtime.testing import Bench
+
+TOPICS: dict[str, type[Message]] = {
+    "can/frames": CanFrames,
+    "bridge/verdict": BridgeVerdict,
+    "camera/frame": CameraFrame,
+}
+
+
+def frames(number: int) -> CanFrames:
+    return CanFrames(frames=[CanFrame(channel="main", id=number, data=b"12345678", stamp_ns=number)])
+
+
+def verdict(cycle: int) -> BridgeVerdict:
+    return BridgeVerdict(
+        cycle=cycle,
+        engagement="enabled",
+        armed=True,
+        accepted=True,
+        reason="ok",
+        cause="",
+        steering_rad=0.0,
+        accel_mps2=0.0,
+    )
+
+
+def bench_with(data_dir: Path, **config: Any) -> Bench[Outbox]:
+    return Bench(Outbox, config=OutboxConfig(**config), data_dir=data_dir, topics=TOPICS)
+
+
+def run(bench: Bench[Outbox], steps: int) -> None:
+    for number in range(steps):
+        bench.send("topics", frames(number), topic="can/frames")
+        bench.step()
+
+
+def account(data_dir: Path) -> Ledger:
+    return total(read_ledgers(outbox_dir(data_dir)).values())
+
+
+def kept(data_dir: Path) -> list[dict[str, Any]]:
+    """The payloads of everything that is complete, as the uplink would get it."""
+    claims = Claims(outbox_dir(data_dir))
+    claims.open()
+    found = []
+    while (claim := claims.oldest_or_none()) is not None:
+        found += [msgspec.json.decode(record.payload) for record in claim.records()]
+    claims.close()
+    return found
+
+
+def test_every_message_is_complete_when_the_run_is_over(tmp_path: Path) -> None:
+    with bench_with(tmp_path, default_rate_hz=0) as bench:
+        run(bench, 25)
+        assert bench.metric("records")[1] == 25
+    found = kept(tmp_path)
+    assert [line["message"]["frames"][0]["id"] for line in found] == list(range(25))
+    assert found[0]["topic"] == "can/frames"
+    assert found[0]["type"] == "cardan.runtime.messages:CanFrames"
+    assert [line["topic_seq"] for line in found] == list(range(25))
+    assert str(account(tmp_path)) == "produced 25 = delivered 0 + pending 25 + evicted 0"
+
+
+def test_a_segment_is_complete_after_its_time_even_when_it_is_small(tmp_path: Path) -> None:
+    with bench_with(tmp_path, seal_interval_s=1.0) as bench:
+        run(bench, 12)
+        assert len(kept(tmp_path)) == 10
+
+
+def test_what_the_uplink_has_delivered_is_counted_and_gone(tmp_path: Path) -> None:
+    with bench_with(tmp_path, seal_interval_s=1.0) as bench:
+        run(bench, 12)
+        claims = Claims(outbox_dir(tmp_path))
+        claims.open()
+        claim = claims.oldest_or_none()
+        assert claim is not None
+        claim.delivered()
+        assert str(account(tmp_path)) == "produced 12 = delivered 10 + pending 2 + evicted 0"
+        run(bench, 1)
+        assert bench.metric("delivered")[1] == 10
+        claims.close()
+    assert len(kept(tmp_path)) == 3
+
+
+def test_topics_are_thinned_to_their_rates(tmp_path: Path) -> None:
+    rates = {"can/frames": 0.0, "bridge/verdict": 2.0}
+    with bench_with(tmp_path, rates_hz=rates) as bench:
+        for number in range(100):
+            bench.send("topics", frames(number), topic="can/frames")
+            bench.send("topics", verdict(number), topic="bridge/verdict")
+            bench.step()
+    topics = [line["topic"] for line in kept(tmp_path)]
+    assert topics.count("can/frames") == 100
+    assert topics.count("bridge/verdict") == 20
+
+
+def test_a_disk_that_refuses_is_a_fault_and_the_refused_are_counted(tmp_path: Path) -> None:
+    with bench_with(tmp_path, default_rate_hz=0) as bench:
+        run(bench, 10)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+        try:
+            run(bench, 5)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        run(bench, 10)
+        assert bench.fault is not None and bench.fault[1] == "outbox-disk"
+        assert bench.metric("refused")[1] == 5
+    assert account(tmp_path).produced == 20
+    assert account(tmp_path).exact
+
+
+def test_a_picture_is_refused_by_name_and_the_rest_goes_on(tmp_path: Path) -> None:
+    with bench_with(tmp_path) as bench:
+        bench.send("topics", CameraFrame(frame_id=1, image=np.zeros((4, 4, 3), np.uint8)), topic="camera/frame")
+        run(bench, 1)
+        assert bench.fault is not None and "camera/frame: pictures go to the recorder" in bench.fault[2]
+    assert [line["topic"] for line in kept(tmp_path)] == ["can/frames"]
+
+
+def test_a_full_queue_gives_up_the_oldest_and_the_account_says_how_many(tmp_path: Path) -> None:
+    with bench_with(tmp_path, default_rate_hz=0, max_bytes=1 << 16, segment_bytes=1 << 12) as bench:
+        for number in range(40):
+            for _ in range(10):
+                bench.send("topics", frames(number), topic="can/frames")
+            bench.step()
+        assert bench.metric("evicted")[1] > 0
+    ledger = account(tmp_path)
+    assert ledger.exact and ledger.evicted > 0
+    assert sum(path.stat().st_size for path in (tmp_path / "outbox" / "trend").iterdir() if path.is_file()) <= 1 << 16
+
+
+def test_two_outboxes_do_not_share_a_folder(tmp_path: Path) -> None:
+    second = Bench(Outbox, data_dir=tmp_path, topics=TOPICS, open_node=False)
+    with bench_with(tmp_path), second, pytest.raises(DeviceError, match="belongs to another process"):
+        second.node.open()
+
+
+def test_a_vehicle_name_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
+    config = OutboxConfig(vehicle_id="../x")
+    bench = Bench(Outbox, config=config, data_dir=tmp_path, topics=TOPICS, open_node=False)
+    with bench, pytest.raises(ConfigError, match="vehicle_id"):
+        bench.node.open()
+
+
+@pytest.mark.parametrize("bad", [{"max_bytes": 1}, {"rates_hz": {"a/b": -1.0}}, {"seal_interval_s": 0.0}])
+def test_a_setting_out_of_range_is_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(bad, OutboxConfig)
