@@ -15,10 +15,10 @@ from cardan.runtime.doctor import clock_check, machine, service, storage, vehicl
 from cardan.runtime.doctor.check import Result, Subject, Verdict
 from cardan.runtime.findings import Finding
 from cardan.runtime.graph import load_plan
+from cardan.runtime.outbox.folder import outbox_dir
 from cardan.runtime.plan import write_plan
 from cardan.runtime.profile import Profile, RealtimeSettings, WatchdogSettings
 from cardan.runtime.run import RunPaths
-from cardan.runtime.outbox.folder import outbox_dir
 from cardan.runtime.vitals import create_vitals
 
 HERE = Path(__file__)
