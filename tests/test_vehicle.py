@@ -32,8 +32,8 @@ pytest.importorskip("can", reason="the reference vehicle needs cardan[can]")
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PATIENCE_S = 40.0
 KEYS = {
-    "schema", "verdict", "duration_s", "armed_after_s", "nodes", "photon_to_can_ms", "published", "lost", "safe_stops",
-    "lane_error_m", "recording", "synced", "frames_carried", "checksum_failures",
+    "schema_version", "verdict", "duration_s", "armed_after_s", "nodes", "photon_to_can_ms", "published", "lost",
+    "safe_stops", "lane_error_m", "recording", "synced", "frames_carried", "checksum_failures",
 }  # fmt: skip
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]

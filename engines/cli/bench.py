@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(
             {
-                "schema": 1,
+                "schema_version": 1,
                 "model": opened.file.model.name,
                 "backend": opened.backend,
                 "loaded": opened.loaded_sha256,

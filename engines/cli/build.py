@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
             if result.result == CANCELLED:
                 break
     if arguments.json:
-        print_json({"schema": 1, "plans": [asdict(result) for result in results]})
+        print_json({"schema_version": 1, "plans": [asdict(result) for result in results]})
     return int(_exit(results))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cardan.runtime.cli.parser import Parser
+from cardan.runtime.cli.shapes import Shape
 
 MODULES = {
     "import": "cardan.engines.cli.import_model",
@@ -17,6 +18,21 @@ MODULES = {
     "rollback": "cardan.engines.cli.running",
     "sign": "cardan.engines.cli.sign",
     "new-key": "cardan.engines.cli.sign",
+}
+
+JSON = {
+    "import": Shape("verdict, reasons, model, sha256, notes, peaks"),
+    "build": Shape("plans (model, backend, result, said, key)"),
+    "list": Shape("folder, plans, damaged"),
+    "show": Shape("gpu, models (path, model, backends)"),
+    "verify": Shape("checks (what, ok, said)"),
+    "bench": Shape("model, backend, loaded, memory_mib, series"),
+    "plan": Shape("findings, hosts"),
+    "status": Shape("engines (host, engine, model, sha256, backend, stands_in, previous, change)"),
+    "swap": Shape("ok, text"),
+    "rollback": Shape("ok, text"),
+    "sign": Shape("signed (path, key)"),
+    "new-key": Shape("private, public"),
 }
 
 DESCRIPTIONS = {
@@ -69,11 +85,14 @@ Change the network of a running engine. The new one is loaded beside the old one
 time, and serves once so many results in a row were data and in time; else it is refused. The old one stays loaded and
 comes back by itself when the new one gives bad numbers, or by `cardan engine rollback`.
 
+Refused with exit code 4 unless the vehicle stands still and nobody but the driver drives. With --while-driving that
+is left to the trial that the new network has to pass.
+
 examples:
-  cardan engine swap road models/road_net_2.toml
-  cardan engine swap road models/road_net_2.toml --frames 200""",
+  cardan engine swap road models/road_net_2.toml --yes
+  cardan engine swap road models/road_net_2.toml --frames 200 --while-driving""",
     "rollback": """\
-Let an engine of the active run serve with the network before its last change.""",
+Let an engine of the active run serve with the network before its last change. Refused like `cardan engine swap`.""",
     "sign": """\
 Vouch for models: write a signature into each model's file, by a key that `cardan engine new-key` has made.
 
@@ -133,16 +152,22 @@ def _add_plan(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
 
+def _add_action(parser: Parser) -> None:
+    parser.add_argument("--yes", action="store_true", help="do it without asking")
+    parser.add_argument("--while-driving", action="store_true", help="also while the vehicle moves or is engaged")
+    _add_folder(parser)
+
+
 def _add_swap(parser: Parser) -> None:
     parser.add_argument("engine", metavar="ENGINE")
     parser.add_argument("model", metavar="MODEL", help="a .toml file, or the name of a shipped one")
     parser.add_argument("--frames", type=int, metavar="N", help="how many it has to pass unseen (default: 20)")
-    _add_folder(parser)
+    _add_action(parser)
 
 
 def _add_rollback(parser: Parser) -> None:
     parser.add_argument("engine", metavar="ENGINE")
-    _add_folder(parser)
+    _add_action(parser)
 
 
 def _add_sign(parser: Parser) -> None:

@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         imported = import_network(wish)
     except ImportRefusedError as refused:
         if arguments.json:
-            _print_json({"schema": 1, "verdict": "refused", "reasons": refused.reasons})
+            _print_json(_answer("refused", reasons=refused.reasons))
         else:
             write_lines([Line(f"refused: {wish.source}", "bad"), *_listed(refused.reasons)], sys.stdout)
         return int(Exit.REFUSED)
@@ -117,14 +117,14 @@ def _listed(texts: list[str]) -> list[Line]:
 
 
 def _document(imported: Imported, path: Path) -> dict[str, Any]:
-    return {
-        "schema": 1,
-        "verdict": "ok",
-        "model": str(path),
-        "sha256": imported.model.sha256,
-        "notes": imported.notes,
-        "peaks": [peak._asdict() for peak in imported.peaks[:SHOWN_PEAKS]],
-    }
+    peaks = [peak._asdict() for peak in imported.peaks[:SHOWN_PEAKS]]
+    return _answer("ok", model=str(path), sha256=imported.model.sha256, notes=imported.notes, peaks=peaks)
+
+
+def _answer(verdict: str, **known: Any) -> dict[str, Any]:
+    """Every key, whatever came of it."""
+    nothing: dict[str, Any] = {"reasons": [], "model": None, "sha256": None, "notes": [], "peaks": []}
+    return {"schema_version": 1, "verdict": verdict, **nothing, **known}
 
 
 def _print_json(document: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     sidecars, wrong = cache.sidecars(), cache.verify()
     if arguments.json:
         plans = [msgspec.to_builtins(sidecar) | {"key": sidecar.recipe.key} for sidecar in sidecars]
-        print_json({"schema": 1, "folder": str(cache.folder), "plans": plans, "damaged": wrong})
+        print_json({"schema_version": 1, "folder": str(cache.folder), "plans": plans, "damaged": wrong})
     else:
         write_lines(_lines(sidecars, wrong, str(cache.folder)), sys.stdout)
     if wrong:

@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     checked = check(arguments.manifest, arguments.profile)
     if checked.plan is None:
         if arguments.json:
-            print_json({"schema": 1, "findings": [str(finding) for finding in checked.findings]})
+            print_json({"schema_version": 1, "findings": [str(finding) for finding in checked.findings], "hosts": []})
         else:
             write_lines([Line(safe_text(str(finding)), "bad") for finding in checked.findings], sys.stdout)
         return int(Exit.FINDING)
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise NoDataError("this vehicle has no engines", hint="declare them as [engines.NAME] in its manifest")
     documents = [_document(checked.plan, host) for host in hosts]
     if arguments.json:
-        print_json({"schema": 1, "hosts": documents})
+        print_json({"schema_version": 1, "findings": [], "hosts": documents})
     else:
         for host, document in zip(hosts, documents, strict=True):
             _show(checked.plan, host, ok=document["ok"] is True)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from cardan.engines.cli.common import print_json
 from cardan.engines.commands import Answer, Request, ask
+from cardan.runtime.cli.acting import confirm, require_standing
 from cardan.runtime.cli.exits import Exit, NoDataError, RefusedError
 from cardan.runtime.cli.lines import Line, safe_text, table, write_lines
 from cardan.runtime.cli.runs import FoundRun, find_run
+from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.errors import near_names
 from cardan.runtime.graph_engines import TABLE
 
@@ -27,6 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
         return _status(found, dict.fromkeys(hosts.values()), as_json=arguments.json)
     if arguments.engine not in hosts:
         raise NoDataError(f'no engine "{arguments.engine}"', hint=near_names(arguments.engine, list(hosts)))
+    if not arguments.while_driving:
+        require_standing(found, MonotonicClock())
+    confirm(f"change what serves the engine {arguments.engine}", yes=arguments.yes)
     return _change(arguments, _ask(found, hosts[arguments.engine], _request(arguments)))
 
 
@@ -47,7 +52,7 @@ def _ask(found: FoundRun, host: str, request: Request) -> Answer:
 
 def _change(arguments: argparse.Namespace, answer: Answer) -> int:
     if arguments.json:
-        print_json({"schema": 1, "ok": answer.ok, "text": answer.text})
+        print_json({"schema_version": 1, "ok": answer.ok, "text": answer.text})
         return int(Exit.HEALTHY if answer.ok else Exit.REFUSED)
     if not answer.ok:
         raise RefusedError(answer.text, hint="`cardan engine status`")
@@ -61,7 +66,7 @@ def _status(found: FoundRun, hosts: dict[str, None], *, as_json: bool) -> int:
     ]
     well = not any(engine["stands_in"] for engine in engines)
     if as_json:
-        print_json({"schema": 1, "engines": engines})
+        print_json({"schema_version": 1, "engines": engines})
     else:
         rows = [
             (

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.json:
             write_lines(_lines(file, found, probed), sys.stdout)
     if arguments.json:
-        print_json({"schema": 1, "gpu": msgspec.to_builtins(probed), "models": documents})
+        print_json({"schema_version": 1, "gpu": msgspec.to_builtins(probed), "models": documents})
     return int(Exit.HEALTHY if runs else Exit.FINDING)
 
 

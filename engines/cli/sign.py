@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.json:
             write_lines([Line(safe_text(f'{file.path}: signed with "{signature.key}"'), "good")], sys.stdout)
     if arguments.json:
-        print_json({"schema": 1, "signed": documents})
+        print_json({"schema_version": 1, "signed": documents})
     return int(Exit.HEALTHY)
 
 
@@ -50,7 +50,7 @@ def _make_key(arguments: argparse.Namespace) -> int:
         raise UsageError(f'"{arguments.name}" cannot be the name of a key', hint="lower-case letters, digits, _ and -")
     private, public = new_key(arguments.name, Path(arguments.output))
     if arguments.json:
-        print_json({"schema": 1, "private": str(private), "public": str(public)})
+        print_json({"schema_version": 1, "private": str(private), "public": str(public)})
         return int(Exit.HEALTHY)
     lines = [
         Line(f"{private}: keep it where models are made, and nowhere else"),

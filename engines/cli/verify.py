@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.json:
             _show(checks[-1])
     if arguments.json:
-        print_json({"schema": 1, "checks": [asdict(check) for check in checks]})
+        print_json({"schema_version": 1, "checks": [asdict(check) for check in checks]})
     return int(Exit.HEALTHY if all(check.ok for check in checks) else Exit.FINDING)
 
 

@@ -15,6 +15,7 @@ from cardan.firmware_bridge.cli.can_target import find_target
 from cardan.runtime.cli.exits import Exit
 from cardan.runtime.cli.foreign import json_line
 from cardan.runtime.cli.lines import Line, write_lines
+from cardan.runtime.cli.shapes import SCHEMA_VERSION
 from cardan.runtime.clock import MonotonicClock
 
 
@@ -49,6 +50,7 @@ def record(logged: LoggedFrame) -> dict[str, Any]:
     """One frame for JSON Lines."""
     frame = logged.frame
     return {
+        "schema_version": SCHEMA_VERSION,
         "stamp_ns": frame.stamp_ns,
         "channel": frame.channel,
         "id": frame.id,

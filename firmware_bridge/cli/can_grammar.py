@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cardan.runtime.cli.parser import Parser, add_place
+from cardan.runtime.cli.shapes import Shape
 
 MODULES = {
     "list": "cardan.firmware_bridge.cli.can_list",
@@ -10,6 +11,15 @@ MODULES = {
     "dump": "cardan.firmware_bridge.cli.can_dump",
     "decode": "cardan.firmware_bridge.cli.can_decode",
     "sniff": "cardan.firmware_bridge.cli.can_sniff",
+}
+
+FRAME = "stamp_ns, channel, id, extended, fd, error, remote, direction, data"
+JSON = {
+    "list": Shape("source, live, channels, interfaces"),
+    "health": Shape("verdict, source, live, channels (channel, findings, load, frames, ...)"),
+    "dump": Shape(FRAME, lines=True),
+    "decode": Shape(f"{FRAME}, message, verdict, signals (value, unit)", lines=True),
+    "sniff": Shape("source, live, ids (channel, id, message, count, rate_hz, data, changed_bytes, ...)"),
 }
 
 DESCRIPTIONS = {

@@ -45,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     documents = [document_of(facts, findings(facts), readers) for facts in heard.facts(clock)]
     verdict = verdict_of(documents)
     if arguments.json:
-        document = {"schema": 1, "verdict": verdict, "source": target.title, "live": target.live, "channels": documents}
+        document = {"schema_version": 1, "verdict": verdict, "source": target.title, "live": target.live}
+        document["channels"] = documents
         sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
     else:
         write_lines(health_lines(verdict, target.title, documents), sys.stdout)

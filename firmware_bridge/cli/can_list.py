@@ -44,7 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
             hint="`cardan up` starts a vehicle on a bench bus; an adapter shows with `ip -br link show type can`",
         )
     if arguments.json:
-        document = {"schema": 1, "source": title, "live": live, "channels": rows, "interfaces": list(links.values())}
+        document = {"schema_version": 1, "source": title, "live": live, "channels": rows}
+        document["interfaces"] = list(links.values())
         sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
     else:
         write_lines([*channel_lines(title, rows), Line(""), *link_lines(links, rows)], sys.stdout)

@@ -88,7 +88,7 @@ def _show(sniffer: Sniffer, target: Target, *, as_json: bool) -> None:
         return
     if as_json:
         document = {
-            "schema": 1,
+            "schema_version": 1,
             "source": target.title,
             "live": target.live,
             "ids": [_record(row) for row in sniffer.rows],

@@ -23,7 +23,7 @@ from cardan.runtime.registry import load_node_class
 class CheckDocument(msgspec.Struct, frozen=True, kw_only=True):
     """What `cardan check --json` prints."""
 
-    schema: int = 1
+    schema_version: int = 1
     verdict: str
     """`ok`, or the first finding."""
     manifest: str

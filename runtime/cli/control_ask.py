@@ -98,7 +98,7 @@ def _show(arguments: argparse.Namespace, answer: Answer, done: str, wanted: str,
     """Print the answer. wanted: the engagement in which what was asked is done."""
     done_now = healthy and answer.engagement == wanted
     if arguments.json:
-        document = {"schema": 1, "done": done_now, **msgspec.to_builtins(answer)}
+        document = {"schema_version": 1, "done": done_now, **msgspec.to_builtins(answer)}
         print(msgspec.json.encode(document).decode())
     else:
         write_lines(answer_lines(answer, done if done_now or not healthy else "refused", done_now), sys.stdout)

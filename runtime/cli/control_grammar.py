@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cardan.runtime.cli.parser import Parser, add_data_dir, add_json, add_place
+from cardan.runtime.cli.shapes import Shape
 
 
 def _add_look(parser: Parser) -> None:
@@ -32,6 +33,13 @@ ADD: dict[str, Callable[[Parser], None]] = {
 MODULES = {
     **{verb: f"cardan.runtime.cli.control_{verb}" for verb in LOOKS},
     **dict.fromkeys(("arm", "disarm", "reset"), "cardan.runtime.cli.control_ask"),
+}
+JSON = {
+    "state": Shape("live, run, engagement, cause, accepted, reason, steering_rad, accel_mps2"),
+    "why": Shape("live, run, cause, meaning, hint, changes (wall_ns, before, after, cause)"),
+    "history": Shape("live, run, changes (wall_ns, before, after, cause)"),
+    "limits": Shape("live, run, hash, envelope"),
+    **dict.fromkeys(("arm", "disarm", "reset"), Shape("done, engagement, cause, checks (name, passed, text, hint)")),
 }
 DESCRIPTIONS = {
     "state": """\

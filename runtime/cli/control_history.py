@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     found = find_run(arguments.data_dir)
     history = changes(recorded_verdicts(found))
     if arguments.json:
-        document = {"schema": 1, "live": found.live, "run": found.run_id, "changes": history}
+        document = {"schema_version": 1, "live": found.live, "run": found.run_id, "changes": history}
         print(msgspec.json.encode(document).decode())
         return 0
     write_lines(history_lines(history), sys.stdout)

@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise NoDataError(f"{found.plan.name} has no envelope", hint="without limits a bridge does not start")
     if arguments.json:
         known: dict[str, Any] = {"hash": found.plan.envelope_hash, "envelope": found.plan.envelope}
-        print(msgspec.json.encode({"schema": 1, "live": found.live, "run": found.run_id, **known}).decode())
+        print(msgspec.json.encode({"schema_version": 1, "live": found.live, "run": found.run_id, **known}).decode())
     else:
         write_lines(limit_lines(found.plan), sys.stdout)
     return 0

@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     found = find_run(arguments.data_dir)
     verdict = newest_verdict(found, MonotonicClock())
     if arguments.json:
-        document = {"schema": 1, "live": found.live, "run": found.run_id, **msgspec.to_builtins(verdict)}
+        document = {"schema_version": 1, "live": found.live, "run": found.run_id, **msgspec.to_builtins(verdict)}
         print(msgspec.json.encode(document).decode())
     else:
         write_lines(state_lines(found, verdict), sys.stdout)

@@ -21,8 +21,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         said, hint = meaning(chain[0].cause) if chain else ("", "")
         cause = chain[0].cause if chain else None
-        document = {"schema": 1, "live": found.live, "run": found.run_id, "cause": cause, "meaning": said, "hint": hint}
-        print(msgspec.json.encode({**document, "changes": chain}).decode())
+        document = {"schema_version": 1, "live": found.live, "run": found.run_id, "cause": cause, "meaning": said}
+        print(msgspec.json.encode({**document, "hint": hint, "changes": chain}).decode())
     else:
         write_lines(why_lines(chain), sys.stdout)
     return 0

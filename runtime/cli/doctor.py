@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         answered = [_answered(check, results[check.name]) for check in checks]
         verdict = "ok" if not failures else f"{failures} failed"
-        print(msgspec.json.encode({"schema": 1, "verdict": verdict, "checks": answered}).decode())
+        print(msgspec.json.encode({"schema_version": 1, "verdict": verdict, "checks": answered}).decode())
     else:
         write_lines(lines(checks, results), sys.stdout)
     return int(Exit.FINDING if failures else Exit.HEALTHY)

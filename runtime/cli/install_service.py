@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     root = Path(arguments.root).absolute()
     here = root == Path("/")
     service = _service(arguments, here)
-    texts = service_files(service)
+    texts = {**service_files(service), **shell_files()}
     if arguments.print:
         print("\n".join(f"# {target}\n{text}" for target, text in texts.items()), end="")
         return int(Exit.HEALTHY)
@@ -36,6 +36,19 @@ def run(arguments: argparse.Namespace) -> int:
     write_changes(changes)
     write_lines([*_written(changes), *_notes(service, root, here), *_next(root, here)], sys.stdout)
     return int(Exit.HEALTHY)
+
+
+def shell_files() -> dict[str, str]:
+    """Manual page and completion, where every user's man and shell look for them."""
+    from cardan.runtime.cli.completion import bash, fish, zsh
+    from cardan.runtime.cli.man import page
+
+    return {
+        "/usr/local/share/man/man1/cardan.1": page(),
+        "/usr/local/share/bash-completion/completions/cardan": bash(),
+        "/usr/local/share/zsh/site-functions/_cardan": zsh(),
+        "/usr/local/share/fish/vendor_completions.d/cardan.fish": fish(),
+    }
 
 
 def _service(arguments: argparse.Namespace, here: bool) -> Service:

@@ -51,7 +51,7 @@ def _list(folder: KeyFolder, arguments: argparse.Namespace) -> list[Line]:
         for name, key in keys.items()
     ]
     if arguments.json:
-        text = msgspec.json.encode({"schema": 1, "folder": str(folder.folder), "keys": rows}).decode()
+        text = msgspec.json.encode({"schema_version": 1, "folder": str(folder.folder), "keys": rows}).decode()
         return [Line(text)]
     if not rows:
         return [Line(f"no keys in {folder.folder}; make a pair with `cardan keys new NAME`", "faint")]

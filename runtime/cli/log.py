@@ -14,6 +14,7 @@ from cardan.runtime.cli.lines import Line, safe_text, write_lines
 from cardan.runtime.cli.moments import clock_text, date_text, parse_moment_ns
 from cardan.runtime.cli.place import newest_wall_ns, place_of
 from cardan.runtime.cli.runs import Place, find_run
+from cardan.runtime.cli.shapes import SCHEMA_VERSION
 from cardan.runtime.clock import Clock, MonotonicClock, ns
 from cardan.runtime.errors import near_names
 from cardan.runtime.log.read import Follower, Wanted, known_runs, log_folder, read_log, wanted
@@ -101,7 +102,7 @@ def _print(records: Iterable[LogRecord], *, as_json: bool) -> None:
 
 def json_text(record: LogRecord) -> str:
     """One line of JSON Lines."""
-    return json.dumps(json.loads(encode(record)), ensure_ascii=True)
+    return json.dumps({"schema_version": SCHEMA_VERSION, **json.loads(encode(record))}, ensure_ascii=True)
 
 
 def record_lines(records: list[LogRecord]) -> list[Line]:

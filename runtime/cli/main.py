@@ -20,6 +20,8 @@ MODULES = {
     "doctor": "cardan.runtime.cli.doctor",
     "log": "cardan.runtime.cli.log",
     "install-service": "cardan.runtime.cli.install_service",
+    "completion": "cardan.runtime.cli.completion",
+    "man": "cardan.runtime.cli.man",
     "version": "cardan.runtime.cli.version",
 }
 """Each module has `run(arguments) -> int` and is imported only for its command."""

@@ -6,11 +6,13 @@ import argparse
 from typing import NoReturn
 
 from cardan.runtime.cli.exits import UsageError
+from cardan.runtime.cli.shapes import Shape
 from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
 from cardan.runtime.errors import near_names
 
 OWN = ("up", "check", "status", "top", "watch", "doctor", "log", "trace", "replay")
-COMMANDS = (*OWN, *SIBLINGS, "install-service", "version")
+TAIL = ("install-service", "completion", "man", "version")
+COMMANDS = (*OWN, *SIBLINGS, *TAIL)
 NOUNS = {name: (tuple(noun.verbs), noun.about) for name, noun in SIBLINGS.items()}
 """Commands of two words: the first word, the second words, and what they are about."""
 EXIT_CODES = "exit codes: 0 healthy, 1 finding, 2 usage, 3 cannot reach or no data, 4 refused, 5 interrupted"
@@ -24,12 +26,18 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=prog, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
         self.description = str(settings.get("description", ""))
         self.epilog = str(settings.get("epilog", ""))
+        self.shape: Shape | None = None
+        """What `--json` prints; None for a command that has none."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {message}", hint=f"`{self.prog} --help`")
 
+    def actions(self) -> list[argparse.Action]:
+        """Every option and every other word that this command knows."""
+        return list(self._actions)
+
     def options(self) -> list[str]:
-        """Every option that this command knows."""
+        """The names of the options."""
         return [option for action in self._actions for option in action.option_strings]
 
 
@@ -111,6 +119,8 @@ SHORT = {
     "trace": "how long each frame takes from capture to CAN, hop by hop, and as a picture",
     "replay": "give nodes what a recording holds, and compare what they say",
     "install-service": "let systemd run a vehicle from boot on",
+    "completion": "print what makes a shell complete commands and options",
+    "man": "print the manual page",
     "version": "show the versions that a bug report needs",
 }
 
@@ -123,6 +133,9 @@ def parser_of(command: str) -> Parser:
     description = DESCRIPTIONS.get(command) if grammar is None else grammar.DESCRIPTIONS.get(verb)
     parser = Parser(f"cardan {command}", description=description or SHORT[command], epilog=EXIT_CODES)
     add(parser)
+    parser.shape = JSON.get(command) if grammar is None else getattr(grammar, "JSON", {}).get(verb)
+    if parser.shape is not None:
+        parser.epilog = f"{parser.shape.text()}\n\n{EXIT_CODES}"
     return parser
 
 
@@ -220,6 +233,14 @@ def _add_replay(parser: Parser) -> None:
     add_json(parser, "one JSON document")
 
 
+def _add_completion(parser: Parser) -> None:
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), metavar="bash|zsh|fish")
+
+
+def _add_man(parser: Parser) -> None:
+    """It takes nothing."""
+
+
 def _add_version(parser: Parser) -> None:
     add_json(parser, "one JSON document")
 
@@ -253,7 +274,29 @@ ADD = {
     "watch": _add_watch,
     "doctor": _add_doctor,
     "install-service": _add_install_service,
+    "completion": _add_completion,
+    "man": _add_man,
     "version": _add_version,
+}
+
+JSON = {
+    "up": Shape(
+        "verdict, duration_s, armed_after_s, nodes (starts, steps, overruns, missed, jitter_ms),"
+        " photon_to_can_ms, published, lost, safe_stops, lane_error_m, recording, synced, frames_carried, "
+        "checksum_failures"
+    ),
+    "check": Shape("verdict, manifest, findings (file, line, path, what, remedy), plan"),
+    "status": Shape(
+        "verdict, live, run, vehicle, profile, state, started, node_states, mode, mode_text, cause_code, "
+        "cause_after_s, cure, conditions, settings, groups, taken, timing, summary (verdict, duration_s, nodes, ...)"
+    ),
+    "doctor": Shape("verdict, checks (name, about, verdict, text, fix)"),
+    "log": Shape("t_ns, wall_s, level, code, node, text, ...", lines=True),
+    "trace": Shape("live, run, duration_s, steps, messages, unheard, missed, ways (topics, hops, frames, ...), out"),
+    "replay": Shape(
+        "same, vehicle, duration_s, fed, unreadable, trouble, outputs (topic, recorded, replayed, equal, ...)"
+    ),
+    "version": Shape("cardan, python, numpy, pyzmq, msgspec, msgpack"),
 }
 
 DESCRIPTIONS = {
@@ -261,9 +304,7 @@ DESCRIPTIONS = {
 Run a vehicle and show what it does; end with a summary on stdout.
 
 Without a manifest the reference vehicle drives in simulation. Ctrl-C ends the run in order, a second one at once.
-The JSON document: schema, verdict ("ok" or the first cause), duration_s, armed_after_s, nodes (starts, steps,
-overruns, missed, jitter_ms), photon_to_can_ms, published, lost, safe_stops, lane_error_m, recording, synced,
-frames_carried, checksum_failures; null where the manifest has no such thing.
+Its verdict is `ok`, or the first cause; null stands where the manifest has no such thing.
 
 examples:
   cardan up --for 30s
@@ -306,7 +347,6 @@ Run every check of this computer against its profile, of the manifest, and of ho
 
 Each check has a time limit and ends with pass, fail or ? (it could not be found out here); what fails says what helps.
 Checks of other packages are found by the entry point group `cardan.checks`.
-The JSON document: schema, verdict, checks (name, about, verdict, text, fix).
 
 examples:
   cardan doctor
@@ -330,12 +370,23 @@ by field.
 A node that is stepped by an input is stepped by each message of it, any other when it was stepped then. The recording
 of a rehearsal comes out bit for bit. In a vehicle the clock ran on between the begin of a step and what it sent, so
 numbers differ a little: the first and the largest difference of each output are shown.
-The JSON document: schema, same, vehicle, duration_s, fed, unreadable, trouble, outputs (topic, recorded, replayed,
-equal, first difference, largest difference of a number).
 
 examples:
   cardan replay ~/.local/share/cardan/recordings/20261121-081500-4eb9.mcap --node control
   cardan replay RUN.mcap --node control --out new.mcap --json""",
+    "completion": """\
+Print a script that makes a shell complete commands, options and their values. It is made from the grammar of this
+release, and starts nothing while you type.
+
+examples:
+  . <(cardan completion bash)
+  cardan completion zsh > ~/.zfunc/_cardan        # a folder of $fpath
+  cardan completion fish > ~/.config/fish/completions/cardan.fish""",
+    "man": """\
+Print the manual page, made from the same grammar as `--help`.
+
+examples:
+  cardan man | man -l -""",
     "install-service": """\
 Write the files with which systemd runs a vehicle from boot on: unit, user, folders, device rules.
 

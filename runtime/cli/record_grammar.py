@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cardan.runtime.cli.parser import Parser, add_data_dir, add_json, add_place
+from cardan.runtime.cli.shapes import Shape
 
 RECORDING = "an .mcap file, the id of a run, or `last`"
 
@@ -42,10 +43,7 @@ ADD: dict[str, Callable[[Parser], None]] = {
 
 DESCRIPTIONS = {
     "info": """\
-What a recording holds: its run, and of each topic type, messages, mean rate and size.
-
-The JSON document: schema, files (path, finished, size_bytes, run_id, vehicle, cardan_version, started_wall_ns,
-duration_s, topics).""",
+What a recording holds: its run, and of each topic type, messages, mean rate and size.""",
     "export": """\
 Write a recording in the form of another tool.
 
@@ -60,6 +58,13 @@ examples:
     "repair": """\
 Give recordings whose recorder was killed, or lost its power, their index and their end. Whole chunks are kept byte for
 byte, damaged ones left out. The recorder does the same by itself when it starts.""",
+}
+
+JSON = {
+    "list": Shape("folder, recordings (path, run, vehicle, ended_wall_ns, size_bytes, finished)"),
+    "info": Shape(
+        "files (path, finished, size_bytes, run_id, vehicle, cardan_version, started_wall_ns, duration_s, topics)"
+    ),
 }
 
 MODULES = {verb: f"cardan.runtime.cli.record_{verb}" for verb in ADD}

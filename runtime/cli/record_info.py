@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what each file of the recording holds; 1 when one is unfinished."""
     surveys = [survey(path) for path in find_files(arguments.recording, arguments.data_dir)]
     if arguments.json:
-        print(msgspec.json.encode({"schema": 1, "files": [_document(item) for item in surveys]}).decode())
+        print(msgspec.json.encode({"schema_version": 1, "files": [_document(item) for item in surveys]}).decode())
     else:
         for item in surveys:
             write_lines(_lines(item), sys.stdout)

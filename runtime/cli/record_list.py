@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not rows:
         raise NoDataError(f"there are no recordings in {folder}", hint="record some with `cardan up`")
     if arguments.json:
-        print(msgspec.json.encode({"schema": 1, "folder": str(folder), "recordings": rows}).decode())
+        print(msgspec.json.encode({"schema_version": 1, "folder": str(folder), "recordings": rows}).decode())
         return 0
     total = units.size(sum(row.size_bytes for row in rows))
     head, *texts = table(HEAD, [_cells(row) for row in rows], "<<<><")

@@ -112,7 +112,7 @@ def _words(which: str, difference: Difference | None) -> str:
 def document(outcome: Outcome) -> dict[str, Any]:
     """The outcome as one JSON document."""
     return {
-        "schema": 1,
+        "schema_version": 1,
         "same": all(comparison.is_same for comparison in outcome.comparisons) and not outcome.trouble,
         "vehicle": outcome.plan.name,
         "duration_s": round((outcome.to_ns - outcome.from_ns) / NS_PER_S, 3),

@@ -1,7 +1,7 @@
 """Commands of two words, ours and those of other folders: named here so that `--help` is quick, imported when called.
 
 The module `grammar` of such a noun has `ADD` (verb -> what adds its options to a parser), `DESCRIPTIONS` (verb -> long
-help) and `MODULES` (verb -> module with `run(arguments) -> int`).
+help), `MODULES` (verb -> module with `run(arguments) -> int`), and `JSON` (verb -> the shape of what `--json` prints).
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from cardan.runtime.wishes import Difference
 class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     """What `cardan status --json` prints."""
 
-    schema: int = 1
+    schema_version: int = 1
     verdict: str
     live: bool
     run: str

@@ -48,7 +48,7 @@ class NodeSummary(msgspec.Struct, frozen=True, kw_only=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """One run in one document; None where its manifest has no such thing."""
 
-    schema: int = SCHEMA
+    schema_version: int = SCHEMA
     verdict: str
     """`ok`, or the first cause."""
     duration_s: float

@@ -45,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     rows = chosen(topic_rows(found.plan, looks.now, looks.before), arguments.topics)
     widths = [_bandwidth(found, clock, row) for row in rows]
     if arguments.json:
-        print(msgspec.json.encode({"schema": 1, "duration_s": round(looks.span_s, 3), "topics": widths}).decode())
+        document = {"schema_version": 1, "duration_s": round(looks.span_s, 3), "topics": widths}
+        print(msgspec.json.encode(document).decode())
     else:
         write_lines([total_line(widths), *bw_lines(widths)], sys.stdout)
     return int(silence(rows, named=bool(arguments.topics)))

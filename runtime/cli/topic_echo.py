@@ -14,6 +14,7 @@ from cardan.runtime.cli.exits import Exit, NoDataError, UsageError
 from cardan.runtime.cli.foreign import decode_foreign, is_long, json_line, text_lines
 from cardan.runtime.cli.lines import Line, write_lines
 from cardan.runtime.cli.runs import FoundRun, find_run
+from cardan.runtime.cli.shapes import SCHEMA_VERSION
 from cardan.runtime.cli.tap import Heard, Tap, keeps, last_messages, newest_or_none, whole
 from cardan.runtime.cli.topics import require_topics
 from cardan.runtime.cli.view import state_word
@@ -130,6 +131,7 @@ class Echo:
 def record(topic: str, header: Header, value: Any, now_ns: int) -> dict[str, Any]:
     """One message for JSON Lines: the envelope's facts, then the value."""
     return {
+        "schema_version": SCHEMA_VERSION,
         "topic": topic,
         "seq": header.seq,
         "epoch": header.epoch,

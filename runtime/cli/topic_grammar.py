@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cardan.runtime.cli.parser import Parser, add_json, add_place
+from cardan.runtime.cli.shapes import Shape
 
 
 def _add_list(parser: Parser) -> None:
@@ -63,6 +64,14 @@ ADD: dict[str, Callable[[Parser], None]] = {
     "serve": _add_serve,
 }
 MODULES = {verb: f"cardan.runtime.cli.topic_{verb}" for verb in ADD}
+JSON = {
+    "list": Shape("verdict, live, run, topics"),
+    "hz": Shape("duration_s, topics, interval_ms"),
+    "bw": Shape("duration_s, topics"),
+    "lat": Shape("verdict, duration_s, topics"),
+    "echo": Shape("topic, seq, epoch, valid, age_s, origin_age_s, sent_ns, origin_ns, value", lines=True),
+    "info": Shape("verdict, live, run, topic"),
+}
 DESCRIPTIONS = {
     "list": """\
 Every topic with its type, rate, age and losses, read from shared memory: the publishers do not notice.

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows = chosen(topic_rows(found.plan, looks.now, looks.before), arguments.topics)
     intervals = {row.topic: _interval(found, row.topic, looks) for row in rows}
     if arguments.json:
-        document = {"schema": 1, "duration_s": round(looks.span_s, 3), "topics": rows, "interval_ms": intervals}
+        document = {"schema_version": 1, "duration_s": round(looks.span_s, 3), "topics": rows, "interval_ms": intervals}
         print(msgspec.json.encode(document).decode())
     else:
         write_lines(hz_lines(rows, intervals), sys.stdout)

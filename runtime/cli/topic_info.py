@@ -53,8 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     info = _info(found, shot, arguments.topics[0])
     finding = finding_of(info, live=found.live)
     if arguments.json:
-        document = {"schema": 1, "verdict": finding or OK, "live": found.live, "run": found.run_id, "topic": info}
-        print(msgspec.json.encode(document).decode())
+        document = {"schema_version": 1, "verdict": finding or OK, "live": found.live, "run": found.run_id}
+        print(msgspec.json.encode({**document, "topic": info}).decode())
     else:
         if not found.live:
             print("no run is active; this is a topic of the last one", file=sys.stderr)

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise NoDataError("no message reached a reader in this time", hint="`cardan status` shows what runs")
     late = late_verdict(edges)
     if arguments.json:
-        document = {"schema": 1, "verdict": late or OK, "duration_s": round(looks.span_s, 3), "topics": rows}
+        document = {"schema_version": 1, "verdict": late or OK, "duration_s": round(looks.span_s, 3), "topics": rows}
         print(msgspec.json.encode(document).decode())
     else:
         write_lines([_verdict_line(late), *lat_lines(rows)], sys.stdout)

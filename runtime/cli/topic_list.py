@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows = topic_rows(found.plan, shot, at_start(shot))
     lost = verdict_on([edge for row in rows for edge in row.edges])
     if arguments.json:
-        document = {"schema": 1, "verdict": lost or OK, "live": found.live, "run": found.run_id, "topics": rows}
+        document = {"schema_version": 1, "verdict": lost or OK, "live": found.live, "run": found.run_id, "topics": rows}
         print(msgspec.json.encode(document).decode())
     else:
         if not found.live:

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out:
         _write(Path(arguments.out), trace_json(found.plan, found.run_id, collected, frames))
     if arguments.json:
-        document = {"schema": 1, "live": found.live, "run": found.run_id, **_facts(collected), "ways": ways}
+        document = {"schema_version": 1, "live": found.live, "run": found.run_id, **_facts(collected), "ways": ways}
         print(msgspec.json.encode({**document, "out": arguments.out}).decode())
     else:
         write_lines(trace_lines(ways, collected, arguments.out or ""), sys.stdout)

@@ -14,7 +14,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the versions."""
     found = versions()
     if arguments.json:
-        print(json.dumps({"schema": 1, **found}))
+        print(json.dumps({"schema_version": 1, **found}))
     else:
         print("\n".join(f"{name} {number}" for name, number in found.items()))
     return 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
+from cardan.runtime.cli.shapes import Shape
+
 FOLDER = "folder of the keys (default: /etc/cardan/keys where it may be entered, else `keys` in the data folder)"
 
 
@@ -28,6 +30,7 @@ def _add_trust(parser: ArgumentParser) -> None:
 
 ADD = {"new": _add_name, "list": _add_list, "show": _add_name, "trust": _add_trust, "revoke": _add_name}
 MODULES = dict.fromkeys(ADD, "cardan.runtime.cli.keys")
+JSON = {"list": Shape("folder, keys (name, kind, public_key)")}
 DESCRIPTIONS = {
     "new": """\
 Make a CURVE key pair. The secret half stays here, readable for its owner only; the public half is printed.""",

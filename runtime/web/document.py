@@ -69,7 +69,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """One moment of a run."""
 
-    schema: int = SCHEMA
+    schema_version: int = SCHEMA
     live: bool
     run: str
     vehicle: str
@@ -151,7 +151,7 @@ def document(
 
 def nothing(verdict: str, hint: str) -> dict[str, Any]:
     """What is shown while there is no run: the verdict, and what to do."""
-    return {"schema": SCHEMA, "live": False, "run": "", "verdict": verdict, "role": "warning", "help": [hint]}
+    return {"schema_version": SCHEMA, "live": False, "run": "", "verdict": verdict, "role": "warning", "help": [hint]}
 
 
 def _help(shot: Snapshot) -> list[str]:

@@ -65,10 +65,10 @@ def test_the_status_says_what_serves(host: Bench[EngineHost], capsys: pytest.Cap
 
 
 def test_a_network_is_changed_and_changed_back(host: Bench[EngineHost], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["engine", "swap", "road", "new.toml", "--frames", "0"]) == 0
+    assert main(["engine", "swap", "road", "new.toml", "--frames", "0", "--yes"]) == 0
     assert "loading new" in capsys.readouterr().out
     wait_until_served(capsys, "new")
-    assert main(["engine", "rollback", "road"]) == 0
+    assert main(["engine", "rollback", "road", "--yes"]) == 0
     assert "rolled back from new" in capsys.readouterr().out
     assert shown(capsys)["model"] == "net"
 
@@ -76,16 +76,16 @@ def test_a_network_is_changed_and_changed_back(host: Bench[EngineHost], capsys: 
 def test_what_the_host_refuses_has_its_own_exit_code(
     host: Bench[EngineHost], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["engine", "rollback", "road"]) == 4
+    assert main(["engine", "rollback", "road", "--yes"]) == 4
     assert "no network to go back to" in capsys.readouterr().err
-    assert main(["engine", "swap", "road", "nothing.toml", "--json"]) == 4
+    assert main(["engine", "swap", "road", "nothing.toml", "--json", "--yes"]) == 4
     assert json.loads(capsys.readouterr().out)["ok"] is False
 
 
 def test_an_unknown_engine_is_named_with_what_is_near(
     host: Bench[EngineHost], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["engine", "swap", "raod", "new.toml"]) == 3
+    assert main(["engine", "swap", "raod", "new.toml", "--yes"]) == 3
     assert 'did you mean "road"?' in capsys.readouterr().err
 
 

@@ -129,7 +129,7 @@ def vehicle() -> Iterator[Vehicle]:
 def test_list_names_the_channel_its_address_and_who_has_it_open(vehicle: Vehicle) -> None:
     document = json.loads(vehicle.ask("list", "--json").stdout)
     (channel,) = document["channels"]
-    assert (document["schema"], document["live"], channel["channel"]) == (1, True, "vehicle")
+    assert (document["schema_version"], document["live"], channel["channel"]) == (1, True, "vehicle")
     assert re.fullmatch(r"239\.74\.163\.2:\d{4,5}", channel["device"])
     assert channel["open_by"] == ["replay", "can"]
 

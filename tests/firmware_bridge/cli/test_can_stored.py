@@ -241,7 +241,7 @@ def test_sniff_of_a_log_is_one_table_with_what_ever_changed(cardan: Ask, log: Pa
 
 def test_sniff_has_a_document(cardan: Ask, log: Path) -> None:
     document = cardan("sniff", log, *DBC, "--json").document
-    assert (document["schema"], document["live"]) == (1, False)
+    assert (document["schema_version"], document["live"]) == (1, False)
     motion = document["ids"][3]
     assert (motion["id"], motion["message"], motion["count"], motion["rate_hz"]) == (0xB3, "MOTION", 100, 100.0)
     assert motion["changed_bytes"] == [0, 1, 2, 3]

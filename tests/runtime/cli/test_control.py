@@ -132,7 +132,7 @@ def test_history_lists_every_change_with_its_cause(last: Path, capsys: pytest.Ca
 def test_every_command_has_a_document(last: Path, capsys: pytest.CaptureFixture[str], verb: str) -> None:
     assert main(["control", verb, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert (document["schema"], document["live"]) == (1, False)
+    assert (document["schema_version"], document["live"]) == (1, False)
     assert document["run"].endswith("-beef")
 
 

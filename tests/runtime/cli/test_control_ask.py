@@ -145,7 +145,7 @@ def test_without_a_fault_there_is_nothing_to_reset(bridge: FakeBridge, capsys: p
 def test_each_has_a_document(bridge: FakeBridge, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["control", "arm", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert (document["schema"], document["done"], document["engagement"]) == (1, True, "disabled")
+    assert (document["schema_version"], document["done"], document["engagement"]) == (1, True, "disabled")
     assert document["checks"] == [{"name": "command", "passed": True, "text": "ok", "hint": "is control running?"}]
 
 

@@ -39,7 +39,7 @@ def test_when_nothing_fails_the_exit_code_is_healthy(capsys: pytest.CaptureFixtu
 def test_json_has_every_check_with_its_question(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
-    assert (document["schema"], document["verdict"]) == (1, "1 failed")
+    assert (document["schema_version"], document["verdict"]) == (1, "1 failed")
     assert [check["verdict"] for check in document["checks"]] == ["pass", "fail", "unknown"]
     assert document["checks"][1] == {
         "name": "b.bad",

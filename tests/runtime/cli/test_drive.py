@@ -225,7 +225,7 @@ def test_a_run_of_a_given_time_ends_with_one_json_document(tmp_path: Path) -> No
     answer = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S, env=environment, check=False)
     assert answer.returncode == 0, answer.stderr
     summary = json.loads(answer.stdout)
-    assert (summary["schema"], summary["verdict"], summary["lost"], summary["safe_stops"]) == (1, "ok", 0, 0)
+    assert (summary["schema_version"], summary["verdict"], summary["lost"], summary["safe_stops"]) == (1, "ok", 0, 0)
     assert 0 < summary["armed_after_s"] < 10
     assert summary["photon_to_can_ms"]["max"] > 0
     assert summary["nodes"]["gate"]["starts"] == 1

@@ -54,6 +54,7 @@ def test_records_are_chosen_by_node_level_code_and_count(logs: Path, capsys: pyt
     assert main(["log", "--node", "bridge", "--json"]) == 0
     (line,) = shown(capsys)
     assert json.loads(line) == {
+        "schema_version": 1,
         "t_ns": 100_019_500_000_000,
         "wall_s": DAY_S + 19.5,
         "level": "info",

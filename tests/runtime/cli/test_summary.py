@@ -13,7 +13,7 @@ from cardan.runtime.plan import MetricPlan, NodePlan, Plan
 from cardan.runtime.vitals import NodeVitals, RunState, SeriesKind, SeriesVitals, Vitals, create_vitals
 
 KEYS = [
-    "schema",
+    "schema_version",
     "verdict",
     "duration_s",
     "armed_after_s",

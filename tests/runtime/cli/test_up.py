@@ -82,7 +82,7 @@ def test_check_prints_the_graph_of_a_manifest_in_order(capsys: pytest.CaptureFix
 def test_check_as_json_has_the_findings_or_the_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(TINY), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert (document["schema"], document["verdict"], document["findings"]) == (1, "ok", [])
+    assert (document["schema_version"], document["verdict"], document["findings"]) == (1, "ok", [])
     assert [node["name"] for node in document["plan"]["nodes"]] == ["ticker", "steer", "gate"]
     broken = tmp_path / "broken.toml"
     broken.write_text("schema = 1\nname = 7\n")

@@ -91,7 +91,7 @@ def test_events_come_and_one_page_too_many_is_refused(page: Page) -> None:
         answer = first.getresponse()
         assert answer.getheader("Content-Type") == "text/event-stream"
         lines = [answer.readline() for _ in range(3)]
-        assert lines[0] == b"retry: 2000\n" and json.loads(lines[2].removeprefix(b"data: "))["schema"] == 1
+        assert lines[0] == b"retry: 2000\n" and json.loads(lines[2].removeprefix(b"data: "))["schema_version"] == 1
         assert _ask(page, "/events")[0] == 503
         assert page.server.counters.refused == 1
 
