@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 
 
-def write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
     """Write every byte: the kernel may take fewer than it is given, above all when the disk is nearly full."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
 
 
-def write_durably(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes | memoryview) -> None:
     """Make `path` hold `data` in one step: after a power cut it holds either the old content or the new."""
     new = path.with_name(f".{path.name}.new")
     write_and_sync(new, data)
@@ -21,7 +21,7 @@ def write_durably(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
-def write_and_sync(path: Path, data: bytes) -> None:
+def write_and_sync(path: Path, data: bytes | memoryview) -> None:
     """Write a file and bring its content to the disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:

@@ -12,8 +12,8 @@ from cardan.runtime.clock import ns
 from cardan.runtime.node.node import Node, NodeConfig
 from cardan.runtime.outbox.claims import Claims
 from cardan.runtime.outbox.folder import outbox_dir
-from cardan.runtime.uplink.status import SyncReport, store_dir, write_report
-from cardan.runtime.uplink.store import open_store
+from cardan.runtime.uplink.status import SyncReport, store_dir, uplink_dir, write_report
+from cardan.runtime.uplink.stores.choose import open_store
 from cardan.runtime.uplink.sync import Sync
 
 SYNC_SLICE_S = 0.05
@@ -28,7 +28,13 @@ class UplinkConfig(NodeConfig, frozen=True):
     consent: bool = False
     """True allows that data leaves the vehicle. Without it records are kept; the oldest go when the outbox is full."""
     store: str = ""
-    """`file:///an/existing/folder`; empty is `store` in the data folder."""
+    """`file:///an/existing/folder`, `azure://ACCOUNT/CONTAINER`, `s3://BUCKET?region=R`; empty is `store` in the data
+    folder. docs/uplink.md has all forms."""
+    access_file: str = ""
+    """File with the key to the store (a SAS, or a JSON object), which something else renews; empty: the environment has
+    it (workload identity)."""
+    store_options: dict[str, str] = msgspec.field(default_factory=dict)
+    """What obstore knows beside the place and the key, such as `client_id`, `tenant_id`, `role_arn`."""
     close_timeout_s: Positive = 1.0
     """How long the last deliveries may take when the run ends; what is left waits for the next run."""
 
@@ -45,7 +51,13 @@ class Uplink(Node):
 
     def open(self) -> None:
         data_dir = self.context.data_dir
-        self._store = open_store(self.config.store, store_dir(data_dir))
+        self._store = open_store(
+            self.config.store,
+            default=store_dir(data_dir),
+            notes=uplink_dir(data_dir) / "blocks",
+            access_file=self.config.access_file,
+            options=self.config.store_options,
+        )
         self._report: SyncReport | None = None
         self._last_delivery_wall_ns: int | None = None
         claims = Claims(outbox_dir(data_dir), self.clock)

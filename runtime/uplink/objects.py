@@ -2,31 +2,52 @@
 
 Names are hive folders, so DuckDB and Spark read the store as one table:
 
-    vehicle=ID/date=YYYY-MM-DD/boot=ID/STREAM-LOG-FIRST-LAST.jsonl.gz
-    select topic, message from read_json('STORE/**/*.jsonl.gz', hive_partitioning = true)
+    v1/records/date=YYYY-MM-DD/vehicle=ID/boot=ID/STREAM-LOG-FIRST-LAST-HASH.jsonl.gz
+    select topic, message from read_json('STORE/v1/records/**/*.jsonl.gz', hive_partitioning = true)
+
+HASH is of the records, not of the bytes: whoever finds the name taken knows by what, however it was compressed.
 """
 
 from __future__ import annotations
 
 import gzip
-import zlib
+import struct
 from datetime import datetime, timezone
+from hashlib import sha256
 
 from cardan.runtime.clock import NS_PER_S
 from cardan.runtime.outbox.segment import Record, SegmentHeader
 
+LAYOUT = "v1"
+"""First folder of every name: another layout of folders or columns has another."""
 COMPRESSION_LEVEL = 4
 """Of gzip: half the time of level 6 for 4 % more bytes on telemetry."""
+CONTENT_TYPE = "application/gzip"
+
+_PLACE = struct.Struct("<QqqB")
 
 
-def object_name(header: SegmentHeader, first: Record, last: Record) -> str:
+def object_name(
+    header: SegmentHeader, records: list[Record], *, kind: str = "records", ending: str = "jsonl.gz"
+) -> str:
     """Name of the object that a segment becomes, known before anything is sent.
 
     The date is the wall time of the first record as it was stamped, so it stays when the clock is set right later.
     """
+    first, last = records[0], records[-1]
     date = datetime.fromtimestamp(first.wall_ns // NS_PER_S, tz=timezone.utc).strftime("%Y-%m-%d")
-    folder = f"vehicle={header.vehicle}/date={date}/boot={header.boot}"
-    return f"{folder}/{header.stream}-{header.log}-{first.seq:012d}-{last.seq:012d}.jsonl.gz"
+    folder = f"{LAYOUT}/{kind}/date={date}/vehicle={header.vehicle}/boot={header.boot}"
+    numbers = f"{first.seq:012d}-{last.seq:012d}"
+    return f"{folder}/{header.stream}-{header.log}-{numbers}-{content_hash(header, records)}.{ending}"
+
+
+def content_hash(header: SegmentHeader, records: list[Record]) -> str:
+    """16 hexadecimal digits of the SHA-256 of what the records say, whatever they are written as."""
+    digest = sha256(f"{header.log}\n".encode())
+    for record in records:
+        digest.update(_PLACE.pack(record.seq, record.mono_ns, record.wall_ns, record.kind))
+        digest.update(record.payload)
+    return digest.hexdigest()[:16]
 
 
 def object_bytes(header: SegmentHeader, records: list[Record]) -> bytes:
@@ -44,13 +65,3 @@ def json_lines(header: SegmentHeader, records: list[Record]) -> bytes:
         for record in records
     ]
     return b"\n".join(lines) + b"\n"
-
-
-def same_content(one: bytes, other: bytes) -> bool:
-    """True when two objects hold the same lines, even if another release compressed them differently."""
-    if one == other:
-        return True
-    try:
-        return gzip.decompress(one) == gzip.decompress(other)
-    except (OSError, EOFError, zlib.error):
-        return False

@@ -40,6 +40,11 @@ def store_dir(data_dir: Path) -> Path:
     return data_dir / "store"
 
 
+def uplink_dir(data_dir: Path) -> Path:
+    """What the uplink keeps for itself."""
+    return data_dir / "uplink"
+
+
 def sync_status_or_none(data_dir: Path) -> SyncStatus | None:
     """Account and report of the outbox in `data_dir`; None where there never was one. Needs no running node."""
     ledgers = read_ledgers(outbox_dir(data_dir))

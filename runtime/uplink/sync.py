@@ -6,12 +6,13 @@ again, which the store answers with "exists".
 
 from __future__ import annotations
 
+from hashlib import sha256
 from random import Random
 
 from cardan.runtime.clock import NS_PER_S
 from cardan.runtime.outbox.claims import Claim, Claims
-from cardan.runtime.uplink.objects import object_bytes, object_name, same_content
-from cardan.runtime.uplink.store import Store, StoreError
+from cardan.runtime.uplink.objects import CONTENT_TYPE, object_bytes, object_name
+from cardan.runtime.uplink.stores.store import SealedObject, Store, StoreError
 
 FIRST_WAIT_NS = NS_PER_S
 LONGEST_WAIT_NS = 300 * NS_PER_S
@@ -67,9 +68,10 @@ class Sync:
     def _put(self, claim: Claim) -> bool:
         """True when the store holds the segment; False when it holds something else under that name."""
         records = claim.records()
-        name = object_name(claim.header, records[0], records[-1])
+        name = object_name(claim.header, records)
         data = object_bytes(claim.header, records)
-        if self._store.create(name, data) or same_content(self._store.read(name), data):
+        item = SealedObject(name=name, data=data, sha256=sha256(data).hexdigest(), content_type=CONTENT_TYPE)
+        if self._store.put(item).stored:
             return True
         self.problem = f"the store holds another object under {name}; it is left there, and ours stays in the queue"
         return False

@@ -20,7 +20,7 @@ from cardan.runtime.outbox.folder import class_dir
 from cardan.runtime.outbox.ledger import read_ledger_or_none
 from cardan.runtime.outbox.queue import Queue, QueueLimits
 from cardan.runtime.outbox.segment import RecordClass
-from cardan.runtime.uplink.store import FolderStore
+from cardan.runtime.uplink.stores.folder import FolderStore
 from cardan.runtime.uplink.sync import Sync
 
 KILLS = 40
@@ -31,7 +31,7 @@ from pathlib import Path
 from cardan.runtime.outbox.queue import Queue, QueueLimits
 from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.outbox.claims import Claims
-from cardan.runtime.uplink.store import FolderStore
+from cardan.runtime.uplink.stores.folder import FolderStore
 from cardan.runtime.uplink.sync import Sync
 
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])

@@ -6,12 +6,13 @@ import gzip
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cardan.runtime.errors import ConfigError
 from cardan.runtime.outbox.names import checked_name
 from cardan.runtime.outbox.segment import Record, RecordClass, SegmentHeader
-from cardan.runtime.uplink.objects import json_lines, object_bytes, object_name, same_content
+from cardan.runtime.uplink.objects import content_hash, json_lines, object_bytes, object_name
 
 HEADER = SegmentHeader(vehicle="van-7", boot="b1", stream="telemetry", log="0a1b2c3d")
 WALL_NS = 1_700_000_000 * 10**9
@@ -22,14 +23,14 @@ RECORDS = [
 
 
 def test_the_name_is_a_hive_path_with_the_range() -> None:
-    assert object_name(HEADER, RECORDS[0], RECORDS[-1]) == (
-        "vehicle=van-7/date=2023-11-14/boot=b1/telemetry-0a1b2c3d-000000000041-000000000042.jsonl.gz"
-    )
+    assert object_name(HEADER, RECORDS) == (
+        "v1/records/date=2023-11-14/vehicle=van-7/boot=b1/telemetry-0a1b2c3d-000000000041-000000000042-HASH.jsonl.gz"
+    ).replace("HASH", content_hash(HEADER, RECORDS))
 
 
 def test_an_unset_clock_gives_a_date_too() -> None:
     first = Record(1, 5, 0, RecordClass.TREND, b"{}")
-    assert "/date=1970-01-01/" in object_name(HEADER, first, first)
+    assert "/date=1970-01-01/" in object_name(HEADER, [first])
 
 
 def test_each_line_is_one_record_with_its_place_and_stamps() -> None:
@@ -53,11 +54,16 @@ def test_the_same_records_give_the_same_bytes() -> None:
     assert gzip.decompress(data) == json_lines(HEADER, RECORDS)
 
 
-def test_content_is_compared_not_compression() -> None:
-    lines = json_lines(HEADER, RECORDS)
-    assert same_content(gzip.compress(lines, 1), gzip.compress(lines, 9))
-    assert not same_content(gzip.compress(lines), gzip.compress(lines + b"{}"))
-    assert not same_content(b"no gzip", gzip.compress(lines))
+def test_the_name_says_what_is_in_it() -> None:
+    changes = [
+        [RECORDS[0]],
+        [RECORDS[0], msgspec.structs.replace(RECORDS[1], payload=b"{}")],
+        [RECORDS[0], msgspec.structs.replace(RECORDS[1], wall_ns=1)],
+        [RECORDS[0], msgspec.structs.replace(RECORDS[1], kind=RecordClass.EVENT)],
+    ]
+    hashes = {content_hash(HEADER, records) for records in [RECORDS, *changes]}
+    hashes.add(content_hash(msgspec.structs.replace(HEADER, log="other"), RECORDS))
+    assert len(hashes) == 6
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", "a b", "-x", "x" * 65, "a=b"])
@@ -70,7 +76,7 @@ def test_duckdb_reads_a_store_as_one_table(tmp_path: Path) -> None:
     duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
     for vehicle in ("van-7", "van-8"):
         header = SegmentHeader(vehicle=vehicle, boot="b1", stream="telemetry", log="0a1b2c3d")
-        path = tmp_path / object_name(header, RECORDS[0], RECORDS[-1])
+        path = tmp_path / object_name(header, RECORDS)
         path.parent.mkdir(parents=True)
         path.write_bytes(object_bytes(header, RECORDS))
     query = (

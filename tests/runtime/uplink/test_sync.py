@@ -16,7 +16,8 @@ from cardan.runtime.outbox.folder import Place, class_dir, sealed_path, segments
 from cardan.runtime.outbox.queue import Queue, QueueLimits
 from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.uplink.objects import object_name
-from cardan.runtime.uplink.store import FolderStore, StoreError
+from cardan.runtime.uplink.stores.folder import FolderStore
+from cardan.runtime.uplink.stores.store import Gate, Outcome, SealedObject, StoreError, open_gate
 from cardan.runtime.uplink.sync import LONGEST_WAIT_NS, Sync
 
 
@@ -35,12 +36,12 @@ class UnreliableStore(FolderStore):
         self.refusals, self.lost_answers = refusals, lost_answers
         self.tries = 0
 
-    def create(self, name: str, data: bytes) -> bool:
+    def put(self, item: SealedObject, gate: Gate = open_gate) -> Outcome:
         self.tries += 1
         if self.refusals:
             self.refusals -= 1
             raise StoreError("no link")
-        made = super().create(name, data)
+        made = super().put(item, gate)
         if self.lost_answers:
             self.lost_answers -= 1
             raise StoreError("the answer was lost")
@@ -124,13 +125,14 @@ def test_a_foreign_object_under_our_name_is_left_alone_and_the_rest_goes_on(tmp_
     claim = outbox.claims.oldest_or_none()
     assert claim is not None
     records = claim.records()
-    name = object_name(claim.header, records[0], records[-1])
+    path = store / object_name(claim.header, records)
     claim.release()
-    FolderStore(store).create(name, gzip.compress(b"{}\n"))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gzip.compress(b"{}\n"))
     sync = Sync(outbox.claims, FolderStore(store), Random(1))
     assert [sync.step(0), sync.step(0)] == [0, 2]
     assert sync.problem is not None and "holds another object" in sync.problem
-    assert gzip.decompress((store / name).read_bytes()) == b"{}\n"
+    assert gzip.decompress(path.read_bytes()) == b"{}\n"
     assert outbox.ledger() == "produced 4 = delivered 2 + pending 2 + evicted 0"
 
 

@@ -1,0 +1,37 @@
+"""From what a manifest says to the store itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cardan.runtime.outbox.disk import make_folder_durably
+from cardan.runtime.uplink.stores.access import AccessFile
+from cardan.runtime.uplink.stores.folder import FolderStore
+from cardan.runtime.uplink.stores.location import location_of
+from cardan.runtime.uplink.stores.store import Store
+
+
+def open_store(
+    url: str,
+    *,
+    default: Path,
+    notes: Path,
+    access_file: str = "",
+    options: dict[str, str] | None = None,
+) -> Store:
+    """The store that `url` names; an empty one is the folder `default`, which is made. Nothing is sent yet.
+
+    notes: folder for what is kept of blocks that were sent. ConfigError when there is no such store, or its library is
+    not installed.
+    """
+    if not url:
+        make_folder_durably(default)
+        return FolderStore(default)
+    location = location_of(url)
+    if location.kind == "file":
+        return FolderStore(Path(location.path))
+    from cardan.runtime.uplink.stores.blocks import BlockLog
+    from cardan.runtime.uplink.stores.cloud import CloudStore
+
+    path = Path(access_file).expanduser() if access_file else None
+    return CloudStore(location, AccessFile(path), options or {}, BlockLog(notes))
