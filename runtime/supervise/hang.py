@@ -11,7 +11,7 @@ from typing import NamedTuple
 from cardan.runtime.clock import NS_PER_S, ns
 from cardan.runtime.plan import NodePlan
 
-LOOK_NS, EASY_LOOK_NS = ns(0.05), ns(0.1)
+LOOK_NS, EASY_LOOK_NS = ns(0.06), ns(0.12)
 """How often the supervisor looks at the vitals of a node: a look half as often is enough from `EASY_LIMIT_NS` on."""
 EASY_LIMIT_NS = ns(0.5)
 FAST_HZ = 50.0
