@@ -44,6 +44,7 @@ def rows(seen: dict[str, Any]) -> list[Row]:
         beside("a period of the bridge: 4 received, 3 sent, 3 confirmed", *pair_of(compared, "period")),
         beside("send + receive per frame, 50 at a time", *pair_of(compared, "burst")),
         beside("send + receive per frame, one at a time", compared["ours_us"], compared["theirs_us"]),
+        Row("the same, one at a time, with bare sockets and no driver", compared["bare_us"], "us", "shown", True),
         exactly("frames that arrived between two Kvaser cards", pair["arrived"], 2000, "frames"),
         exactly("of them confirmed by the sending controller", pair["sent"]["confirmed"], 2000, "frames"),
     ]

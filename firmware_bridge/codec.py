@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from cardan.firmware_bridge.codec_source import Pack, Unpack, compile_pack, compile_unpack, is_plain
@@ -46,15 +46,17 @@ class Signal:
     multiplexer: str = ""
     """Name of the signal that tells whether this one is in the message; empty = always."""
     multiplexer_values: frozenset[int] = frozenset()
+    mask: int = field(init=False, repr=False, compare=False)
+    sign_bit: int = field(init=False, repr=False, compare=False)
+    """(raw ^ sign_bit) - sign_bit extends the sign; 0 leaves an unsigned value as it is."""
+    raw_range: tuple[int, int] = field(init=False, repr=False, compare=False)
+    """Least and greatest raw integer that the bits can hold."""
 
-    @property
-    def mask(self) -> int:
-        return (1 << self.length) - 1
-
-    @property
-    def sign_bit(self) -> int:
-        """(raw ^ sign_bit) - sign_bit extends the sign; 0 leaves an unsigned value as it is."""
-        return 1 << (self.length - 1) if self.signed else 0
+    def __post_init__(self) -> None:
+        mask, sign_bit = (1 << self.length) - 1, 1 << (self.length - 1) if self.signed else 0
+        object.__setattr__(self, "mask", mask)
+        object.__setattr__(self, "sign_bit", sign_bit)
+        object.__setattr__(self, "raw_range", (-sign_bit, sign_bit - 1) if self.signed else (0, mask))
 
     def to_physical(self, bits: int) -> float:
         if self.float_format:
@@ -90,13 +92,6 @@ class Signal:
             return CodecError(f"{message}.{self.name} is {value}, expected a number that {self.length} bits can hold")
         least, most = sorted(raw * self.scale + self.offset for raw in self.raw_range)
         return CodecError(f"{message}.{self.name} is {value}, expected {least:g} to {most:g} {self.unit}".rstrip())
-
-    @property
-    def raw_range(self) -> tuple[int, int]:
-        """Least and greatest raw integer that the bits can hold."""
-        if self.signed:
-            return -self.sign_bit, self.sign_bit - 1
-        return 0, self.mask
 
 
 class MessageCodec:
@@ -247,13 +242,12 @@ class MessageCodec:
 
     def _nearest_raw(self, signal: Signal, value: float, low: float, high: float) -> int:
         least, most = signal.raw_range
-        raw = min(max(signal.to_raw(min(max(value, low), high)), least), most)
-        upwards = 1 if signal.scale > 0 else -1
+        inside = low if value < low else high if value > high else value
+        raw = min(max(signal.to_raw(inside), least), most)
         physical = raw * signal.scale + signal.offset
-        if physical > high:
-            raw -= upwards
-        elif physical < low:
-            raw += upwards
+        if low <= physical <= high:
+            return raw
+        raw += 1 if (physical < low) is (signal.scale > 0) else -1
         return min(max(raw, least), most)
 
     def _float_steps(self, signal: Signal, value: float) -> list[float]:

@@ -9,6 +9,7 @@ import contextlib
 import gc
 import io
 import json
+import socket
 import statistics
 import subprocess
 import threading
@@ -26,7 +27,7 @@ from cardan.drivers.can.channel import CanChannel
 from cardan.drivers.can.error_frames import decode_error_frame
 from cardan.drivers.can.link_state import read_link_or_none, read_links
 from cardan.drivers.can.netlink import link_messages
-from cardan.drivers.can.socketcan import SocketCanChannel
+from cardan.drivers.can.socketcan import SocketCanChannel, pack_frame
 from cardan.firmware_bridge.guard import Command, Guard, Vehicle
 from cardan.firmware_bridge.sim_ecu import Pedals, SensorEcu
 from cardan.firmware_bridge.testing import GuardBench, truth
@@ -388,6 +389,7 @@ def comparison() -> Seen:
             "ours_us": one_of_ours,
             "ours_burst_us": some_of_ours,
             "ours_confirmed_us": round_with_confirmation,
+            "bare_us": round_of_bare_sockets,
             "theirs_us": partial(python_can_round, one_at_a_time=True),
             "theirs_burst_us": partial(python_can_round, one_at_a_time=False),
         },
@@ -474,6 +476,21 @@ def round_with_confirmation() -> float:
     sender.close()
     receiver.close()
     return result
+
+
+def round_of_bare_sockets() -> float:
+    """What the kernel and two calls from Python cost by themselves: the same bytes each time, no stamp, no check."""
+    packet = pack_frame(0x123, PAYLOAD)
+    with bare_socket() as receiver, bare_socket() as sender:
+        sender.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FILTER, b"")
+        send, receive = sender.send, receiver.recv
+        return us_per_frame(lambda: send(packet), lambda: receive(16))
+
+
+def bare_socket() -> socket.socket:
+    bare = socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW)
+    bare.bind(("vcan0",))
+    return bare
 
 
 def python_can_round(*, one_at_a_time: bool) -> float:
