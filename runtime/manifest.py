@@ -149,7 +149,7 @@ class Manifest:
     envelope: dict[str, dict[str, Any]]
     """Limits as they stand in the file, for the bridge."""
     reactions: dict[str, Reactions]
-    privacy: PrivacySettings = PrivacySettings()
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
     findings: Findings = field(repr=False)
 
     @property

@@ -78,6 +78,7 @@ class Bench(Generic[N]):
             can_channels=can_channels or dict(self.plan.profile.can),
             rate_hz=NS_PER_S / self._period_ns,
             stop_wanted=lambda: self.vitals.stop_wanted,
+            privacy=self.plan.privacy,
             plan_json=msgspec.json.encode(self.plan),
         )
         self.context.data_dir.mkdir(parents=True, exist_ok=True)

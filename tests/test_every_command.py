@@ -67,6 +67,7 @@ CASES = {
     "record info": Case("last"),
     "record export": Case("last --to candump --out {folder}/out.log"),
     "record repair": Case(),
+    "sync consent": Case("give improvement"),
     "keys new": Case("one --keys {folder}/keys", "alone"),
     "keys list": Case("--keys {folder}/keys", "alone"),
     "keys show": Case("one --keys {folder}/keys", "alone"),

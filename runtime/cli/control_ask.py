@@ -53,7 +53,7 @@ class Person:
     def __init__(self, port: Path, clock: Clock) -> None:
         self._port = port
         self._clock = clock
-        self._who = _user()
+        self._who = user_name()
 
     def ask(self, verb: Verb) -> Answer:
         return ask(self._port, Ask(verb=verb, who=self._who), ANSWER_S)
@@ -68,7 +68,8 @@ class Person:
         return answer
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Who sits at the command line."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):  # a user without a name

@@ -58,6 +58,13 @@ SIBLINGS = {
             "repair": "finish what a killed recorder left",
         },
     ),
+    "sync": Noun(
+        "What is kept for the store and the broker, what leaves, and what is asked from outside.",
+        "cardan.runtime.cli.sync_grammar",
+        {
+            "consent": "for which purposes data may be kept and may leave; give it, withdraw it",
+        },
+    ),
     "keys": Noun(
         "Keys for topics between computers: whose are ours, and whom we trust.",
         "cardan.runtime.link.grammar",

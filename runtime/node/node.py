@@ -17,6 +17,7 @@ from cardan.runtime.clock import Clock
 from cardan.runtime.errors import NodeError
 from cardan.runtime.findings import Objection
 from cardan.runtime.log.node_log import coded
+from cardan.runtime.privacy.settings import PrivacySettings
 from cardan.runtime.profile import CanChannelSettings, Profile
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class NodeContext:
     """Steps a second as the manifest asks for them."""
     stop_wanted: Callable[[], str] = lambda: ""
     """Why the supervisor asks for a safe stop at this moment; empty while it does not. Reads one word of the vitals."""
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
     plan_json: bytes = b""
     """The whole plan as JSON, for nodes that record what ran."""
 

@@ -183,5 +183,6 @@ def make_context(plan: Plan, name: str, paths: RunPaths, vitals: Vitals) -> Node
         can_channels={channel: plan.profile.can[channel] for channel in channels},
         rate_hz=plan.node(name).rate_hz,
         stop_wanted=lambda: vitals.stop_wanted,
+        privacy=plan.privacy,
         plan_json=msgspec.json.encode(plan),
     )

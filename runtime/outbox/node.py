@@ -12,6 +12,7 @@ from cardan.runtime.bus.envelope import Sample
 from cardan.runtime.bus.ports import Input, Metric
 from cardan.runtime.clock import ns
 from cardan.runtime.errors import BusError, DeviceError, NodeError
+from cardan.runtime.findings import Objection
 from cardan.runtime.messages import AnyMessage
 from cardan.runtime.node.node import Node, NodeConfig
 from cardan.runtime.outbox.folder import class_dir, outbox_dir, stream_of
@@ -19,6 +20,9 @@ from cardan.runtime.outbox.names import checked_name
 from cardan.runtime.outbox.queue import Queue, QueueLimits
 from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.outbox.telemetry import TelemetryEncoder, Thinning
+from cardan.runtime.plan import NodePlan, Plan
+from cardan.runtime.privacy.policy import open_policy
+from cardan.runtime.privacy.review import review_positions
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -53,17 +57,26 @@ class Outbox(Node):
     pending = Metric("records")
     evicted = Metric("records")
     refused = Metric("records")
+    withheld = Metric("records")
+    """Not kept: no consent to their purpose, or inside a zone."""
 
     _queue: Queue | None = None
 
+    @classmethod
+    def review(cls, plan: Plan, node: NodePlan) -> list[Objection]:
+        """Under zones the outbox needs the position."""
+        return review_positions(plan, node, "topics")
+
     def open(self) -> None:
         config = self.config
+        context = self.context
+        self._policy = open_policy(context.privacy, context.data_dir, context.manifest_dir)
         self._encoder = TelemetryEncoder()
         self._thinning = Thinning(config.rates_hz, config.default_rate_hz)
         self._committed_ns = self._sealed_ns = self.clock.now_ns()
         queue = Queue(
             class_dir(outbox_dir(self.context.data_dir), RecordClass.TREND),
-            vehicle=checked_name("vehicle_id", config.vehicle_id),
+            vehicle=self._policy.vehicle_name(checked_name("vehicle_id", config.vehicle_id)),
             boot=BOOT_ID.read_text().strip(),
             stream=stream_of(RecordClass.TREND),
             limits=QueueLimits(max_bytes=config.max_bytes, segment_bytes=config.segment_bytes),
@@ -73,9 +86,11 @@ class Outbox(Node):
         except OSError as error:
             raise DeviceError(f"the outbox in {queue.folder} cannot be opened: {error.strerror}") from error
         self._queue = queue
+        self._guarded(self._follow_policy)
 
     def step(self) -> None:
         now_ns = self.clock.now_ns()
+        self._guarded(self._follow_policy)
         self._append()
         if now_ns - self._committed_ns >= ns(self.config.commit_interval_s):
             self._committed_ns = now_ns
@@ -102,6 +117,10 @@ class Outbox(Node):
             raise NodeError("the outbox was used before it was opened")
         return self._queue
 
+    def _follow_policy(self) -> None:
+        """Every record lies in a segment that says under which policy it was kept."""
+        self._live_queue.keep_under(self._policy.hash, tuple(sorted(self._policy.consent_now().purposes)))
+
     def _append(self) -> None:
         try:
             samples = self.topics.take()
@@ -111,13 +130,23 @@ class Outbox(Node):
             return
         wall_offset_ns = self.clock.wall_ns() - self.clock.now_ns()
         for sample in samples:
+            if sample.valid:
+                self._policy.saw(sample.topic, sample.value, sample.sent_ns)
+        for sample in samples:
             if self._thinning.keeps(sample.topic, sample.sent_ns):
                 self._append_one(sample, sample.sent_ns + wall_offset_ns)
 
     def _append_one(self, sample: Sample[AnyMessage], wall_ns: int) -> None:
+        """The one place where a message becomes a record: what the policy withholds never reaches the disk."""
+        if self._policy.withheld(sample.topic, sample.sent_ns):
+            self.withheld.observe(1)
+            return
         try:
-            payload = self._encoder.encode(sample)
-            self._live_queue.append(payload, kind=RecordClass.TREND, mono_ns=sample.sent_ns, wall_ns=wall_ns)
+            outcome = self._policy.decide(self._encoder.encode(sample), sample.topic, sample.sent_ns)
+            if outcome.payload is None:
+                self.withheld.observe(1)
+                return
+            self._live_queue.append(outcome.payload, kind=RecordClass.TREND, mono_ns=sample.sent_ns, wall_ns=wall_ns)
         except (TypeError, ValueError) as error:
             self.refused.observe(1)
             self.report_fault("outbox-refused", f"{sample.topic}: {error}; take it out of the outbox's inputs")

@@ -98,6 +98,14 @@ class Queue:
 
     # ------------------------------------------------------------------------------------------------------ producers
 
+    def keep_under(self, policy: str, purposes: tuple[str, ...]) -> None:
+        """From here on records are kept under this policy: what was appended before is committed under the old one."""
+        header = msgspec.structs.replace(self._header, policy=policy, purposes=purposes)
+        if header != self._header:
+            self.commit()
+            self.seal()
+            self._header, self._header_bytes = header, header_bytes(header)
+
     def append(self, payload: bytes, *, kind: RecordClass, mono_ns: int, wall_ns: int) -> int:
         """Take one record; returns its sequence number. Nothing is durable before `commit`.
 

@@ -37,7 +37,7 @@ class RecordClass(IntEnum):
     BULK = 3
 
 
-class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
+class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where the records of a segment come from."""
 
     vehicle: str
@@ -46,6 +46,10 @@ class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     log: str
     """Random identifier of this queue: (log, sequence) is unique for ever."""
+    policy: str = ""
+    """Hash of the privacy policy under which every record was kept."""
+    purposes: tuple[str, ...] = ()
+    """What its records may be kept for: all that was consented to at that time."""
 
 
 class Record(msgspec.Struct, frozen=True):

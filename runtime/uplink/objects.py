@@ -57,7 +57,8 @@ def object_bytes(header: SegmentHeader, records: list[Record]) -> bytes:
 
 def json_lines(header: SegmentHeader, records: list[Record]) -> bytes:
     """One line a record: its place in the log, its stamps, then the fields of its payload."""
-    front = f'{{"stream":"{header.stream}","log":"{header.log}","seq":'
+    policy = f'"policy":"{header.policy}",' if header.policy else ""
+    front = f'{{"stream":"{header.stream}","log":"{header.log}",{policy}"seq":'
     lines = [
         f'{front}{record.seq},"class":"{record.kind.name.lower()}","mono_ns":{record.mono_ns},'
         f'"wall_ns":{record.wall_ns},'.encode()

@@ -16,6 +16,9 @@ from cardan.runtime.outbox.claims import Claims
 from cardan.runtime.outbox.folder import outbox_dir
 from cardan.runtime.outbox.ledger import Ledger, read_ledgers, total
 from cardan.runtime.outbox.node import Outbox, OutboxConfig
+from cardan.runtime.outbox.segment import SegmentHeader, read_segment
+from cardan.runtime.privacy.consent import ConsentFile
+from cardan.runtime.privacy.settings import PrivacySettings
 from cardan.runtime.testing import Bench
 
 TOPICS: dict[str, type[Message]] = {
@@ -43,7 +46,8 @@ def verdict(cycle: int) -> BridgeVerdict:
 
 
 def bench_with(data_dir: Path, **config: Any) -> Bench[Outbox]:
-    return Bench(Outbox, config=OutboxConfig(**config), data_dir=data_dir, topics=TOPICS)
+    privacy = PrivacySettings(consent=["improvement", "operation"])
+    return Bench(Outbox, config=OutboxConfig(**config), data_dir=data_dir, topics=TOPICS, privacy=privacy)
 
 
 def run(bench: Bench[Outbox], steps: int) -> None:
@@ -165,3 +169,36 @@ def test_a_vehicle_name_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> No
 def test_a_setting_out_of_range_is_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(bad, OutboxConfig)
+
+
+def test_what_nobody_has_consented_to_never_reaches_the_disk(tmp_path: Path) -> None:
+    privacy = PrivacySettings(consent=["operation"], purposes={"bridge/*": "operation"})
+    config = OutboxConfig(default_rate_hz=0)
+    with Bench(Outbox, config=config, data_dir=tmp_path, topics=TOPICS, privacy=privacy) as bench:
+        for number in range(5):
+            bench.send("topics", frames(number), topic="can/frames")
+            bench.send("topics", verdict(number), topic="bridge/verdict")
+            bench.step()
+        assert bench.metric("withheld")[1] == 5
+    assert {record["topic"] for record in kept(tmp_path)} == {"bridge/verdict"}
+    assert account(tmp_path).produced == 5
+    assert not any(b"can/frames" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_a_word_of_consent_counts_while_the_outbox_runs_and_each_segment_says_its_policy(tmp_path: Path) -> None:
+    privacy = PrivacySettings(consent=["operation"])
+    config = OutboxConfig(default_rate_hz=0)
+    with Bench(Outbox, config=config, data_dir=tmp_path, topics=TOPICS, privacy=privacy) as bench:
+        person = ConsentFile(tmp_path, ["operation"])
+        for given in (False, True, False):
+            person.say(["improvement"], given=given, by="anna", clock=bench.clock)
+            run(bench, 3)
+            bench.step(2)
+    headers = segment_headers(tmp_path)
+    assert [header.purposes for header in headers] == [("improvement", "operation")]
+    assert len(kept(tmp_path)) == 3 and headers[0].policy
+
+
+def segment_headers(data_dir: Path) -> list[SegmentHeader]:
+    paths = sorted((data_dir / "outbox").rglob("*.sealed"))
+    return [header for path in paths if (header := read_segment(path.read_bytes()).header) is not None]
