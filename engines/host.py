@@ -25,9 +25,10 @@ from cardan.engines.commands import CommandSocket, socket_path
 from cardan.engines.cuda.probe import Probed, probe_gpu
 from cardan.engines.declared import Declared, declare, engine_classes
 from cardan.engines.heap import use_one_arena
-from cardan.engines.loaded import Source, load
+from cardan.engines.loaded import Loaded, Source, load
 from cardan.engines.opening import ReadWeights
 from cardan.engines.pipeline import Lane, Outcome, Pipeline
+from cardan.engines.precision import precision_of
 from cardan.engines.schedule import Scheduler
 from cardan.engines.served import Meters, Served
 from cardan.engines.signing import TrustedKeys
@@ -119,6 +120,7 @@ class EngineHost(Node):
         self._watchdog = Watchdog(self.clock, self._on_hang)
         hang_ns = None if self.config.hang_ms is None else ns(self.config.hang_ms / 1000)
         self._pipeline = Pipeline(self._scheduler, self._lanes, self.clock, self._watchdog, self._lose, hang_ns)
+        self._noted: dict[str, Loaded] = {}
         for one in declared:
             self._serve(one)
         if self.config.engines and not self._served:
@@ -151,6 +153,24 @@ class EngineHost(Node):
         self._served[name] = self._lanes[name] = served
         self._scheduler.add(declared.demand(loaded.run_ns))
         self._scheduler.in_flight = max(self._scheduler.in_flight, 2 if loaded.overlaps else 1)
+        self._note_network(served)
+
+    def _note_network(self, served: Served) -> None:
+        """Say in the event log which network serves an engine from now on."""
+        loaded = served.loaded
+        self._noted[served.name] = loaded
+        model = loaded.file.model
+        precision = precision_of(loaded.file.weights)
+        self.note(
+            "engine-serves",
+            f"{served.name}: {loaded.label}, {precision}" + (", stands in" if loaded.rank else ""),
+            engine=served.name,
+            model=model.name,
+            sha256=model.sha256,
+            backend=loaded.backend,
+            precision=precision,
+            stands_in=loaded.rank > 0,
+        )
 
     def step(self) -> None:
         for served in self._served.values():
@@ -161,6 +181,8 @@ class EngineHost(Node):
         for served in self._served.values():
             self._say_if_stale(served)
             served.count(self._scheduler.account(served.name))
+            if self._noted.get(served.name) is not served.loaded:
+                self._note_network(served)
         self._steps += 1
         if not outcomes or self._steps % CHANGE_EVERY == 0:
             self._change()

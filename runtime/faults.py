@@ -305,9 +305,42 @@ KEEPING = (
         "`df`; make room in the data folder",
     ),
 )
+MACHINE = (
+    Fault(
+        "machine-hot",
+        "the computer is near its critical temperature",
+        "a fan that stands still, a covered air way, a hot day",
+        "look at the fan and the air way; lower the rate of what runs hottest (`cardan why slow`)",
+    ),
+    Fault(
+        "machine-throttled",
+        "the processor was slowed down because it was hot",
+        "as machine-hot",
+        "as machine-hot",
+    ),
+    Fault(
+        "machine-memory-short",
+        "little memory is left",
+        "a node that takes more and more, or something else that runs on this computer",
+        "`cardan status` shows what nodes have taken; `ps aux --sort=-rss`",
+    ),
+    Fault(
+        "machine-out-of-memory",
+        "the kernel ended a process because memory was short",
+        "as machine-memory-short",
+        "`dmesg` names the process",
+    ),
+    Fault(
+        "machine-disk-full",
+        "little room is left where data is kept",
+        "recordings of others, or a quota that is larger than the disk",
+        "`df`; lower [storage] quota_bytes of the profile",
+    ),
+)
 TABLE = {
     "The run": RUN,
     "Nodes": NODE,
+    "The computer": MACHINE,
     "Bridge": BRIDGE,
     "CAN": CAN,
     "Engines": ENGINES,

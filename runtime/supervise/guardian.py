@@ -55,6 +55,7 @@ def guard(
     if supervisor_pid == 0:
         _be_supervisor(paths, supervise, guardian_pid, groups)
     kernel.show_as("cardan-guardian", f"cardan-guardian {paths.run_id}")
+    _note_software(paths)
     if parent_pid and not kernel.signal_on_parent_death(parent_pid, signal.SIGTERM):
         os.kill(supervisor_pid, signal.SIGTERM)
     exit_code, why = _wait_for(supervisor_pid, Heartbeat(paths.vitals, MonotonicClock().now_ns()))
@@ -64,6 +65,26 @@ def guard(
     if echo is not None and cause:
         echo("error", f"verdict: {cause}")
     return 1 if why or exit_code < 0 else exit_code
+
+
+def _note_software(paths: RunPaths) -> None:
+    """Keep what software this run has, in a child that gives way to everybody: nothing waits for it."""
+    if os.fork():
+        return
+    try:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        from cardan.runtime.plan import read_plan
+        from cardan.runtime.software import software_of, write_software
+
+        paths.logs.mkdir(parents=True, exist_ok=True)
+        write_software(paths.logs, software_of(read_plan(paths.plan), paths.run_id))
+    except CardanError:
+        pass  # the supervisor says what is wrong with this plan
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _lock(paths: RunPaths) -> None:

@@ -1,0 +1,1 @@
+"""How the computer itself fares: heat, memory, pressure, throttling, disk."""

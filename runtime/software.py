@@ -1,0 +1,140 @@
+"""What software a run has: versions and hashes, kept beside its log, so that two runs can be compared.
+
+A throw-away process of the guardian writes it, so that no start waits for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cardan.runtime.plan import Plan
+
+NAME = "software.json"
+NO_DEV = ("dev", "train")
+"""Extras that no vehicle needs."""
+
+
+class Software(msgspec.Struct, frozen=True, kw_only=True):
+    """Versions and hashes of one run."""
+
+    schema_version: int = 1
+    run: str
+    computer: str
+    cardan: str
+    code_sha256: str
+    """Of every module of cardan that is installed."""
+    python: str
+    kernel: str
+    system: str
+    """Name and version of the distribution."""
+    vehicle: str
+    manifest: str
+    manifest_sha256: str
+    profile: str
+    profile_sha256: str
+    envelope_hash: str
+    packages: dict[str, str]
+    """Version of each package that cardan asks for and that is installed."""
+
+
+def software_of(plan: Plan, run_id: str) -> Software:
+    """What is installed now, for a run of `plan`. Reads every module of cardan: tens of milliseconds."""
+    return Software(
+        run=run_id,
+        computer=platform.node(),
+        cardan=_version("cardan"),
+        code_sha256=code_sha256(),
+        python=platform.python_version(),
+        kernel=platform.release(),
+        system=_system(),
+        vehicle=plan.name,
+        manifest=plan.manifest,
+        manifest_sha256=plan.manifest_sha256,
+        profile=plan.profile.name,
+        profile_sha256=profile_sha256(plan),
+        envelope_hash=plan.envelope_hash,
+        packages=packages(),
+    )
+
+
+def write_software(folder: Path, software: Software) -> None:
+    """Keep it in the log folder of its run."""
+    new = folder / f".{NAME}.new"
+    new.write_bytes(msgspec.json.format(msgspec.json.encode(software), indent=1))
+    new.replace(folder / NAME)
+
+
+def read_software_or_none(folder: Path) -> Software | None:
+    """What was kept with a run; None where nothing was, or it cannot be read."""
+    with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return msgspec.json.decode((folder / NAME).read_bytes(), type=Software)
+    return None
+
+
+def profile_sha256(plan: Plan) -> str:
+    """Of the profile as it was resolved, without the ports of bench buses, which each run chooses anew."""
+    profile: dict[str, Any] = msgspec.to_builtins(plan.profile)
+    for channel in profile.get("can", {}).values():
+        channel.pop("port", None)
+    return hashlib.sha256(msgspec.json.encode(profile, order="sorted")).hexdigest()
+
+
+def code_sha256(package: str = "cardan") -> str:
+    """Of the names and contents of all modules and data files of the package, in order of their names."""
+    from importlib import import_module
+
+    digest = hashlib.sha256()
+    for root in import_module(package).__path__:
+        for path in sorted(_files(Path(root))):
+            digest.update(f"{path.relative_to(root)}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _files(root: Path) -> list[Path]:
+    found = []
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        found += [Path(folder) / name for name in names if not name.endswith(".pyc")]
+    return found
+
+
+def packages() -> dict[str, str]:
+    """Name -> version of what cardan asks for and is installed, without what only developers need."""
+    try:
+        wanted = requires("cardan") or []
+    except PackageNotFoundError:
+        return {}
+    names = {_name(line) for line in wanted if not _is_for_developers(line)}
+    found = {name: _version(name) for name in sorted(names)}
+    return {name: number for name, number in found.items() if number}
+
+
+def _is_for_developers(requirement: str) -> bool:
+    return any(f'extra == "{extra}"' in requirement.replace("'", '"') for extra in NO_DEV)
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _system() -> str:
+    with suppress(OSError):
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "")
+    return ""
