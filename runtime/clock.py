@@ -38,11 +38,9 @@ class Clock(Protocol):
 class MonotonicClock:
     """The clock of this machine (CLOCK_MONOTONIC, shared by all its processes)."""
 
-    def now_ns(self) -> int:
-        return time.monotonic_ns()
-
-    def wall_ns(self) -> int:
-        return time.time_ns()
+    # The functions themselves: every message and step asks a few times, and a method around them doubles the cost.
+    now_ns = staticmethod(time.monotonic_ns)
+    wall_ns = staticmethod(time.time_ns)
 
     def sleep_until_ns(self, deadline_ns: int, *, spin: bool = False) -> None:
         early_ns = SPIN_NS if spin else 0

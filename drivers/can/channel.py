@@ -104,10 +104,15 @@ class ReceptionClock:
         self._now_ns = now_ns
         self._offset_ns = 0
 
-    def begin(self, now_ns: int, wall_ns: int) -> None:
-        """Start a batch: both clocks, read at the same moment before the first frame of the batch is read."""
+    def begin(self, now_ns: int, wall_ns: int) -> tuple[int, int, int]:
+        """Start a batch: both clocks, read at the same moment before the first frame of the batch is read.
+
+        Returns what `stamp_ns` works with, for a loop that has no time to call it and says in the end what it has
+        `reached`: offset, latest and earliest stamp.
+        """
         self._now_ns = now_ns
         self._offset_ns = now_ns - wall_ns
+        return self._offset_ns, now_ns, self._earliest_ns
 
     def stamp_ns(self, arrival_wall_ns: int) -> int:
         """Monotonic stamp of a frame of this batch that arrived at `arrival_wall_ns`; never before the previous one."""
@@ -117,10 +122,6 @@ class ReceptionClock:
         if moved_ns > self._earliest_ns:
             self._earliest_ns = moved_ns
         return self._earliest_ns
-
-    def window(self) -> tuple[int, int, int]:
-        """What `stamp_ns` works with, for a loop that has no time to call it: offset, latest and earliest stamp."""
-        return self._offset_ns, self._now_ns, self._earliest_ns
 
     def reached(self, stamp_ns: int) -> None:
         """The newest stamp of such a loop."""

@@ -49,11 +49,12 @@ class FrameBatch:
             frame_bytes = SLOT.size - CONTROL_BYTES
             VECTOR.pack_into(self._vectors, VECTOR.size * index, slot + CONTROL_BYTES, frame_bytes)
             MESSAGE.pack_into(self._messages, MESSAGE.size * index, 0, 0, vector, 1, slot, CONTROL_BYTES, 0, 0)
-        self._fresh = [bytes(self._messages[: MESSAGE.size * count]) for count in range(BATCH_FRAMES + 1)]
+        self._used = [slice(MESSAGE.size * count) for count in range(BATCH_FRAMES + 1)]
+        self._fresh = [bytes(self._messages[used]) for used in self._used]
         # PyDLL keeps the interpreter lock: the call never waits, and giving up the lock costs more than the call.
         self._recvmmsg = ctypes.PyDLL(None, use_errno=True).recvmmsg
         # Arguments that are C objects already: to convert numbers in each call costs as much as the call itself.
-        self._descriptor = ctypes.c_int(-1)
+        self._number, self._descriptor = -1, ctypes.c_int(-1)
         self._where = ctypes.c_void_p(self._address)
         self._limits = [ctypes.c_uint(count) for count in range(BATCH_FRAMES + 1)]
         self._flags, self._no_limit = ctypes.c_int(MSG_DONTWAIT), ctypes.c_void_p()
@@ -61,9 +62,9 @@ class FrameBatch:
     def read(self, descriptor: int, limit: int) -> int:
         """Receive at most `limit` (<= BATCH_FRAMES) frames without waiting; their number. OSError as recvmsg(2)."""
         if self._count:  # there the kernel wrote the lengths that it used over those it shall read
-            self._messages[: MESSAGE.size * self._count] = self._fresh[self._count]
-        if self._descriptor.value != descriptor:
-            self._descriptor = ctypes.c_int(descriptor)
+            self._messages[self._used[self._count]] = self._fresh[self._count]
+        if self._number != descriptor:
+            self._number, self._descriptor = descriptor, ctypes.c_int(descriptor)
         count: int = self._recvmmsg(self._descriptor, self._where, self._limits[limit], self._flags, self._no_limit)
         if count >= 0:
             self._count = count
@@ -80,7 +81,7 @@ class FrameBatch:
         if count == 1:
             return ((RESULT.unpack_from(self._messages), self._slot.unpack_from(self._slots)),)
         return zip(
-            RESULT.iter_unpack(self._messages[: MESSAGE.size * count]),
+            RESULT.iter_unpack(self._messages[self._used[count]]),
             self._slot.iter_unpack(self._slots[: SLOT.size * count]),
             strict=True,
         )

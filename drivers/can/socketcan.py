@@ -164,28 +164,31 @@ class SocketCanChannel:
             raise self._deaf_error()
         if self._waiting:
             self.flush()
-        self._reception.begin(self._now_ns(), self._wall_ns())
+        offset_ns, latest_ns, stamp_ns = self._reception.begin(self._now_ns(), self._wall_ns())
         frames: list[CanFrame] = []
-        while len(frames) < limit:
-            asked = limit - len(frames)
-            if asked > BATCH_FRAMES:
-                asked = BATCH_FRAMES
-            if self._receive_some(asked, frames) < asked:
-                self._reception.drained()
+        asked = limit if limit < BATCH_FRAMES else BATCH_FRAMES
+        while asked > 0:
+            count = self._read(asked)
+            if count:
+                stamp_ns = self._keep_read(frames, offset_ns, latest_ns, stamp_ns)
+            if count < asked:
+                stamp_ns = latest_ns  # the channel is empty: what comes next arrived after this began
                 break
+            asked = min(limit - len(frames), BATCH_FRAMES)
+        self._reception.reached(stamp_ns)
         self.counters.received += len(frames)
         return frames
 
-    def _receive_some(self, limit: int, frames: list[CanFrame]) -> int:
+    def _read(self, limit: int) -> int:
         """One system call; how many messages it brought."""
         try:
-            count = self._batch.read(self._descriptor, limit)
+            return self._batch.read(self._descriptor, limit)
         except OSError as failure:
             raise gone_error(self._settings, failure, "is gone") from failure
-        if not count:
-            return 0
+
+    def _keep_read(self, frames: list[CanFrame], offset_ns: int, latest_ns: int, stamp_ns: int) -> int:
+        """Put what was read into `frames`, or among those confirmed; the stamp of the newest."""
         name, keep = self.name, frames.append
-        offset_ns, latest_ns, stamp_ns = self._reception.window()
         drops = 0
         for (flags, length), (seconds, nanoseconds, dropped, frame_id, size, data) in self._batch.frames():
             drops = dropped  # it only grows, so the last frame tells the most
@@ -214,10 +217,9 @@ class SocketCanChannel:
                 self._confirmed.append(frame)
             else:
                 keep(frame)
-        self._reception.reached(stamp_ns)
         if drops > self.counters.receive_dropped:
             self.counters.receive_dropped = drops
-        return count
+        return stamp_ns
 
     def take_confirmed(self) -> list[CanFrame]:
         """Our own frames that were on the bus, as seen by `receive_batch`, oldest first, stamped when they were sent.
