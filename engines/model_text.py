@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +9,7 @@ import msgspec
 
 from cardan.engines.model import Model
 from cardan.runtime.profile import SCHEMA
-
-BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+from cardan.runtime.toml_text import toml_lines
 
 
 def model_text(model: Model) -> str:
@@ -23,36 +21,10 @@ def model_text(model: Model) -> str:
         if field.default is not msgspec.NODEFAULT
     }
     kept = {key: _without_none(value) for key, value in table.items() if value is not None and value != usual.get(key)}
-    return "\n".join(_lines({"schema": SCHEMA, **kept}, "")) + "\n"
+    return "\n".join(toml_lines({"schema": SCHEMA, **kept})) + "\n"
 
 
 def _without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_none(item) for key, item in value.items() if item is not None and item != ""}
     return value
-
-
-def _lines(table: Mapping[str, Any], path: str) -> list[str]:
-    """Plain values first, then a table each; a table of tables alone needs no header of its own."""
-    plain = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
-    inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
-    lines = [f"[{path}]"] if path and (plain or not inner) else []
-    lines += [f"{_key(key)} = {_value(value)}" for key, value in plain.items()]
-    for key, value in inner.items():
-        below = _lines(value, f"{path}.{_key(key)}" if path else _key(key))
-        lines += below if below[0] == "" else ["", *below]
-    return lines
-
-
-def _key(key: str) -> str:
-    return key if key and set(key) <= BARE else json.dumps(key)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

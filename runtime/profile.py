@@ -48,7 +48,10 @@ class RealtimeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 class AcceleratorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What runs the engines."""
 
-    kind: Literal["cpu"] = "cpu"
+    kind: Literal["cpu", "cuda"] = "cpu"
+    """cuda: an NVIDIA GPU, on a card or in the chip."""
+    name: str = ""
+    """As the driver, or the computer, calls it; `cardan doctor` says when it is another one."""
 
 
 class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,6 +71,43 @@ class WatchdogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """The hardware may round it. Longer than a restart of the whole run, which nobody feeds it through."""
 
 
+class MachineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the computer was when its profile was written; `cardan doctor` says what has changed."""
+
+    model: str = ""
+    architecture: str = ""
+    """As `uname -m` says it."""
+    processors: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Online; 0: not said."""
+    memory_mib: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """0: not said."""
+
+
+class DiskSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One disk of the computer, called as the kernel does."""
+
+    kind: Literal["nvme", "ssd", "hdd", "emmc", "sd", "virtual"]
+    size_gb: Positive
+    mounts: list[str] = []
+    """Where its file systems are mounted."""
+
+
+class LinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One network interface of the computer, called as the kernel does."""
+
+    kind: Literal["ethernet", "wifi", "mobile"]
+    driver: str = ""
+    ptp_clock: str = ""
+    """Its hardware clock, such as `ptp0`."""
+
+
+class ThermalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One temperature of the computer, called as its zone."""
+
+    critical_c: Annotated[float, msgspec.Meta(gt=0, le=200)]
+    """At which the computer switches itself off."""
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One computer."""
 
@@ -80,3 +120,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     accelerator: AcceleratorSettings = AcceleratorSettings()
     storage: StorageSettings = StorageSettings()
     watchdog: WatchdogSettings = WatchdogSettings()
+    machine: MachineSettings = MachineSettings()
+    disks: dict[str, DiskSettings] = {}
+    links: dict[str, LinkSettings] = {}
+    thermal: dict[str, ThermalSettings] = {}
+    devices: dict[str, Annotated[str, msgspec.Meta(pattern="^/dev/.+$")]] = {}
+    """Cameras, receivers and the like: a name, and a path that stays the same when something else is plugged in."""

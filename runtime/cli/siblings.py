@@ -65,6 +65,15 @@ SIBLINGS = {
             "consent": "for which purposes data may be kept and may leave; give it, withdraw it",
         },
     ),
+    "profile": Noun(
+        "Hardware profiles: what a computer is.",
+        "cardan.runtime.cli.profile_grammar",
+        {
+            "list": "the profiles that are shipped",
+            "show": "what a profile says",
+            "detect": "write the profile of this computer",
+        },
+    ),
     "keys": Noun(
         "Keys for topics between computers: whose are ours, and whom we trust.",
         "cardan.runtime.link.grammar",
