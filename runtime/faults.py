@@ -275,6 +275,12 @@ KEEPING = (
         "`df`; lower [storage] quota_bytes of the profile",
     ),
     Fault(
+        "recorder-slow",
+        "the recorder drops messages, since too much waits for the disk; driving goes on",
+        "the disk is slow, or stands still",
+        "`cardan doctor` measures it; keep less: keep and rate_hz of `config.topics`, frames as jpeg",
+    ),
+    Fault(
         "recording-repair",
         "a recording that was cut off could not be repaired",
         "the file is damaged",

@@ -130,7 +130,7 @@ def _write(outcome: Outcome, path: Path) -> None:
     if path.exists():
         raise UsageError(f"--out {path}: the file exists", hint="name a new file")
     metadata = {"vehicle": outcome.plan.name, "plan": msgspec.json.encode(outcome.plan).decode(), "replay": "1"}
-    recording = Recording(path, metadata, wall_offset_ns=0, frame_decimation=1, jpeg_quality=90)
+    recording = Recording(path, metadata, wall_offset_ns=0, jpeg_quality=90)
     for sample in sorted((s for row in outcome.outputs.values() for s in row), key=lambda sample: sample.sent_ns):
         recording.write(sample)
     recording.finish()

@@ -16,8 +16,9 @@ from cardan.runtime.can_line import can_line, can_payload
 from cardan.runtime.errors import ConfigError, RunError
 from cardan.runtime.messages import CanFrames, type_name
 from cardan.runtime.record.json_form import ENVELOPE_FIELD
-from cardan.runtime.record.mcap_file import McapWriter, RecordedMessage, read_messages, read_metadata, schemas_of
-from cardan.runtime.record.read_back import ReadBack
+from cardan.runtime.record.mcap_file import RecordedMessage, read_messages, read_metadata, schemas_of
+from cardan.runtime.record.mcap_writer import McapWriter
+from cardan.runtime.record.read_back import ReadBack, fields_of
 
 CAN_TYPE = type_name(CanFrames)
 ROWS = 10_000
@@ -50,7 +51,9 @@ def to_candump(messages: Iterable[RecordedMessage], path: Path) -> int:
 
 def row_of(message: RecordedMessage) -> dict[str, Any]:
     """One message as a flat row. A picture is left out, its other fields are not."""
-    fields = json.loads(message.data)
+    fields = fields_of(message)
+    if message.encoding != "json":
+        fields.pop("image", None)
     envelope = fields.pop(ENVELOPE_FIELD, {})
     if fields.get("format") == "jpeg" and "message" in fields:
         fields = fields["message"]
@@ -120,8 +123,9 @@ def to_mcap(paths: Sequence[Path], topics: Collection[str], path: Path) -> int:
     count = 0
     for message in messages_of(paths, topics):
         if message.topic not in channels:
-            name, schema = forms[message.topic]
-            channels[message.topic] = writer.add_channel(message.topic, name, schema, {"type": message.type_name})
+            name, schema, encoding = forms[message.topic]
+            kind = {"type": message.type_name}
+            channels[message.topic] = writer.add_channel(message.topic, name, schema, kind, encoding)
         writer.write(channels[message.topic], sent_ns=message.sent_ns, sequence=message.sequence, data=message.data)
         count += 1
     writer.finish()

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 from cardan.runtime.record.mcap_file import unlocked_or_none
 
 SUFFIX = ".mcap"
+
+RANKS = ("event", "crash")
+"""Kinds of clips; the later ones outlive the earlier."""
+
+CLIP = re.compile(r"(?P<run>[^.]+)\.(?P<kind>event|crash)-(?P<number>\d+)\.(?P<trigger>[^.]+)\.mcap")
 
 
 def recordings_dir(data_dir: Path) -> Path:
@@ -44,32 +51,81 @@ def _part(path: Path, run_id: str) -> int:
     return int(number) if rest.startswith(".part") and number.isdecimal() else 0
 
 
-def evict(folder: Path, quota_bytes: int, keep: Path | None = None) -> list[Path]:
-    """Delete the oldest recordings until the folder holds at most `quota_bytes`; returns what was deleted.
+def next_clip(data_dir: Path, run_id: str, kind: str, trigger: str) -> Path:
+    """A name for the clip of a trigger: `<run id>.<kind>-<number>.<trigger>.mcap`; the run's clips are counted."""
+    taken = [match for path in recordings_dir(data_dir).glob(f"{run_id}.*") if (match := CLIP.fullmatch(path.name))]
+    number = max((int(match["number"]) for match in taken), default=0) + 1
+    return recordings_dir(data_dir) / f"{run_id}.{kind}-{number}.{trigger}{SUFFIX}"
 
-    `keep`, and every file that somebody writes, stays, even when that leaves the folder above its quota.
+
+def rank(path: Path) -> int:
+    """What outlives what: 0 for recordings of runs, then clips of events, then those of crashes."""
+    match = CLIP.fullmatch(path.name)
+    return 0 if match is None else RANKS.index(match["kind"]) + 1
+
+
+def evict(folder: Path, quota_bytes: int, clip_quota_bytes: int | None = None) -> list[Path]:
+    """Delete recordings until the quotas hold; returns what was deleted.
+
+    First clips beyond their own quota go, then whatever is beyond the quota of all: recordings of runs before clips of
+    events, before those of crashes; the oldest first. A file that somebody writes stays, even when that leaves the
+    folder above its quota.
     """
-    files = sorted(_files_by_age(folder))
-    excess = sum(size for _, _, size in files) - quota_bytes
+    files = _files_by_rank_and_age(folder)
     evicted: list[Path] = []
-    for _, path, size in files:
+    if clip_quota_bytes is not None:
+        evicted += _evict([file for file in files if file.rank], clip_quota_bytes)
+    return evicted + _evict([file for file in files if file.path not in evicted], quota_bytes)
+
+
+def free_room(folder: Path, wanted_bytes: int) -> list[Path]:
+    """Delete recordings of runs, the oldest first, until so much is free on the disk; returns what was deleted."""
+    deleted: list[Path] = []
+    for file in _files_by_rank_and_age(folder):
+        if file.rank or _free_bytes(folder) >= wanted_bytes:
+            break
+        if _delete_unless_open(file.path):
+            deleted.append(file.path)
+    return deleted
+
+
+def _free_bytes(folder: Path) -> int:
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
+
+
+class _File(NamedTuple):
+    rank: int
+    changed_ns: int
+    path: Path
+    size: int
+
+
+def _evict(files: list[_File], quota_bytes: int) -> list[Path]:
+    excess = sum(file.size for file in files) - quota_bytes
+    evicted: list[Path] = []
+    for file in files:
         if excess <= 0:
             break
-        if path != keep and _delete_unless_open(path):
-            evicted.append(path)
-            excess -= size
+        if _delete_unless_open(file.path):
+            evicted.append(file.path)
+            excess -= file.size
     return evicted
 
 
-def _files_by_age(folder: Path) -> list[tuple[int, Path, int]]:
+def _files_by_rank_and_age(folder: Path) -> list[_File]:
     with os.scandir(folder) as entries:
         found = [(entry, entry.stat()) for entry in entries if entry.name.endswith(SUFFIX)]
-    return [(status.st_mtime_ns, Path(entry.path), status.st_size) for entry, status in found]
+    files = [(Path(entry.path), status) for entry, status in found]
+    return sorted(_File(rank(path), status.st_mtime_ns, path, status.st_size) for path, status in files)
 
 
 def _delete_unless_open(path: Path) -> bool:
-    with unlocked_or_none(path) as descriptor:
-        if descriptor is None:
-            return False
-        path.unlink(missing_ok=True)
+    try:
+        with unlocked_or_none(path) as descriptor:
+            if descriptor is None:
+                return False
+            path.unlink(missing_ok=True)
+    except FileNotFoundError:
+        return True  # somebody else has deleted it meanwhile
     return True

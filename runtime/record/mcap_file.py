@@ -1,4 +1,4 @@
-"""MCAP files through the `mcap` package: the one module that imports it."""
+"""Read MCAP files, through the `mcap` package: the one module that imports it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,7 @@ from typing import Any
 import msgspec
 
 from cardan.runtime.errors import ConfigError
-
-METADATA_NAME = "cardan"
-"""Name of the metadata record that says which run a file belongs to."""
-
-OFFSET_KEY = "wall_minus_monotonic_ns"
-"""Metadata key: add it to a monotonic stamp to get the wall time that this file shows."""
-
-CHUNK_BYTES = 1 << 20
-"""A chunk is closed at this size, even before its time."""
+from cardan.runtime.record.mcap_writer import METADATA_NAME
 
 
 class RecordedMessage(msgspec.Struct, frozen=True):
@@ -36,96 +28,9 @@ class RecordedMessage(msgspec.Struct, frozen=True):
     sent_ns: int
     """Monotonic time of sending."""
     data: bytes
-    """JSON."""
-
-
-class McapWriter:
-    """Writes one MCAP file: zstd chunks with CRC. Not for two threads.
-
-    Every `OSError` of the disk passes through; the writer is then of no more use, and `abandon()` closes the file.
-    The file is locked (flock) while it is open, so that nobody repairs or deletes a file that is being written.
-    """
-
-    def __init__(self, path: Path, metadata: dict[str, str], *, wall_offset_ns: int) -> None:
-        writer = _mcap("writer")
-        self.path = path
-        self._file = _AppendFile(path)
-        self._offset_ns = wall_offset_ns
-        try:
-            self._writer = writer.Writer(self._file, chunk_size=CHUNK_BYTES, enable_data_crcs=True)
-            self._writer.start(profile="cardan", library="cardan")
-            self._writer.add_metadata(METADATA_NAME, {**metadata, OFFSET_KEY: str(wall_offset_ns)})
-        except OSError:
-            self._file.close()
-            path.unlink(missing_ok=True)
-            raise
-
-    @property
-    def bytes_written(self) -> int:
-        """Size of the file, without the open chunk."""
-        return self._file.tell()
-
-    def add_channel(self, topic: str, schema_name: str, schema: bytes, metadata: dict[str, str]) -> int:
-        """Announce a topic; returns its channel id."""
-        schema_id = self._writer.register_schema(schema_name, "jsonschema", schema)
-        channel_id: int = self._writer.register_channel(topic, "json", schema_id, metadata)
-        return channel_id
-
-    def write(self, channel_id: int, *, sent_ns: int, sequence: int, data: bytes) -> None:
-        """Add one message (JSON) to the open chunk."""
-        log_ns = max(0, sent_ns + self._offset_ns)
-        self._writer.add_message(channel_id, log_ns, data, sent_ns, sequence & 0xFFFFFFFF)
-
-    def end_chunk(self) -> None:
-        """Close the open chunk: what was written so far survives SIGKILL."""
-        self._writer.flush()
-
-    def sync(self) -> None:
-        """Bring closed chunks to the disk: they survive a power cut. Blocks for as long as the disk takes."""
-        self._file.sync()
-
-    def finish(self) -> None:
-        """Write index and footer, sync, close."""
-        try:
-            self._writer.finish()
-            self._file.sync()
-        finally:
-            self._file.close()
-
-    def abandon(self) -> None:
-        """Close the file as it is; `repair` makes it readable."""
-        self._file.close()
-
-
-class _AppendFile:
-    """The few file methods that the writer needs, on a descriptor: complete writes, no hidden buffer."""
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        self._position = 0
-        lock_or_none(self._descriptor)
-
-    def write(self, data: bytes) -> int:
-        view = memoryview(data)
-        while view:
-            written = os.write(self._descriptor, view)
-            self._position += written
-            view = view[written:]
-        return len(data)
-
-    def tell(self) -> int:
-        return self._position
-
-    def flush(self) -> None:
-        """Nothing is held back, so there is nothing to do."""
-
-    def sync(self) -> None:
-        os.fdatasync(self._descriptor)
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+    """JSON, or what `encoding` says."""
+    encoding: str = "json"
+    """protobuf: a raw picture."""
 
 
 def lock_or_none(descriptor: int) -> int | None:
@@ -189,22 +94,29 @@ def read_metadata(path: Path) -> dict[str, str]:
     return next((dict(record.metadata) for record in found), {})
 
 
-def schemas_of(path: Path) -> dict[str, tuple[str, bytes]]:
-    """Topic -> name and text of the schema of its messages. A damaged file is read up to its damage."""
+def schemas_of(path: Path) -> dict[str, tuple[str, bytes, str]]:
+    """Topic -> name and text of the schema of its messages, and how they are encoded."""
     records = _mcap("records")
     schemas: dict[int, tuple[str, bytes]] = {}
-    found: dict[str, tuple[str, bytes]] = {}
+    found: dict[str, tuple[str, bytes, str]] = {}
     for record in _records(path):
         if isinstance(record, records.Schema):
             schemas[record.id] = record.name, record.data
         elif isinstance(record, records.Channel) and record.schema_id in schemas:
-            found[record.topic] = schemas[record.schema_id]
+            found[record.topic] = (*schemas[record.schema_id], record.message_encoding)
     return found
 
 
 def _recorded(channel: Any, record: Any) -> RecordedMessage:
-    type_name = channel.metadata.get("type", "")
-    return RecordedMessage(channel.topic, type_name, record.sequence, record.log_time, record.publish_time, record.data)
+    return RecordedMessage(
+        channel.topic,
+        channel.metadata.get("type", ""),
+        record.sequence,
+        record.log_time,
+        record.publish_time,
+        record.data,
+        channel.message_encoding,
+    )
 
 
 def _struct_error() -> type[Exception]:

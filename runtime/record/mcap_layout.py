@@ -1,4 +1,4 @@
-"""The bytes of an MCAP file as far as a repair needs them: what a chunk holds, and the index that ends a file.
+"""The bytes of an MCAP file: what a chunk holds, and the index that ends a file.
 
 Record layouts: MCAP specification version 0, https://mcap.dev/spec. All integers are little-endian.
 """
@@ -6,10 +6,10 @@ Record layouts: MCAP specification version 0, https://mcap.dev/spec. All integer
 from __future__ import annotations
 
 import struct
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
+from zlib_ng.zlib_ng import crc32, crc32_combine
 
 MAGIC = b"\x89MCAP0\r\n"
 HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, MESSAGE_INDEX, CHUNK_INDEX = range(1, 9)
@@ -62,8 +62,8 @@ class ChunkInfo(msgspec.Struct, frozen=True):
     compressed_size: int
     schemas: dict[int, bytes]
     channels: dict[int, bytes]
-    messages: dict[int, list[tuple[int, int]]]
-    """Per channel: log time and offset in the uncompressed chunk of each message."""
+    messages: Mapping[int, bytes | bytearray]
+    """Per channel, as 64-bit words: log time and offset in the uncompressed chunk of each message."""
 
 
 def chunk_info_or_none(content: bytes) -> ChunkInfo | None:
@@ -76,12 +76,12 @@ def chunk_info_or_none(content: bytes) -> ChunkInfo | None:
         if int.from_bytes(content[name_end : name_end + 8], "little") != len(compressed):
             return None
         data = _decompressed(compression, compressed, size)
-        if len(data) != size or (crc and zlib.crc32(data) != crc):
+        if len(data) != size or (crc and crc32(data) != crc):
             return None
         schemas, channels, messages = _contents(data)
     except (ValueError, struct.error):
         return None
-    times = [log_ns for entries in messages.values() for log_ns, _ in entries] or [0]
+    times = [log_ns for pairs in messages.values() for log_ns, _ in _TIMES.iter_unpack(pairs)] or [0]
     return ChunkInfo(min(times), max(times), size, compression, len(compressed), schemas, channels, messages)
 
 
@@ -98,14 +98,14 @@ def _decompressed(compression: str, data: bytes, size: int) -> bytes:
         raise ValueError(str(error)) from error
 
 
-def _contents(data: bytes) -> tuple[dict[int, bytes], dict[int, bytes], dict[int, list[tuple[int, int]]]]:
+def _contents(data: bytes) -> tuple[dict[int, bytes], dict[int, bytes], dict[int, bytearray]]:
     schemas: dict[int, bytes] = {}
     channels: dict[int, bytes] = {}
-    messages: dict[int, list[tuple[int, int]]] = {}
+    messages: dict[int, bytearray] = {}
     for opcode, offset, content in records_in(data):
         if opcode == MESSAGE:
             channel_id, _, log_ns, _ = _MESSAGE.unpack_from(content)
-            messages.setdefault(channel_id, []).append((log_ns, offset))
+            messages.setdefault(channel_id, bytearray()).extend(_TIMES.pack(log_ns, offset))
         elif opcode == SCHEMA:
             schemas[int.from_bytes(content[:2], "little")] = bytes(content)
         elif opcode == CHANNEL:
@@ -130,7 +130,7 @@ class FileBuilder:
 
     def begin(self, profile: str, library: str) -> bytes:
         """Magic and header."""
-        return self._data(MAGIC + record(HEADER, _text(profile) + _text(library)))
+        return self._data(MAGIC + record(HEADER, text(profile) + text(library)))
 
     def metadata(self, content: bytes) -> bytes:
         """A metadata record, copied. Empty when its strings do not fill it exactly."""
@@ -143,31 +143,42 @@ class FileBuilder:
 
     def chunk(self, content: bytes, info: ChunkInfo) -> bytes:
         """A chunk record, copied, with new message indexes. Empty when a channel of it was never announced."""
-        channels = {**self._channels, **info.channels}
-        if not set(info.messages) <= set(channels):
+        if not set(info.messages) <= {*self._channels, *info.channels}:
             return b""
+        chunk_record = record(
+            CHUNK, _TIMES.pack(info.start_ns, info.end_ns) + content[_TIMES.size :]
+        )  # no CRC covers them
+        head = chunk_record[: len(chunk_record) - info.compressed_size]
+        return chunk_record + self.add_chunk(info, head, crc32(chunk_record[len(head) :]))
+
+    def add_chunk(self, info: ChunkInfo, head: bytes, data_crc: int) -> bytes:
+        """Take note of a chunk record that the caller writes now; returns the message indexes that follow it.
+
+        head: of the record, up to its data. data_crc: CRC-32 of that data.
+        """
         self._schemas.update(info.schemas)
-        self._channels = channels
-        times = _TIMES.pack(info.start_ns, info.end_ns)  # no CRC covers them in the original
-        chunk_start, chunk_record = self._offset, record(CHUNK, times + content[_TIMES.size :])
+        self._channels.update(info.channels)
+        chunk_start, size = self._offset, len(head) + info.compressed_size
         offsets, indexes = b"", b""
-        for channel_id, entries in info.messages.items():
-            position = chunk_start + len(chunk_record) + len(indexes)
-            offsets += struct.pack("<HQ", channel_id, position)
-            indexes += record(MESSAGE_INDEX, _message_index(channel_id, entries))
-            self._counts[channel_id] = self._counts.get(channel_id, 0) + len(entries)
+        for channel_id, pairs in info.messages.items():
+            offsets += struct.pack("<HQ", channel_id, chunk_start + size + len(indexes))
+            indexes += record(MESSAGE_INDEX, struct.pack("<HI", channel_id, len(pairs)) + pairs)
+            self._counts[channel_id] = self._counts.get(channel_id, 0) + len(pairs) // _TIMES.size
         self._count(info)
         self._chunk_indexes.append(
-            struct.pack("<QQQQI", info.start_ns, info.end_ns, chunk_start, len(chunk_record), len(offsets))
+            struct.pack("<QQQQI", info.start_ns, info.end_ns, chunk_start, size, len(offsets))
             + offsets
             + struct.pack("<Q", len(indexes))
-            + _text(info.compression)
+            + text(info.compression)
             + struct.pack("<QQ", info.compressed_size, info.uncompressed_size)
         )
-        return self._data(chunk_record + indexes)
+        self._data(head)
+        self._crc = crc32_combine(self._crc, data_crc, info.compressed_size)
+        self._offset += info.compressed_size
+        return self._data(indexes)
 
     def _count(self, info: ChunkInfo) -> None:
-        count = sum(len(entries) for entries in info.messages.values())
+        count = sum(len(pairs) for pairs in info.messages.values()) // _TIMES.size
         if count:
             self._first_ns = min(self._first_ns, info.start_ns) if self.messages else info.start_ns
             self._last_ns = max(self._last_ns, info.end_ns)
@@ -175,7 +186,7 @@ class FileBuilder:
         self.chunks += 1
 
     def _data(self, data: bytes) -> bytes:
-        self._crc = zlib.crc32(data, self._crc)
+        self._crc = crc32(data, self._crc)
         self._offset += len(data)
         return data
 
@@ -190,7 +201,7 @@ class FileBuilder:
             offsets += record(SUMMARY_OFFSET, place) if group else b""
             summary += group
         head = RECORD.pack(FOOTER, _FOOTER.size) + struct.pack("<QQ", summary_start, summary_start + len(summary))
-        crc = zlib.crc32(head, zlib.crc32(summary + offsets))
+        crc = crc32(head, crc32(summary + offsets))
         return data_end + summary + offsets + head + struct.pack("<I", crc) + MAGIC
 
     def _summary_groups(self) -> list[tuple[int, list[bytes]]]:
@@ -229,11 +240,7 @@ def _end_of_text(content: bytes, position: int) -> int:
     return end
 
 
-def _message_index(channel_id: int, entries: list[tuple[int, int]]) -> bytes:
-    pairs = b"".join(struct.pack("<QQ", log_ns, offset) for log_ns, offset in entries)
-    return struct.pack("<HI", channel_id, len(pairs)) + pairs
-
-
-def _text(text: str) -> bytes:
-    encoded = text.encode()
+def text(words: str) -> bytes:
+    """A string as records hold it."""
+    encoded = words.encode()
     return struct.pack("<I", len(encoded)) + encoded

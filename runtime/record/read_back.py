@@ -1,4 +1,4 @@
-"""Recorded JSON back to messages: the other direction of `json_form` and `picture`."""
+"""Recorded messages back to what they were: the other direction of `json_form`, `picture` and `raw_picture`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from cardan.runtime.messages import Message
 from cardan.runtime.record.json_form import ENVELOPE_FIELD, recorded_type
 from cardan.runtime.record.mcap_file import RecordedMessage
 from cardan.runtime.record.picture import RECORD_HINT
+from cardan.runtime.record.raw_picture import ENCODING, raw_fields
 
 M = TypeVar("M", bound=Message)
 
@@ -35,7 +36,7 @@ class ReadBack(Generic[M]):
     def read(self, recorded: RecordedMessage) -> Sample[M]:
         """The message with its envelope; RunError when it cannot be one of this type (a NaN is `null` in JSON)."""
         try:
-            fields = msgspec.json.decode(recorded.data)
+            fields = fields_of(recorded)
             envelope = msgspec.convert(fields.pop(ENVELOPE_FIELD), type=_Envelope)
             value = self._value(fields)
         except (msgspec.MsgspecError, KeyError, AttributeError, ValueError, TypeError, OSError) as error:
@@ -58,6 +59,14 @@ class ReadBack(Generic[M]):
         if self._recorded is self._type:
             return value  # type: ignore[no-any-return]  # it is of the type that was asked for
         return msgspec.convert(value, type=self._type, from_attributes=True, dec_hook=_array)
+
+
+def fields_of(recorded: RecordedMessage) -> dict[str, Any]:
+    """The fields of a recorded message, its envelope among them; ValueError (or msgspec's) when it is damaged."""
+    if recorded.encoding == ENCODING:
+        return raw_fields(recorded.data)
+    fields: dict[str, Any] = msgspec.json.decode(recorded.data)
+    return fields
 
 
 def _picture(data: str) -> np.ndarray:

@@ -1,12 +1,13 @@
-"""The recorder node: every topic into the run's MCAP file; a full or broken disk never stops anything else."""
+"""The recorder node: topics into the run's MCAP file and into clips of triggers; the disk never stops anything else.
+
+The node sorts, encodes and looks at triggers; a thread of its own compresses, writes and syncs. What waits for a slow
+disk is bounded, and what is beyond that is dropped and counted.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+import errno
+from typing import Any
 
 import msgspec
 
@@ -14,41 +15,37 @@ from cardan.runtime.bus.envelope import Sample
 from cardan.runtime.bus.ports import Input, Metric
 from cardan.runtime.clock import ns
 from cardan.runtime.errors import BusError
+from cardan.runtime.findings import Objection
 from cardan.runtime.messages import AnyMessage
-from cardan.runtime.node.node import Node, NodeConfig, NodeContext
-from cardan.runtime.record.files import evict, next_part, recordings_dir
-from cardan.runtime.record.recording import Recording
-from cardan.runtime.record.repair import repair_steps, unfinished
+from cardan.runtime.node.node import Node
+from cardan.runtime.plan import NodePlan, Plan
+from cardan.runtime.record.about import about
+from cardan.runtime.record.archive import Archive, ArchiveSettings
+from cardan.runtime.record.channels import Channels
+from cardan.runtime.record.files import recordings_dir
+from cardan.runtime.record.mcap_chunk import ChunkBuilder
+from cardan.runtime.record.mcap_writer import CHUNK_BYTES, OFFSET_KEY, ChunkFile
+from cardan.runtime.record.policy import Place, Sorter, policy_of
+from cardan.runtime.record.repair import no_repairs, repair_all, unfinished
+from cardan.runtime.record.review import review, types_of
+from cardan.runtime.record.settings import RecorderConfig
+from cardan.runtime.record.triggers import Triggers
+from cardan.runtime.record.worker import Worker
 
-P = ParamSpec("P")
-
-CHUNK_S = 0.25
-"""What SIGKILL of the recorder may cost: a chunk is closed before its oldest message is older than this."""
+CHUNK_S = 0.2
+"""A chunk is closed before its oldest message is older than this: with the time that the disk takes for it, SIGKILL of
+the recorder and a power cut cost a quarter of a second."""
 
 REPAIR_SLICE_S = 0.02
 """How long the repair of earlier files may delay a step; only the end of a repair waits for the disk."""
 
-REPAIR_AT_CLOSE_S = 1.0
-
-
-class RecorderConfig(NodeConfig, frozen=True):
-    """Settings of the recorder."""
-
-    quota_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 4 << 30
-    """For all recordings of this computer together; the oldest go first."""
-    file_bytes: Annotated[int, msgspec.Meta(ge=1 << 16)] = 256 << 20
-    """A run continues in a new file at this size, so that the quota has something to take."""
-    frame_decimation: Annotated[int, msgspec.Meta(ge=1)] = 1
-    """Every n-th camera frame is recorded."""
-    jpeg_quality: Annotated[int, msgspec.Meta(ge=1, le=95)] = 80
-    sync_s: Annotated[float, msgspec.Meta(gt=0)] = 2.0
-    """What a power cut may cost, beside the open chunk."""
-    retry_s: Annotated[float, msgspec.Meta(gt=0)] = 5.0
-    """After an error of the disk: when to try again."""
+REPAIR_AT_CLOSE_S = 0.3
+CLOSE_S = 1.5
+"""How long the disk may take for what is left when the run ends."""
 
 
 class Recorder(Node):
-    """Record every topic of the run."""
+    """Record the topics of the run, each as its policy says."""
 
     config: RecorderConfig
     preload = ("PIL.Image", "zstandard")
@@ -57,112 +54,196 @@ class Recorder(Node):
     messages = Metric("messages")
     written = Metric("bytes")
     dropped = Metric("messages")
+    clips = Metric("clips")
 
-    _recording: Recording | None = None
+    @classmethod
+    def review(cls, plan: Plan, node: NodePlan) -> list[Objection]:
+        """Policies and triggers must fit the topics."""
+        return review(plan, node)
 
     def open(self) -> None:
-        self._folder = recordings_dir(self.context.data_dir)
-        self._metadata = _metadata(self.context)
-        self._repairs = _no_repairs()
-        self._counted: tuple[int, int] = (0, 0)
-        self._last_ns = self._synced_ns = self._retry_ns = self.clock.now_ns()
-        self._guarded(self._start)
+        config, context = self.config, self.context
+        plan = msgspec.json.decode(context.plan_json, type=Plan)
+        self._folder = recordings_dir(context.data_dir)
+        self._triggers = Triggers(config.triggers, types_of(plan, self._topics(plan)))
+        self._sorter = Sorter(config.topics, clips=bool(config.triggers))
+        wall_offset_ns = self.clock.wall_ns() - self.clock.now_ns()
+        self._channels = Channels(
+            wall_offset_ns=wall_offset_ns, jpeg_quality=config.jpeg_quality, is_raw=self._keeps_pixels
+        )
+        self._chunks = {Place.RUN: ChunkBuilder(), Place.CLIPS: ChunkBuilder()}
+        self._archive = self._make_archive(wall_offset_ns)
+        self._trouble: OSError | None = None
+        self._seen: tuple[int, int, int, int] = (0, 0, 0, 0)
+        self._repairs = no_repairs()
+        self._retry_ns: int | None = None
+        self._last_ns = self._synced_ns = self._evicted_ns = self.clock.now_ns()
+        self._worker = Worker("cardan-recorder", config.buffer_bytes, self._failed)
+        self._begin(0)
 
     def step(self) -> None:
         self._record(self._take())
-        if self._recording is None and self.clock.now_ns() >= self._retry_ns:
-            self._guarded(self._start)
-        self._guarded(self._keep_house)
+        now_ns = self.clock.now_ns()
+        for roll in self._triggers.tick(now_ns):
+            self._fire(roll)
+        self._close_chunks(now_ns, ns(CHUNK_S) - (now_ns - self._last_ns))
+        self._keep_house(now_ns)
+        self._count()
         self._repair_for(REPAIR_SLICE_S)
         self._last_ns = self.clock.now_ns()
 
     def close(self) -> None:
-        if self._recording is None:
+        if not hasattr(self, "_worker") or self._worker.ended:
             return
         self._record(self._take())
-        self._guarded(self._finish)
+        self._close_chunks(0, -1)
+        self._worker.put(self._archive.finish)
+        if not self._worker.close(CLOSE_S):
+            self.report_fault("recorder-disk", f"the disk did not take what was left within {CLOSE_S:g} s")
+        self._look_after_trouble()
+        self._count()
         self._repair_for(REPAIR_AT_CLOSE_S)
         self._repairs.close()
 
-    def _take(self) -> deque[Sample[AnyMessage]]:
+    def settle(self, timeout_s: float = 10.0) -> bool:
+        """Wait until all that was closed so far has been written; for tests and benchmarks."""
+        return self._worker.settle(timeout_s)
+
+    def _topics(self, plan: Plan) -> list[str]:
+        node = next((node for node in plan.nodes if node.name == self.context.name), None)
+        return [] if node is None else [topic for item in node.inputs for topic in item.topics]
+
+    def _keeps_pixels(self, topic: str) -> bool:
+        return policy_of(topic, self.config.topics).frames == "raw"
+
+    def _make_archive(self, wall_offset_ns: int) -> Archive:
+        config, context = self.config, self.context
+        settings = ArchiveSettings(
+            data_dir=context.data_dir,
+            run_id=context.run_id,
+            metadata={**about(context), OFFSET_KEY: str(wall_offset_ns)},
+            file_bytes=config.file_bytes,
+            quota_bytes=config.quota_bytes,
+            clip_quota_bytes=config.own_clip_quota_bytes,
+            preroll_ns=self._triggers.longest_before_ns,
+            preroll_bytes=config.preroll_bytes,
+        )
+        return Archive(settings, lambda path, metadata: ChunkFile(path, metadata, self._channels.records))
+
+    def _take(self) -> list[Sample[AnyMessage]]:
         try:
-            return deque(sorted(self.everything.take(), key=lambda sample: sample.sent_ns))
+            return sorted(self.everything.take(), key=lambda sample: sample.sent_ns)
         except BusError as error:
             self.dropped.observe(1)
             self.report_fault("recorder-undecodable", error.message)
-            return deque()
+            return []
 
-    def _record(self, samples: deque[Sample[AnyMessage]]) -> None:
-        self._guarded(self._write, samples)
-        if samples:
-            self.dropped.observe(len(samples))
+    def _record(self, samples: list[Sample[AnyMessage]]) -> None:
+        for sample in samples:
+            place = self._sorter.place(sample.topic, sample.sent_ns)
+            if place is not Place.NOWHERE:
+                self._write(place, sample)
+            for roll in self._triggers.look(sample):
+                self._fire(roll)
 
-    def _write(self, samples: deque[Sample[AnyMessage]]) -> None:
-        """Write and remove samples one by one, so that what is left after an error is what no file took."""
-        recording = self._recording
-        while recording is not None and samples:
-            try:
-                recording.write(samples[0])
-            except TypeError as error:
-                self.dropped.observe(1)
-                self.report_fault("recorder-no-json", f"{samples[0].topic}: {error}")
-            samples.popleft()
-
-    def _keep_house(self) -> None:
-        recording, now_ns = self._recording, self.clock.now_ns()
-        if recording is None:
-            return
-        recording.end_chunk_if_due(now_ns, ns(CHUNK_S) - (now_ns - self._last_ns))
-        self._count(recording)
-        if recording.bytes_written >= self.config.file_bytes:
-            self._finish()
-            self._start()
-        elif now_ns - self._synced_ns >= ns(self.config.sync_s):
-            recording.sync()
-            self._synced_ns = now_ns
-            evict(self._folder, self.config.quota_bytes)
-
-    def _count(self, recording: Recording) -> None:
-        saved, written = recording.saved, recording.bytes_written
-        self.messages.observe(saved - self._counted[0])
-        self.written.observe(written - self._counted[1])
-        self._counted = (saved, written)
-
-    def _start(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        evict(self._folder, self.config.quota_bytes)
-        self._repairs = _repair_all(unfinished(self._folder))
-        self._recording = Recording(
-            next_part(self.context.data_dir, self.context.run_id),
-            self._metadata,
-            wall_offset_ns=self.clock.wall_ns() - self.clock.now_ns(),
-            frame_decimation=self.config.frame_decimation,
-            jpeg_quality=self.config.jpeg_quality,
-        )
-        self._counted = (0, 0)
-
-    def _finish(self) -> None:
-        recording = self._recording
-        if recording is not None:
-            recording.finish()
-            self._count(recording)
-            self._recording = None
-
-    def _guarded(self, action: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> None:
-        """Do `action`; an error of the disk ends the recording for a while, and nothing else."""
+    def _write(self, place: Place, sample: Sample[AnyMessage]) -> None:
+        chunk = self._chunks[place]
         try:
-            action(*arguments, **named)
-        except OSError as error:
-            self._give_up(error)
+            if self._channels.of(sample).form is None:
+                self._write_raw(place, sample)
+            else:
+                self._channels.add(chunk, sample)
+        except TypeError as error:
+            self.dropped.observe(1)
+            self.report_fault("recorder-no-json", f"{sample.topic}: {error}")
+        if chunk.size >= CHUNK_BYTES:
+            self._close_chunk(place)
 
-    def _give_up(self, error: OSError) -> None:
-        recording, self._recording = self._recording, None
+    def _write_raw(self, place: Place, sample: Sample[AnyMessage]) -> None:
+        """A raw picture is a chunk of its own, behind what came before it."""
+        self._close_chunk(place)
+        chunk = ChunkBuilder()
+        self._channels.add(chunk, sample)
+        of_run, closed = place is Place.RUN, chunk.close(compress=False)
+        if not self._worker.put(lambda: self._archive.add(closed, of_run=of_run), closed.size):
+            self._refused(closed.messages)
+
+    def _close_chunks(self, now_ns: int, age_ns: int) -> None:
+        for place, chunk in self._chunks.items():
+            if age_ns < 0 or now_ns - chunk.oldest_ns > age_ns:
+                self._close_chunk(place)
+
+    def _close_chunk(self, place: Place) -> None:
+        chunk = self._chunks[place]
+        if not chunk.size:
+            return
+        self._chunks[place] = ChunkBuilder()
+        of_run = place is Place.RUN
+
+        def keep() -> None:
+            self._archive.add(chunk.close(compress=True), of_run=of_run)
+
+        if not self._worker.put(keep, chunk.size):
+            self._refused(chunk.messages)
+
+    def _refused(self, messages: int) -> None:
+        """The disk is so slow that too much waits for it."""
+        self.dropped.observe(messages)
+        self.report_condition("recorder-slow", f"the disk is too slow for {self._folder}: messages are dropped")
+        self.report_fault("recorder-slow", f"the disk is too slow for {self._folder}: messages were dropped")
+
+    def _fire(self, roll: Any) -> None:
+        self.log.info("trigger %s: %s", roll.name, roll.when)
+        self._worker.put(lambda: self._archive.trigger(roll))
+
+    def _keep_house(self, now_ns: int) -> None:
+        self._look_after_trouble()
+        if self._retry_ns is not None and now_ns >= self._retry_ns:
+            full = self._trouble_errno == errno.ENOSPC
+            self._begin(min(self.config.file_bytes, self.config.quota_bytes) if full else 0)
+        if now_ns - self._synced_ns >= ns(self.config.sync_s):
+            self._synced_ns = now_ns
+            self._worker.put(self._archive.sync)
+        if now_ns - self._evicted_ns >= ns(self.config.evict_s):
+            self._evicted_ns = now_ns
+            self._worker.put(self._archive.keep_quota)
+
+    def _begin(self, room_bytes: int) -> None:
+        """Open the next file, and look for earlier ones that were cut off."""
+        self._retry_ns = None
+        self._worker.put(lambda: self._archive.begin(room_bytes))
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._repairs = repair_all(unfinished(self._folder))
+        except OSError:
+            self._repairs = no_repairs()  # the worker meets the same trouble, and tells
+
+    def _failed(self, error: OSError) -> None:
+        """In the worker: end what was being written."""
+        self._archive.abandon()
+        self._trouble = error
+
+    def _look_after_trouble(self) -> None:
+        error, self._trouble = self._trouble, None
+        if error is None:
+            return
+        self._trouble_errno = error.errno
         self._retry_ns = self.clock.now_ns() + ns(self.config.retry_s)
-        if recording is not None:
-            recording.abandon()
-            self.dropped.observe(recording.messages - recording.saved)
         text = f"nothing is recorded in {self._folder} for {self.config.retry_s:g} s: {error.strerror}"
+        self.report_condition("recorder-disk", text)
         self.report_fault("recorder-disk", text)
+
+    def _count(self) -> None:
+        """Bring the worker's counts into the vitals."""
+        counts = self._archive.counts
+        now = (counts.saved, counts.bytes, counts.dropped, counts.clips)
+        meters = (self.messages, self.written, self.dropped, self.clips)
+        for meter, value, before in zip(meters, now, self._seen, strict=True):
+            if value != before:
+                meter.observe(value - before)
+        if now[0] != self._seen[0] and self._retry_ns is None and now[2] == self._seen[2]:
+            self.report_condition("")
+        self._seen = now
 
     def _repair_for(self, duration_s: float) -> None:
         """Go on with the repair of earlier files; a failure leaves the file as it is."""
@@ -172,39 +253,3 @@ class Recorder(Node):
                 self.report_fault("recording-repair", failure)
             if self.clock.now_ns() >= deadline_ns:
                 return
-
-
-def _no_repairs() -> Generator[str | None, None, None]:
-    yield from ()
-
-
-def _repair_all(paths: list[Path]) -> Generator[str | None, None, None]:
-    """Repair one file after the other, record by record; yields a text where a file could not be repaired."""
-    for path in paths:
-        try:
-            for _ in repair_steps(path):
-                yield None
-        except OSError as error:
-            yield f"{path} stays unfinished: {error.strerror}"
-
-
-def _metadata(context: NodeContext) -> dict[str, str]:
-    """What a recording says about its run."""
-    plan: dict[str, Any] = msgspec.json.decode(context.plan_json) if context.plan_json else {}
-    return {
-        "run_id": context.run_id,
-        "vehicle": str(plan.get("name", "")),
-        "manifest": str(plan.get("manifest", "")),
-        "manifest_sha256": str(plan.get("manifest_sha256", "")),
-        "profile": context.profile.name,
-        "envelope_hash": context.envelope_hash,
-        "cardan_version": _version(),
-        "plan": context.plan_json.decode(),
-    }
-
-
-def _version() -> str:
-    try:
-        return version("cardan")
-    except PackageNotFoundError:
-        return "unknown"

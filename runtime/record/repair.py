@@ -25,6 +25,7 @@ from cardan.runtime.record.mcap_layout import (
     chunk_info_or_none,
     is_tail,
 )
+from cardan.runtime.record.mcap_writer import sync_folder
 
 
 class Repaired(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,8 +78,23 @@ def repair_steps(path: Path) -> Generator[None, None, Repaired | None]:
             os.replace(copy, path)
         finally:
             copy.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return repaired
+
+
+def no_repairs() -> Generator[str | None, None, None]:
+    """Nothing to do."""
+    yield from ()
+
+
+def repair_all(paths: list[Path]) -> Generator[str | None, None, None]:
+    """Repair one file after the other, record by record; yields a text where a file could not be repaired."""
+    for path in paths:
+        try:
+            for _ in repair_steps(path):
+                yield None
+        except OSError as error:
+            yield f"{path} stays unfinished: {error.strerror}"
 
 
 def _copy(path: Path, copy: Path) -> Generator[None, None, Repaired]:
@@ -121,11 +137,3 @@ def _data_records(source: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:
         if opcode == DATA_END or source.tell() + length > size:
             return
         yield opcode, source.read(length)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,7 +16,7 @@ from cardan.runtime.cli.runs import run_label
 from cardan.runtime.clock import FakeClock
 from cardan.runtime.plan import Plan, write_plan
 from cardan.runtime.record.files import recording_path
-from cardan.runtime.record.mcap_file import McapWriter
+from cardan.runtime.record.mcap_writer import McapWriter
 from cardan.runtime.vitals import RunState, Vitals
 
 DRIVE = (

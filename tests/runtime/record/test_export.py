@@ -36,13 +36,13 @@ class Command(Message, frozen=True, kw_only=True):
 def record(path: Path, samples: Sequence[tuple[str, Any]], *, finish: bool = True) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"run_id": path.stem, "vehicle": "test", "cardan_version": "0"}
-    recording = Recording(path, metadata, wall_offset_ns=OFFSET_NS, frame_decimation=1, jpeg_quality=80)
+    recording = Recording(path, metadata, wall_offset_ns=OFFSET_NS, jpeg_quality=80)
     for number, (topic, value) in enumerate(samples):
         recording.write(Sample(value, topic, number, 1, 1_000_000 * (number + 1), 500, number % 2 == 0))
     if finish:
         recording.finish()
     else:
-        recording.end_chunk_if_due(10**18, 0)
+        recording.end_chunk()
         recording.abandon()
     return path
 

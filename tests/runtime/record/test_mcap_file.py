@@ -10,13 +10,13 @@ from mcap.reader import make_reader
 
 from cardan.runtime.errors import ConfigError
 from cardan.runtime.record.mcap_file import (
-    McapWriter,
     RecordedMessage,
     counts_by_topic,
     read_messages,
     read_metadata,
     unlocked_or_none,
 )
+from cardan.runtime.record.mcap_writer import McapWriter
 
 OFFSET_NS = 1_700_000_000_000_000_000
 

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcap.reader import make_reader
 
-from cardan.runtime.record.mcap_file import METADATA_NAME, McapWriter, counts_by_topic, read_messages, read_metadata
+from cardan.runtime.record.mcap_file import counts_by_topic, read_messages, read_metadata
 from cardan.runtime.record.mcap_layout import CHUNK, MAGIC, records_in
+from cardan.runtime.record.mcap_writer import METADATA_NAME, McapWriter
 from cardan.runtime.record.repair import is_finished, repair, repair_steps, unfinished
 
 CHUNKS, MESSAGES_PER_CHUNK = 4, 5

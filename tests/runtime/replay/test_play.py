@@ -219,7 +219,6 @@ def record(plan: Plan, folder: Path, nodes: dict[str, type[Node]] | None = None)
         path,
         {"plan": msgspec.json.encode(plan).decode()},
         wall_offset_ns=0,
-        frame_decimation=1,
         jpeg_quality=80,
     )
     types = {topic: next(o.type for n in plan.nodes for o in n.outputs if o.topic == topic) for topic in plan.topics()}

@@ -1,0 +1,100 @@
+"""Pictures as they are: a camera frame as the Protocol Buffers message that MCAP viewers show, pixels not touched.
+
+The well-known message is `foxglove.RawImage`; one more field holds, as JSON, the other fields of our message and its
+envelope. Protocol Buffers, because JSON would make the pixels a third longer and cost a copy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from cardan.runtime.clock import NS_PER_S
+from cardan.runtime.record.json_form import ENVELOPE_FIELD
+from cardan.runtime.record.protobuf import (
+    TYPE_BYTES,
+    TYPE_FIXED32,
+    TYPE_INT32,
+    TYPE_INT64,
+    TYPE_MESSAGE,
+    TYPE_STRING,
+    FieldOf,
+    bytes_field,
+    bytes_head,
+    description_set,
+    fields,
+    file_description,
+    fixed32_field,
+    number_field,
+)
+
+SCHEMA_NAME = "foxglove.RawImage"
+ENCODING = "protobuf"
+OWN_FIELD = 1000
+"""Number of the field with our JSON."""
+
+_TIMESTAMP = "google/protobuf/timestamp.proto"
+SCHEMA = description_set(
+    file_description(
+        _TIMESTAMP,
+        "google.protobuf",
+        "Timestamp",
+        [FieldOf("seconds", 1, TYPE_INT64), FieldOf("nanos", 2, TYPE_INT32)],
+    ),
+    file_description(
+        "foxglove/RawImage.proto",
+        "foxglove",
+        "RawImage",
+        [
+            FieldOf("timestamp", 1, TYPE_MESSAGE, ".google.protobuf.Timestamp"),
+            FieldOf("width", 2, TYPE_FIXED32),
+            FieldOf("height", 3, TYPE_FIXED32),
+            FieldOf("encoding", 4, TYPE_STRING),
+            FieldOf("step", 5, TYPE_FIXED32),
+            FieldOf("data", 6, TYPE_BYTES),
+            FieldOf("frame_id", 7, TYPE_STRING),
+            FieldOf("cardan", OWN_FIELD, TYPE_STRING),
+        ],
+        (_TIMESTAMP,),
+    ),
+)
+
+
+def raw_parts(topic: str, value: Any, stamp_ns: int, envelope: dict[str, Any]) -> list[bytes]:
+    """The message in parts: what is before the pixels, the pixels (a copy), what is behind them.
+
+    value: a message with an image as `is_picture` takes it. stamp_ns: wall time of the capture.
+    """
+    image: np.ndarray = value.image
+    height, width = image.shape[:2]
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    others = {name: getattr(value, name) for name in value.__struct_fields__ if name != "image"}
+    seconds, nanos = divmod(stamp_ns, NS_PER_S)
+    pixels = image.tobytes()
+    head = [
+        bytes_field(1, number_field(1, seconds) + number_field(2, nanos)),
+        fixed32_field(2, width),
+        fixed32_field(3, height),
+        bytes_field(4, "rgb8" if channels == 3 else "mono8"),
+        fixed32_field(5, width * channels),
+        bytes_head(6, len(pixels)),
+    ]
+    own = msgspec.json.encode({"message": others, ENVELOPE_FIELD: envelope})
+    return [b"".join(head), pixels, bytes_field(7, topic) + bytes_field(OWN_FIELD, own)]
+
+
+def raw_fields(data: bytes) -> dict[str, Any]:
+    """The fields of a recorded message, `image` included, and its envelope; ValueError if it is no raw picture."""
+    found = dict(fields(data))
+    own, pixels, encoding = found.get(OWN_FIELD), found.get(6), found.get(4)
+    width, height = found.get(2), found.get(3)
+    if not (isinstance(own, memoryview) and isinstance(pixels, memoryview) and isinstance(encoding, memoryview)):
+        raise ValueError("the picture was not recorded by cardan")
+    if not (isinstance(width, int) and isinstance(height, int)):
+        raise ValueError("the picture has no size")
+    ours = msgspec.json.decode(own)
+    shape = (height, width, 3) if bytes(encoding) == b"rgb8" else (height, width)
+    image = np.frombuffer(pixels, np.uint8).reshape(shape)
+    return {**ours["message"], "image": image, ENVELOPE_FIELD: ours[ENVELOPE_FIELD]}
