@@ -93,9 +93,11 @@ class DiskSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class LinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One network interface of the computer, called as the kernel does."""
+    """One network interface of the computer, called as the kernel does; `*` stands for anything (`"wwan*"`)."""
 
     kind: Literal["ethernet", "wifi", "mobile"]
+    metered: Literal["auto", "yes", "no"] = "auto"
+    """Whether bytes cost money; auto: NetworkManager's word, else those of mobile links do."""
     driver: str = ""
     ptp_clock: str = ""
     """Its hardware clock, such as `ptp0`."""

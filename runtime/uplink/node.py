@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from cardan.runtime.bus.ports import Metric
-from cardan.runtime.clock import ns
+from cardan.runtime.clock import NS_PER_S
+from cardan.runtime.errors import NodeError
 from cardan.runtime.node.node import Node, NodeConfig
 from cardan.runtime.outbox.claims import Claims
 from cardan.runtime.outbox.folder import outbox_dir
+from cardan.runtime.uplink.budget import Budgets
+from cardan.runtime.uplink.forms import form_of
+from cardan.runtime.uplink.holds import Conditions
+from cardan.runtime.uplink.links import LOCAL, Link, System, link_of
 from cardan.runtime.uplink.status import SyncReport, store_dir, uplink_dir, write_report
-from cardan.runtime.uplink.stores.choose import open_store
-from cardan.runtime.uplink.sync import Sync
+from cardan.runtime.uplink.stores.choose import is_on_this_computer, open_store
+from cardan.runtime.uplink.sync import Sync, SyncSettings, open_sync
+from cardan.runtime.uplink.wishes import UplinkWishes, WishesFile
+from cardan.runtime.uplink.worker import Worker
 
-SYNC_SLICE_S = 0.05
-"""How long a step goes on with deliveries; one delivery is never cut short."""
+LINK_EVERY_NS = 10 * NS_PER_S
+"""How often the link is looked at: a process may be started for it."""
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
+Bytes = Annotated[int, msgspec.Meta(ge=0)]
+ClassName = Literal["critical", "event", "trend", "bulk"]
 
 
 class UplinkConfig(NodeConfig, frozen=True):
@@ -35,6 +44,16 @@ class UplinkConfig(NodeConfig, frozen=True):
     it (workload identity)."""
     store_options: dict[str, str] = msgspec.field(default_factory=dict)
     """What obstore knows beside the place and the key, such as `client_id`, `tenant_id`, `role_arn`."""
+    form: str = "jsonl"
+    """How objects are written: `jsonl`."""
+    block_from_bytes: Annotated[int, msgspec.Meta(ge=1 << 16)] = 4 << 20
+    """Larger objects go to Azure in blocks of 256 KiB that are taken up again after a cut. Smaller for slow links."""
+    over_metered: list[ClassName] = msgspec.field(default_factory=lambda: ["critical", "event", "trend"])
+    """Classes that may leave over a link whose bytes cost money."""
+    budgets: dict[Literal["ethernet", "wifi", "mobile", "other"], dict[ClassName, Bytes]] = msgspec.field(
+        default_factory=dict
+    )
+    """Bytes a day by kind of link and class, such as `{ mobile = { trend = 50_000_000 } }`; no entry: no limit."""
     close_timeout_s: Positive = 1.0
     """How long the last deliveries may take when the run ends; what is left waits for the next run."""
 
@@ -48,50 +67,117 @@ class Uplink(Node):
     synced = Metric("records")
 
     _claims: Claims | None = None
+    _sync: Sync | None = None
+    _worker: Worker | None = None
 
     def open(self) -> None:
-        data_dir = self.context.data_dir
+        config, data_dir = self.config, self.context.data_dir
+        folder = uplink_dir(data_dir)
+        form_of(config.form)
         self._store = open_store(
-            self.config.store,
+            config.store,
             default=store_dir(data_dir),
-            notes=uplink_dir(data_dir) / "blocks",
-            access_file=self.config.access_file,
-            options=self.config.store_options,
+            notes=folder / "blocks",
+            access_file=config.access_file,
+            options=config.store_options,
         )
         self._report: SyncReport | None = None
         self._last_delivery_wall_ns: int | None = None
-        claims = Claims(outbox_dir(data_dir), self.clock)
-        claims.open()
-        self._claims = claims
-        self._sync = Sync(claims, self._store, Random())
+        self._wishes_file, self._wishes = WishesFile(folder), UplinkWishes()
+        self._system, self._link = System(), LOCAL
+        self._looked_ns: int | None = None
+        self._claims = Claims(outbox_dir(data_dir), self.clock)
+        self._claims.open()
+        self._sync = open_sync(
+            self._claims,
+            self._store,
+            folder,
+            clock=self.clock,
+            random=Random(),
+            settings=SyncSettings(form=config.form, block_from_bytes=config.block_from_bytes),
+            budgets=budgets_of(config),
+            report_fault=self.report_fault,
+        )
+        self._look(self._sync)
+        self._worker = Worker(self._sync)
         self._write_report()
 
     def step(self) -> None:
-        self._deliver_until(self.clock.now_ns() + ns(SYNC_SLICE_S))
+        if self._sync is not None:
+            self._look(self._sync)
         self._write_report()
 
     def close(self) -> None:
-        if self._claims is None:
-            return
-        self._deliver_until(self.clock.now_ns() + ns(self.config.close_timeout_s))
-        self._write_report()
-        self._claims.close()
-        self._claims = None
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.settle(self.config.close_timeout_s)
+            self._tell(worker)
+            if not worker.stop(self.config.close_timeout_s):
+                return  # it still waits for the store: the claims end with this process
+        if self._sync is not None:
+            self._sync.close()
+        if self._claims is not None:
+            self._claims.close()
 
-    def _deliver_until(self, deadline_ns: int) -> None:
-        while self.config.consent and self.clock.now_ns() <= deadline_ns:
-            count = self._sync.step(self.clock.now_ns())
-            if not count:
-                return
-            self.synced.observe(count)
-            self._last_delivery_wall_ns = self.clock.wall_ns()
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until there is nothing to send, and write the report; False when that takes longer."""
+        done = self._live_worker.settle(timeout_s)
+        self._write_report()
+        return done
+
+    @property
+    def _live_worker(self) -> Worker:
+        if self._worker is None:
+            raise NodeError("the uplink was used before it was opened")
+        return self._worker
+
+    def _look(self, sync: Sync) -> None:
+        """Tell the thread what has changed around it."""
+        wishes = self._wishes_file.read()
+        if self._worker is not None and wishes.retries != self._wishes.retries:
+            self._worker.retry()
+        metered_changed = wishes.metered != self._wishes.metered
+        self._wishes = wishes
+        self._link = self._link_now(anew=metered_changed)
+        sync.conditions = Conditions(
+            consent=self.config.consent,
+            paused=wishes.paused,
+            link=self._link,
+            over_metered=tuple(self.config.over_metered),
+        )
+
+    def _link_now(self, *, anew: bool) -> Link:
+        if is_on_this_computer(self.config.store):
+            return LOCAL
+        now_ns = self.clock.now_ns()
+        if anew or self._looked_ns is None or now_ns - self._looked_ns >= LINK_EVERY_NS:
+            self._looked_ns = now_ns
+            interface = self._system.default_interface()
+            self._link = link_of(interface, self.context.profile.links, self._wishes.metered, self._system)
+        return self._link
 
     def _write_report(self) -> None:
+        self._tell(self._live_worker)
+
+    def _tell(self, worker: Worker) -> None:
+        progress = worker.check()
+        records = worker.take_records()
+        if records:
+            self.synced.observe(records)
+            self._last_delivery_wall_ns = self.clock.wall_ns()
         report = SyncReport(
             store=self._store.url,
             consent=self.config.consent,
-            problem=self._sync.problem,
-            objects=self._sync.objects,
+            link=self._link,
+            problem=progress.problem,
+            problem_kind=progress.problem_kind,
+            objects=progress.objects,
+            sent_bytes=progress.sent_bytes,
+            failures=progress.failures,
+            retry_wall_ns=self._wall_of(progress.retry_ns),
+            holds=progress.holds,
+            left_bytes=progress.left_bytes,
+            refused={name.name: name.refused for name in progress.refused},
             last_delivery_wall_ns=self._last_delivery_wall_ns,
         )
         if report == self._report:
@@ -100,4 +186,14 @@ class Uplink(Node):
             write_report(self.context.data_dir, report)
             self._report = report
         except OSError as error:
-            self.report_fault("uplink-disk", f"{outbox_dir(self.context.data_dir)}: {error.strerror}")
+            self.report_fault("uplink-disk", f"{uplink_dir(self.context.data_dir)}: {error.strerror}")
+
+    def _wall_of(self, mono_ns: int) -> int | None:
+        """A moment of the monotonic clock as a label, to the second so that it does not change by itself."""
+        ahead_ns = mono_ns - self.clock.now_ns()
+        return (self.clock.wall_ns() + ahead_ns) // NS_PER_S * NS_PER_S if ahead_ns > 0 else None
+
+
+def budgets_of(config: UplinkConfig) -> Budgets:
+    """The budgets as the ledger takes them."""
+    return {kind: {str(name): size for name, size in by_class.items()} for kind, by_class in config.budgets.items()}

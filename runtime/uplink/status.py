@@ -9,6 +9,8 @@ import msgspec
 
 from cardan.runtime.outbox.folder import outbox_dir
 from cardan.runtime.outbox.ledger import Ledger, read_ledgers, total
+from cardan.runtime.uplink.holds import Hold
+from cardan.runtime.uplink.links import NO_LINK, Link
 
 REPORT_NAME = "sync.json"
 
@@ -20,10 +22,25 @@ class SyncReport(msgspec.Struct, frozen=True, kw_only=True):
     """URL."""
     consent: bool
     """False: nothing leaves the vehicle."""
+    link: Link = NO_LINK
     problem: str | None = None
     """Why something is not delivered."""
+    problem_kind: str = ""
+    """What kind of refusal that was (see StoreError)."""
     objects: int = 0
     """Delivered by the process that wrote this."""
+    sent_bytes: int = 0
+    """That left since then, also of tries that failed."""
+    failures: int = 0
+    """In a row."""
+    retry_wall_ns: int | None = None
+    """Nothing is tried before."""
+    holds: dict[str, Hold] = {}
+    """By class, where one is held back."""
+    left_bytes: dict[str, int] = {}
+    """By class, where one has a budget on the present link."""
+    refused: dict[str, str] = {}
+    """Objects that are not tried again until somebody asks for it, and why."""
     last_delivery_wall_ns: int | None = None
 
 

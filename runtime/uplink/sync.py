@@ -1,83 +1,321 @@
 """Delivery: claimed segments become objects of the store, verified there before they leave the outbox.
 
-A segment leaves only when the store holds its content under its name, so a kill at any point leads to the same put
-again, which the store answers with "exists".
+A segment leaves only when the store holds its content under its name, and the name is on this disk before the first
+byte leaves, so a kill or a cut at any point leads to the same put again, which the store answers with "exists".
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
-from cardan.runtime.clock import NS_PER_S
+import msgspec
+
+from cardan.runtime.clock import Clock, ns
+from cardan.runtime.errors import CardanError
 from cardan.runtime.outbox.claims import Claim, Claims
-from cardan.runtime.uplink.objects import CONTENT_TYPE, object_bytes, object_name
-from cardan.runtime.uplink.stores.store import SealedObject, Store, StoreError
+from cardan.runtime.outbox.segment import RecordClass
+from cardan.runtime.uplink.backoff import Backoff
+from cardan.runtime.uplink.budget import Budgets, Ledger
+from cardan.runtime.uplink.forms import form_of
+from cardan.runtime.uplink.holds import Conditions, Hold, hold_or_none
+from cardan.runtime.uplink.links import LOCAL, LinkKind
+from cardan.runtime.uplink.names import MOST_HASHES, Name, Names
+from cardan.runtime.uplink.objects import object_name
+from cardan.runtime.uplink.stores.store import HeldBackError, Outcome, SealedObject, Store, StoreError
+from cardan.runtime.uplink.turns import Turns
 
-FIRST_WAIT_NS = NS_PER_S
-LONGEST_WAIT_NS = 300 * NS_PER_S
+TOO_LARGE = 413
+"""The one HTTP status that speaks of an object and not of the store."""
+
+
+LONGEST_SHORTAGE_S = 86_400.0
+
+
+class Shortage(NamedTuple):
+    """A budget that has less left than an object needs."""
+
+    bytes: int
+    until_ns: int
+
+
+LET_OUT = Conditions(consent=True, link=LOCAL, over_metered=())
+"""Conditions under which everything may leave, to a store on this computer."""
+
+
+class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How objects are made."""
+
+    form: str = "jsonl"
+    block_from_bytes: int = 4 << 20
+    """Larger objects go in blocks, where the store can take them up again."""
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """What delivery says about itself."""
+
+    problem: str | None = None
+    """Why something was not delivered at the last try; None when all went well."""
+    problem_kind: str = ""
+    """Of the store's refusal (see StoreError)."""
+    objects: int = 0
+    """Delivered since this process started."""
+    sent_bytes: int = 0
+    """Let out by the gate since then, also of tries that failed."""
+    failures: int = 0
+    """In a row."""
+    retry_ns: int = 0
+    """Nothing is tried before."""
+    holds: dict[str, Hold] = {}
+    """By class, where one is held back."""
+    left_bytes: dict[str, int] = {}
+    """By class, where one has a budget on the present link."""
+    refused: tuple[Name, ...] = ()
+    """Objects that are not tried again until somebody asks for it."""
 
 
 class Sync:
-    """Empties an outbox into a store, one segment a call. claims: open. random: for the jitter of waiting times."""
+    """Empties an outbox into a store, one segment a call. One thread; `conditions` may be set from another.
 
-    def __init__(self, claims: Claims, store: Store, random: Random) -> None:
+    claims: open. random: for the jitter of waiting times.
+    """
+
+    def __init__(
+        self,
+        claims: Claims,
+        store: Store,
+        *,
+        names: Names,
+        budget: Ledger,
+        clock: Clock,
+        random: Random,
+        settings: SyncSettings | None = None,
+        conditions: Conditions | None = None,
+        report_fault: Callable[[str, str], None] = lambda code, text: None,
+    ) -> None:
+        self.conditions = conditions or Conditions()
         self._claims = claims
         self._store = store
-        self._random = random
-        self._failures = 0
-        self._retry_ns = 0
-        self._refused: set[str] = set()
-        self._held: Claim | None = None
+        self._names = names
+        self._budget = budget
+        self._clock = clock
+        self._settings = settings or SyncSettings()
+        self._report_fault = report_fault
+        self._backoff = Backoff(random)
+        self._turns = Turns(clock.now_ns())
+        self._held: tuple[Claim, SealedObject] | None = None
         """Of which nobody knows whether the store has it: kept until it answers, so that it is not evicted as well."""
-        self.objects = 0
-        """Delivered since this process started."""
-        self.problem: str | None = None
-        """Why something was not delivered at the last try; None when all went well."""
+        self._problem: CardanError | OSError | None = None
+        self._objects = self._sent_bytes = 0
+        self._touched = False
+        self._short: dict[tuple[LinkKind, RecordClass], Shortage] = {}
 
-    def step(self, now_ns: int) -> int:
-        """Deliver the oldest segment of the first class; returns how many records that were, 0 when none was delivered.
+    def close(self) -> None:
+        """Give the ledger of names back. What is claimed stays claimed until its process ends."""
+        self._names.close()
 
-        Blocks for as long as the store takes. After a failure nothing is tried for a while: up to 1 s at first,
-        doubled each time up to 300 s, with full jitter.
+    def step(self) -> int:
+        """Deliver one segment of the class whose turn it is; returns how many records that were, or 0.
+
+        Blocks for as long as the store takes. After a failure nothing is tried for a while (see Backoff).
         """
-        if now_ns < self._retry_ns:
-            return 0
-        claim, self._held = self._held or self._claims.oldest_or_none(besides=self._refused), None
-        if claim is None:
+        if self._clock.now_ns() < self._backoff.until_ns:
             return 0
         try:
-            return self._deliver(claim)
-        except (StoreError, OSError) as error:
-            self._held = claim
-            self._wait(now_ns, error)
+            found = self._held_or_next()
+            return self._deliver(*found) if found is not None else 0
+        except HeldBackError:
+            return 0
+        except (CardanError, OSError) as error:
+            self._failed(error)
             return 0
 
-    def _deliver(self, claim: Claim) -> int:
-        if not self._put(claim):
-            self._refused.add(claim.name)
+    def retry(self) -> None:
+        """Somebody wants it tried now: also what was refused."""
+        self._backoff.reset()
+        self._short.clear()
+        self._names.retry()
+
+    def progress(self) -> Progress:
+        """What there is to say. For the thread that steps."""
+        problem = self._problem
+        kinds = {kind.name.lower(): kind for kind in RecordClass}
+        left = {name: self._left_or_none(kind) for name, kind in kinds.items()}
+        holds = {name: self._hold_or_none(kind) for name, kind in kinds.items()}
+        return Progress(
+            problem=str(problem) if problem is not None else None,
+            problem_kind=problem.kind if isinstance(problem, StoreError) else "",
+            objects=self._objects,
+            sent_bytes=self._sent_bytes,
+            failures=self._backoff.failures,
+            retry_ns=self._backoff.until_ns,
+            holds={name: hold for name, hold in holds.items() if hold is not None},
+            left_bytes={name: count for name, count in left.items() if count is not None},
+            refused=tuple(self._names.refused()),
+        )
+
+    # ------------------------------------------------------------------------------------------------------- choosing
+
+    def _held_or_next(self) -> tuple[Claim, SealedObject] | None:
+        if self._held is not None:
+            return self._held if self._hold_or_none(self._held[0].kind) is None else None
+        claim = self._next_or_none()
+        if claim is None:
+            return None
+        try:
+            return claim, self._sealed(claim)
+        except CardanError:
             claim.release()
+            raise
+
+    def _next_or_none(self) -> Claim | None:
+        now_ns = self._clock.now_ns()
+        order = self._turns.order([kind for kind in RecordClass if self._hold_or_none(kind) is None], now_ns)
+        besides = {name.key.partition("/")[2] for name in self._names.refused()}
+        claim = self._claims.oldest_or_none(order, besides)
+        self._turns.took(order, claim.kind if claim is not None else None, now_ns)
+        return claim
+
+    def _hold_or_none(self, kind: RecordClass) -> Hold | None:
+        hold = hold_or_none(kind, self.conditions, self._left_or_none(kind))
+        short = self._short.get((self.conditions.link.kind, kind))
+        if hold is None and short is not None and self._clock.now_ns() < short.until_ns:
+            return Hold(code="budget", text=f"of the day's bytes less is left than the {short.bytes} of an object")
+        return hold
+
+    def _left_or_none(self, kind: RecordClass) -> int | None:
+        return self._budget.left_or_none(self.conditions.link.kind, kind)
+
+    # ------------------------------------------------------------------------------------------------------- sealing
+
+    def _sealed(self, claim: Claim) -> SealedObject:
+        """The object of a claim, under the name that was fixed for it, or is fixed now."""
+        key = key_of(claim)
+        before = self._names.get_or_none(key)
+        form = form_of(before.form if before is not None else self._settings.form)
+        records = claim.records()
+        data = form.encode(claim.header, records)
+        digest = sha256(data).hexdigest()
+        if before is None:
+            name = object_name(claim.header, records, kind=form.folder, ending=form.ending)
+            in_blocks = len(data) > self._settings.block_from_bytes
+            before = Name(key=key, name=name, form=self._settings.form, hashes=(digest,), in_blocks=in_blocks)
+        hashes = before.hashes if digest in before.hashes else (*before.hashes, digest)[-MOST_HASHES:]
+        decided = self._keep(msgspec.structs.replace(before, hashes=hashes))
+        return SealedObject(
+            name=decided.name,
+            data=data,
+            sha256=digest,
+            content_type=form.content_type,
+            in_blocks=decided.in_blocks,
+            earlier=tuple(other for other in decided.hashes if other != digest),
+        )
+
+    def _keep(self, name: Name) -> Name:
+        """A full disk must not keep the outbox from being emptied: the name follows from segment and settings too."""
+        try:
+            return self._names.keep(name)
+        except OSError as error:
+            self._report_fault("uplink-disk", f"the name of an object could not be kept: {error.strerror}")
+            return name
+
+    # ------------------------------------------------------------------------------------------------------ delivering
+
+    def _deliver(self, claim: Claim, item: SealedObject) -> int:
+        self._held, self._touched = (claim, item), self._touched and self._held is not None
+        try:
+            outcome = self._store.put(item, self._gate(claim.kind))
+        except HeldBackError:
+            if not self._touched:
+                self._give_back(claim)
+            raise
+        except StoreError as error:
+            if error.status == TOO_LARGE:
+                self._refuse(claim, error.message)
+            raise
+        if outcome is Outcome.OTHER:
+            self._refuse(claim, "the store holds something else under this name, which is left there")
             return 0
         claim.delivered()
-        self._failures = 0
-        self.objects += 1
-        if not self._refused:
-            self.problem = None
+        self._names.forget(key_of(claim))
+        self._held = self._problem = None
+        self._backoff.reset()
+        self._objects += 1
         return len(claim)
 
-    def _put(self, claim: Claim) -> bool:
-        """True when the store holds the segment; False when it holds something else under that name."""
-        records = claim.records()
-        name = object_name(claim.header, records)
-        data = object_bytes(claim.header, records)
-        item = SealedObject(name=name, data=data, sha256=sha256(data).hexdigest(), content_type=CONTENT_TYPE)
-        if self._store.put(item).stored:
-            return True
-        self.problem = f"the store holds another object under {name}; it is left there, and ours stays in the queue"
-        return False
+    def _gate(self, kind: RecordClass) -> Callable[[int], None]:
+        def gate(count: int) -> None:
+            hold = self._hold_or_none(kind)
+            if hold is not None:
+                raise HeldBackError(hold.text)
+            self._spend(self.conditions.link.kind, kind, count)
+            self._touched = True
+            self._sent_bytes += count
 
-    def _wait(self, now_ns: int, error: Exception) -> None:
-        self._failures += 1
-        self.problem = str(error)
-        longest_ns = min(LONGEST_WAIT_NS, FIRST_WAIT_NS << min(self._failures - 1, 20))
-        self._retry_ns = now_ns + int(self._random.random() * longest_ns)
+        return gate
+
+    def _spend(self, link: LinkKind, kind: RecordClass, count: int) -> None:
+        try:
+            if self._budget.spend(link, kind, count):
+                return
+        except OSError as error:
+            self._report_fault("uplink-disk", f"what was spent could not be kept: {error.strerror}")
+            return
+        wait_s = min(self._budget.refill_s(link, kind, count), LONGEST_SHORTAGE_S)
+        self._short[link, kind] = Shortage(count, self._clock.now_ns() + ns(wait_s))
+        raise HeldBackError("the day's bytes are used up")
+
+    def _refuse(self, claim: Claim, reason: str) -> None:
+        """The store does not have it, and will not: the rest goes on."""
+        name = self._names.get_or_none(key_of(claim))
+        if name is not None:
+            self._keep(msgspec.structs.replace(name, refused=reason))
+        self._problem = CardanError(f"{claim.name} is not taken: {reason}", hint="look at it, then `cardan sync retry`")
+        self._give_back(claim)
+
+    def _give_back(self, claim: Claim) -> None:
+        claim.release()
+        self._held = None
+
+    def _failed(self, error: CardanError | OSError) -> None:
+        self._problem = error
+        soon = isinstance(error, StoreError) and error.kind == "access"
+        self._backoff.failed(self._clock.now_ns(), soon=soon)
+
+
+def key_of(claim: Claim) -> str:
+    """What a segment is called in the ledger of names, whenever it is claimed."""
+    return f"{claim.header.log}/{claim.name}"
+
+
+def open_sync(
+    claims: Claims,
+    store: Store,
+    folder: Path,
+    *,
+    clock: Clock,
+    random: Random,
+    settings: SyncSettings | None = None,
+    budgets: Budgets | None = None,
+    conditions: Conditions | None = None,
+    report_fault: Callable[[str, str], None] = lambda code, text: None,
+) -> Sync:
+    """A delivery that goes on where an earlier process was; `folder` is where it keeps what it must not forget."""
+    names = Names(folder)
+    names.open()
+    budget = Ledger(folder, budgets or {}, clock)
+    budget.open()
+    return Sync(
+        claims,
+        store,
+        names=names,
+        budget=budget,
+        clock=clock,
+        random=random,
+        settings=settings,
+        conditions=conditions,
+        report_fault=report_fault,
+    )

@@ -35,3 +35,8 @@ def open_store(
 
     path = Path(access_file).expanduser() if access_file else None
     return CloudStore(location, AccessFile(path), options or {}, BlockLog(notes))
+
+
+def is_on_this_computer(url: str) -> bool:
+    """True when nothing that is sent to this store leaves the computer: a folder, a server for tests."""
+    return not url or location_of(url).is_plain_http or location_of(url).kind == "file"

@@ -48,7 +48,8 @@ def test_a_laptop(tmp_path: Path) -> None:
     assert profile.cores == {"control": [3, 7], "perception": [2, 4, 5, 6], "background": [0, 1]}
     assert (profile.realtime.scheduler, profile.realtime.memory_lock) == ("fifo-if-allowed", False)
     assert said(profile, "disks") == {"nvme0n1": {"kind": "nvme", "size_gb": 512, "mounts": ["/", "/boot/efi"]}}
-    assert said(profile, "links") == {"wlp2s0": {"kind": "wifi", "driver": "iwlwifi", "ptp_clock": ""}}
+    wifi = {"kind": "wifi", "metered": "auto", "driver": "iwlwifi", "ptp_clock": ""}
+    assert said(profile, "links") == {"wlp2s0": wifi}
     assert said(profile, "thermal") == {"acpitz": {"critical_c": 128.0}, "x86_pkg_temp": {"critical_c": 100.0}}
     assert (profile.accelerator.kind, profile.watchdog.device) == ("cpu", "")
     assert profile.can["vehicle"].interface == "udp_multicast"

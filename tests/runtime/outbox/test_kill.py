@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
+from cardan.runtime.clock import FakeClock
 from cardan.runtime.outbox.claims import Claims
 from cardan.runtime.outbox.folder import class_dir
 from cardan.runtime.outbox.ledger import read_ledger_or_none
 from cardan.runtime.outbox.queue import Queue, QueueLimits
 from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.uplink.stores.folder import FolderStore
-from cardan.runtime.uplink.sync import Sync
+from cardan.runtime.uplink.sync import LET_OUT, Sync, open_sync
 
 KILLS = 40
 
@@ -30,9 +31,10 @@ import os, random, signal, sys, time
 from pathlib import Path
 from cardan.runtime.outbox.queue import Queue, QueueLimits
 from cardan.runtime.outbox.segment import RecordClass
+from cardan.runtime.clock import FakeClock
 from cardan.runtime.outbox.claims import Claims
 from cardan.runtime.uplink.stores.folder import FolderStore
-from cardan.runtime.uplink.sync import Sync
+from cardan.runtime.uplink.sync import LET_OUT, open_sync
 
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])
 
@@ -54,9 +56,10 @@ def produce(turn, acknowledged):
 def deliver(turn, acknowledged):
     claims = Claims(folder / "outbox")
     claims.open()
-    sync = Sync(claims, FolderStore(folder / "store"), random.Random(turn))
+    sync = open_sync(claims, FolderStore(folder / "store"), folder / "uplink", clock=FakeClock(),
+                     random=random.Random(turn), conditions=LET_OUT)
     while True:
-        sync.step(0)
+        sync.step()
 
 acknowledged = os.open(folder / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 chance = random.Random(7)
@@ -82,15 +85,26 @@ for child in children.values():
 """
 
 
+def sync_to_store(folder: Path, claims: Claims) -> Sync:
+    return open_sync(
+        claims,
+        FolderStore(folder / "store"),
+        folder / "uplink",
+        clock=FakeClock(),
+        random=Random(1),
+        conditions=LET_OUT,
+    )
+
+
 def finish(folder: Path) -> Queue:
     """A process that is not killed: delivers everything that waits."""
     queue = Queue(queue_dir(folder), vehicle="v", boot="b", stream="s", limits=QueueLimits(segment_bytes=2048))
     queue.open()
     claims = Claims(folder / "outbox")
     claims.open()
-    sync = Sync(claims, FolderStore(folder / "store"), Random(1))
+    sync = sync_to_store(folder, claims)
     while queue.waiting:
-        sync.step(0)
+        sync.step()
         queue.collect()
     claims.close()
     return queue
@@ -158,7 +172,7 @@ def life(folder: Path, acknowledged: list[int]) -> None:
     try:
         queue.open()
         claims.open()
-        sync = Sync(claims, FolderStore(folder / "store"), Random(1))
+        sync = sync_to_store(folder, claims)
         for turn in range(6):
             for part in range(4):
                 number = len(acknowledged) + part
@@ -171,7 +185,7 @@ def life(folder: Path, acknowledged: list[int]) -> None:
             if turn == 1 and queue.waiting:
                 damage(queue)
             if turn % 2:
-                sync.step(0)
+                sync.step()
             if turn != 4:
                 queue.collect()
         queue.close()
