@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
-from cardan.engines.cli.common import read_models
-from cardan.engines.cuda.probe import PROBE_S, probe_gpu
+from cardan.engines.cli.common import open_cache, read_models
+from cardan.engines.cuda.probe import probe_gpu
 from cardan.engines.model import model_names
 from cardan.engines.weights import read_weights
 from cardan.runtime.doctor.check import Check, Result, Subject, failed, passed, unknown
 from cardan.runtime.errors import CardanError
 
+GPU_S = 8.0
+"""The first call after boot takes seconds on embedded computers."""
+PACKAGES = {"tensorrt_rtx": "tensorrt-rtx"}
+"""Where a backend is called otherwise than its package."""
 RUNTIMES = ("onnxruntime", "tensorrt", "tensorrt-rtx")
 
 
 def accelerator(subject: Subject) -> Result:
     """The GPU answers, if there is one."""
-    probed = probe_gpu()
+    probed = probe_gpu(GPU_S - 1.0)
     if probed.gpu is not None:
         return passed(str(probed.gpu))
     if subject.profile.accelerator.kind == "cpu":
@@ -46,6 +50,23 @@ def models(subject: Subject) -> Result:
     return passed(f"{len(names)} shipped") if names else unknown("no model is installed")
 
 
+def plans(subject: Subject) -> Result:
+    """Every built plan is whole, was judged good, and was built by the library that is installed now."""
+    cache = open_cache(str(subject.data_dir), subject.clock)
+    wrong = [f"{key[:12]} {reason}" for key, reason in cache.verify().items()]
+    stored = cache.sidecars()
+    for sidecar in stored:
+        recipe, who = sidecar.recipe, f"{sidecar.model} for {sidecar.recipe.backend}"
+        now = _version(PACKAGES.get(recipe.backend, recipe.backend))
+        if now and now != recipe.version:
+            wrong.append(f"{who} was built by {recipe.version}, and {now} is installed")
+        elif sidecar.accuracy is not None and not sidecar.accepted:
+            wrong.append(f"{who} deviates too much from FP32")
+    if wrong:
+        return failed("; ".join(wrong), "cardan engine list; cardan engine build MODEL")
+    return passed(f"{len(stored)} built") if stored else passed("none were built")
+
+
 def _version(package: str) -> str:
     try:
         return version(package)
@@ -54,7 +75,8 @@ def _version(package: str) -> str:
 
 
 CHECKS = (
-    Check("engines.accelerator", "does the GPU answer?", accelerator, limit_s=PROBE_S),
+    Check("engines.accelerator", "does the GPU answer?", accelerator, limit_s=GPU_S),
     Check("engines.runtimes", "is there something that runs networks?", runtimes),
-    Check("engines.models", "are the networks what their cards say?", models, limit_s=10.0),
+    Check("engines.plans", "are the built plans whole, and of the library that is installed?", plans, limit_s=8.0),
+    Check("engines.models", "are the networks what their cards say?", models, limit_s=8.0),
 )

@@ -5,15 +5,16 @@ An entry point names a tuple of Check. What one check does, or fails to do, neve
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
 from importlib.metadata import entry_points
 
-from cardan.runtime.clock import NS_PER_S, ns
+from cardan.runtime.clock import ns
+from cardan.runtime.doctor.answer import Answer
 from cardan.runtime.doctor.check import Check, Result, Subject, unknown
-from cardan.runtime.errors import CardanError
 
 GROUP = "cardan.checks"
+TOTAL_S = 8.5
+"""Of all checks together, so that `cardan doctor` is complete within 10 s."""
 
 
 def all_checks() -> list[Check]:
@@ -32,42 +33,17 @@ def _broken(name: str, why: str) -> Check:
     return Check(f"plugin.{name}", "do the checks of this package load?", lambda _: unknown(why, f"reinstall {name}"))
 
 
-def examine(checks: Sequence[Check], subject: Subject) -> dict[str, Result]:
-    """The answer to each check, by name. Blocks for the longest limit among them."""
-    answers = [_Answer(check, subject) for check in checks]
+def examine(checks: Sequence[Check], subject: Subject, total_s: float = TOTAL_S) -> dict[str, Result]:
+    """The answer to each check, by name. Blocks for the longest limit among them, and never for more than `total_s`.
+
+    Each check has a process of its own: one that waits in the kernel for a device that hangs can be neither
+    interrupted nor waited for, and one that crashes takes nothing with it.
+    """
+    ends_ns = subject.clock.now_ns() + ns(total_s)
+    answers = [Answer(check, subject) for check in checks]
     for answer in answers:
         answer.start()
-    return {answer.check.name: answer.wait() for answer in answers}
-
-
-class _Answer:
-    """One check on a thread of its own. A thread that hangs is left behind: it dies with the process."""
-
-    def __init__(self, check: Check, subject: Subject) -> None:
-        self.check = check
-        self._subject = subject
-        self._result: Result | None = None
-        self._started_ns = 0
-        self._thread = threading.Thread(target=self._run, name=check.name, daemon=True)
-
-    def start(self) -> None:
-        self._started_ns = self._subject.clock.now_ns()
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._result = self.check.run(self._subject)
-        except CardanError as error:
-            self._result = unknown(error.message, error.hint or "")
-        except Exception as error:  # a check must not take the others with it
-            self._result = unknown(f"the check itself failed: {type(error).__name__}: {error}")
-
-    def wait(self) -> Result:
-        ends_ns = self._started_ns + ns(self.check.limit_s)
-        self._thread.join(max(0.0, (ends_ns - self._subject.clock.now_ns()) / NS_PER_S))
-        if self._result is not None:
-            return self._result
-        return unknown(f"no answer within {self.check.limit_s:g} s", "something it looks at hangs: `dmesg | tail`")
+    return {answer.check.name: answer.wait(ends_ns) for answer in answers}
 
 
 def chosen(checks: Iterable[Check], wanted: Sequence[str]) -> list[Check]:

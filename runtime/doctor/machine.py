@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 from cardan.runtime.bus.ring_layout import file_bytes
+from cardan.runtime.detect.processors import online
+from cardan.runtime.detect.tree import Tree
 from cardan.runtime.doctor.check import Check, Result, Subject, failed, passed, read_text, unknown
 
 OLDEST_KERNEL = (5, 4)
@@ -21,28 +24,18 @@ HOT_C = 5.0
 
 def cores(subject: Subject) -> Result:
     """Every processor that a core group names is online."""
-    online = _numbers(read_text(subject.path("/sys/devices/system/cpu/online")) or "")
+    there = set(online(Tree(subject.root)))
     named = {core for group in subject.profile.cores.values() if isinstance(group, list) for core in group}
-    if not online:
+    if not there:
         return unknown("the kernel does not say which processors are online")
-    missing = sorted(named - online)
+    missing = sorted(named - there)
     if missing:
         listed = ", ".join(map(str, missing))
         return failed(
-            f"processors {listed} of the profile are not online ({len(online)} are)",
+            f"processors {listed} of the profile are not online ({len(there)} are)",
             f"correct [cores] in the profile {subject.profile.name}, or bring them online",
         )
-    return passed(f"{len(online)} processors online" + (f", {len(named)} named in core groups" if named else ""))
-
-
-def _numbers(text: str) -> set[int]:
-    """`0-3,8` as a set."""
-    found: set[int] = set()
-    for part in filter(None, text.split(",")):
-        first, _, last = part.partition("-")
-        if first.isdecimal() and (last or first).isdecimal():
-            found.update(range(int(first), int(last or first) + 1))
-    return found
+    return passed(f"{len(there)} processors online" + (f", {len(named)} named in core groups" if named else ""))
 
 
 def scheduler(subject: Subject) -> Result:
@@ -155,6 +148,47 @@ def _reading(zone: Path) -> tuple[str, float, float] | None:
     return read_text(zone / "type") or zone.name, int(raw) / 1000, min(limits, default=105.0)
 
 
+def throttle(subject: Subject) -> Result:
+    """Nothing holds the processor back at this moment: no cap on its clock, no cooling, no over-current."""
+    tree = Tree(subject.root)
+    held = [
+        *(f"cpu{number} is capped at {share:.0%} of its clock" for number, share in _caps(tree)),
+        *(f"{name} cools by step {step}" for name, step in _cooling(tree)),
+        *(f"{name} counted {count} over-current events" for name, count in _over_currents(tree)),
+    ]
+    if held:
+        fix = "is it hot, or its power supply weak? on a Jetson `nvpmodel -q` says which mode holds"
+        return failed(", ".join(held[:4]) + (f" and {len(held) - 4} more" if len(held) > 4 else ""), fix)
+    if not tree.has("/sys/devices/system/cpu/cpu0/cpufreq"):
+        return unknown("this computer does not say how fast its processors may run")
+    return passed("nothing holds the processors back")
+
+
+def _caps(tree: Tree) -> Iterator[tuple[int, float]]:
+    for number in online(tree):
+        folder = f"/sys/devices/system/cpu/cpu{number}/cpufreq"
+        allowed, possible = tree.number(f"{folder}/scaling_max_freq"), tree.number(f"{folder}/cpuinfo_max_freq")
+        if allowed and possible and allowed < possible:
+            yield number, allowed / possible
+
+
+def _cooling(tree: Tree) -> Iterator[tuple[str, int]]:
+    """Cooling that costs speed; a fan that turns costs none."""
+    for name in tree.names("/sys/class/thermal"):
+        kind, step = tree.text(f"/sys/class/thermal/{name}/type"), tree.number(f"/sys/class/thermal/{name}/cur_state")
+        if name.startswith("cooling_device") and step and "fan" not in kind.lower():
+            yield kind or name, step
+
+
+def _over_currents(tree: Tree) -> Iterator[tuple[str, int]]:
+    """A Jetson slows down when its supply is overloaded, and counts that (oc1_event_cnt and so on)."""
+    for monitor in tree.names("/sys/class/hwmon"):
+        for name in tree.names(f"/sys/class/hwmon/{monitor}"):
+            count = tree.number(f"/sys/class/hwmon/{monitor}/{name}") if name.endswith("_event_cnt") else None
+            if count:
+                yield name.removesuffix("_event_cnt"), count
+
+
 CHECKS = (
     Check("machine.cores", "are the processors of the profile online?", cores),
     Check("machine.scheduler", "may nodes run in real time?", scheduler),
@@ -164,4 +198,5 @@ CHECKS = (
     Check("machine.memory", "is there memory left?", memory),
     Check("machine.descriptors", "may enough files be open?", descriptors),
     Check("machine.thermal", "is it too hot?", thermal),
+    Check("machine.throttle", "does something hold the processors back?", throttle),
 )

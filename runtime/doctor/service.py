@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import subprocess
 
 from cardan.runtime.doctor.check import Check, Result, Subject, failed, passed, unknown
+from cardan.runtime.plan import Plan
+from cardan.runtime.run import current_run
+from cardan.runtime.web.settings import PORT
 
 WANTED = ("LoadState", "ActiveState", "UnitFileState", "NRestarts", "WatchdogUSec")
 
@@ -58,7 +62,48 @@ def watchdog(subject: Subject) -> Result:
     return passed(f"{device}, {subject.profile.watchdog.timeout_s} s")
 
 
+def ports(subject: Subject) -> Result:
+    """Every TCP port on which nodes of the manifest will listen is free, or is theirs already."""
+    wanted = listening(subject.plan) if subject.plan is not None else {}
+    if not wanted:
+        return passed("the manifest opens no port")
+    taken = [
+        f"{node}: {address}:{port} is {why}"
+        for node, (address, port) in wanted.items()
+        if (why := _taken(address, port))
+    ]
+    if taken and current_run(subject.data_dir) is None:
+        return failed("; ".join(taken), "who listens there? `ss -ltnp`; or give the node another port")
+    return passed(", ".join(f"{node} {address}:{port}" for node, (address, port) in wanted.items()))
+
+
+def listening(plan: Plan) -> dict[str, tuple[str, int]]:
+    """Node -> address and port of its `page`, or of its `bind` over tcp; those that take any port are left out."""
+    found = {}
+    for node in plan.nodes:
+        page, bind = node.config.get("page"), str(node.config.get("bind", ""))
+        if isinstance(page, dict):
+            found[node.name] = str(page.get("bind", "127.0.0.1")), int(page.get("port", PORT))
+        elif bind.startswith("tcp://"):
+            address, _, port = bind.removeprefix("tcp://").rpartition(":")
+            found[node.name] = address.strip("[]"), int(port) if port.isdecimal() else 0
+    return {node: place for node, place in found.items() if place[1]}
+
+
+def _taken(address: str, port: int) -> str:
+    """Why nobody can listen there; empty when one can."""
+    try:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("" if address == "*" else address, port))
+    except OSError as error:
+        return str(error.strerror or error).lower()
+    return ""
+
+
 CHECKS = (
+    Check("service.ports", "are the ports of the manifest free?", ports),
     Check("service.unit", "does systemd start the vehicle at boot?", unit),
     Check("service.watchdog", "is the hardware watchdog there?", watchdog),
 )

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
@@ -22,25 +26,77 @@ def subject(tmp_path: Path) -> Subject:
     )
 
 
-@pytest.fixture
-def released() -> Iterator[threading.Event]:
-    event = threading.Event()
-    yield event
-    event.set()
+def hang(subject: Subject) -> Result:
+    """As a device that never answers: opening a pipe without a writer. Not to be ended by SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.mkfifo(subject.root / f"device-{os.getpid()}")
+    os.open(subject.root / f"device-{os.getpid()}", os.O_RDONLY)
+    return passed("never")
 
 
-def test_a_check_that_hangs_ends_with_unknown_and_the_others_have_their_answers(
-    subject: Subject, released: threading.Event
-) -> None:
-    def hang(_: Subject) -> Result:
-        released.wait()
-        return passed("never")
+def crash(_: Subject) -> Result:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return passed("never")
 
+
+def test_a_check_that_hangs_ends_with_unknown_and_the_others_have_their_answers(subject: Subject) -> None:
     checks = [Check("a.hangs", "?", hang, limit_s=0.05), Check("b.works", "?", lambda _: passed("yes"))]
     results = examine(checks, subject)
     assert results["b.works"] == passed("yes")
     assert results["a.hangs"].verdict is Verdict.UNKNOWN
     assert "no answer within 0.05 s" in results["a.hangs"].text
+
+
+def test_all_together_never_take_longer_than_they_may(subject: Subject) -> None:
+    checks = [Check(f"a.hangs-{number}", "?", hang, limit_s=60.0) for number in range(5)]
+    started_s = time.monotonic()
+    results = examine(checks, subject, total_s=0.1)
+    assert time.monotonic() - started_s < 5.0
+    assert {result.verdict for result in results.values()} == {Verdict.UNKNOWN}
+
+
+def test_a_check_that_crashes_takes_nothing_with_it(subject: Subject) -> None:
+    results = examine([Check("a.crashes", "?", crash), Check("b.works", "?", lambda _: passed("yes"))], subject)
+    assert results["a.crashes"] == Result(
+        Verdict.UNKNOWN, "the check itself ended: SIGKILL", "what it looks at may be broken: `dmesg | tail`"
+    )
+    assert results["b.works"] == passed("yes")
+
+
+PLUG_IN = """
+import os
+from cardan.runtime.doctor.check import Check, passed
+
+def hang(subject):
+    os.mkfifo(os.environ["DEVICE"])
+    os.open(os.environ["DEVICE"], os.O_RDONLY)
+    return passed("never")
+
+CHECKS = (Check("hung.device", "does it answer?", hang, limit_s=1.0),)
+"""
+
+
+@pytest.mark.slow
+def test_the_whole_doctor_is_complete_although_a_device_hangs(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    (site / "hung-1.0.dist-info").mkdir(parents=True)
+    (site / "hung-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: hung\nVersion: 1.0\n")
+    (site / "hung-1.0.dist-info" / "entry_points.txt").write_text("[cardan.checks]\nhung = hung_checks:CHECKS\n")
+    (site / "hung_checks.py").write_text(PLUG_IN)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(site),
+        "DEVICE": str(tmp_path / "device"),
+        "CARDAN_DATA_DIR": str(tmp_path / "data"),
+        "CARDAN_RUN_DIR": str(tmp_path / "runs"),
+    }
+    command = [sys.executable, "-m", "cardan.runtime.cli.main", "doctor", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=20, check=False)
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert checks["hung.device"]["verdict"] == "unknown"
+    assert checks["hung.device"]["text"] == "no answer within 1 s"
+    assert len(checks) > 25
+    assert all(check["text"] for check in checks.values())
 
 
 def test_a_check_that_raises_is_unknown_with_its_words(subject: Subject) -> None:
