@@ -19,6 +19,7 @@ import pytest
 
 from cardan.runtime.cli.main import main
 from cardan.runtime.cli.parser import SHORT, parser_of
+from cardan.runtime.cli.why_grammar import VERBS
 
 pytestmark = pytest.mark.slow
 MODEL = Path(__file__).parents[1] / "engines" / "models" / "road_net.onnx"
@@ -63,6 +64,7 @@ CASES = {
     "control arm": Case(when="live"),
     "control reset": Case(when="live"),
     "control disarm": Case(when="live"),
+    **{f"why {verb}": Case(codes=(0, 1)) for verb in VERBS},
     "record list": Case(),
     "record info": Case("last"),
     "record export": Case("last --to candump --out {folder}/out.log"),

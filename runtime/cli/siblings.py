@@ -48,6 +48,20 @@ SIBLINGS = {
             "reset": "clear a latched fault, once its cause is known",
         },
     ),
+    "why": Noun(
+        "Why something happened: the first cause, its chain, and what was around it, from what was recorded.",
+        "cardan.runtime.cli.why_grammar",
+        {
+            "disengage": "why control ended or could not begin",
+            "restart": "why a node, or the run, was started again",
+            "late": "which node is late, and why",
+            "dropped": "whether messages of a topic are lost, and where",
+            "upload": "why data has not been uploaded: consent, link or disk",
+            "boot": "why it took so long until everything ran",
+            "slow": "whether the computer is hot, throttled or short of memory",
+            "changed": "what changed since it last worked",
+        },
+    ),
     "record": Noun(
         "Recordings: what there is, what they hold, and in the forms of other tools.",
         "cardan.runtime.cli.record_grammar",

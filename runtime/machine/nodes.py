@@ -9,7 +9,7 @@ from cardan.runtime.vitals import SeriesKind
 
 
 def changes(now: Snapshot, before: Snapshot) -> dict[str, dict[str, Any]]:
-    """Node -> what grew of overruns, missed, lost, crashes and hangs, and its processor time in percent of one core.
+    """Node -> what grew: overruns, missed, lost, late_inputs, crashes, hangs; and processor time in % of a core.
 
     Nodes of which nothing grew are left out, unless processor time is known.
     """
@@ -26,6 +26,7 @@ def _change(now: NodeShot, before: NodeShot, seconds: float) -> dict[str, Any]:
         "crashes": now.crashes - before.crashes,
         "hangs": now.hangs - before.hangs,
         "lost": _lost(now) - _lost(before),
+        "late_inputs": _late(now) - _late(before),
     }
     change: dict[str, Any] = {name: value for name, value in grown.items() if value > 0}
     if change:
@@ -35,6 +36,10 @@ def _change(now: NodeShot, before: NodeShot, seconds: float) -> dict[str, Any]:
     if now.group.exists and cpu_us > 0:
         change["cpu_percent"] = round(cpu_us / 1e4 / seconds, 1)
     return change
+
+
+def _late(node: NodeShot) -> int:
+    return sum(series.late for series in node.of_kind(SeriesKind.INPUT))
 
 
 def _lost(node: NodeShot) -> int:

@@ -132,13 +132,22 @@ class Active:
         ring = open_ring(path, writable=True)
         self._rings[topic] = ring, RingWriter(ring)
 
-    def send(self, topic: str, value: Any = None, *, sent_ns: int = 1, origin_ns: int = 1, schema: int = 7) -> None:
+    def send(
+        self,
+        topic: str,
+        value: Any = None,
+        *,
+        sent_ns: int = 1,
+        origin_ns: int = 1,
+        schema: int = 7,
+        valid: bool = True,
+    ) -> None:
         """Publish one message, of bytes as they are; makes the ring of the topic with its first."""
         if topic not in self._rings:
             self.make_ring(topic)
         seq = self._sent.get(topic, 0)
         self._sent[topic] = seq + 1
-        header = pack(seq, sent_ns, origin_ns, schema, 1, valid=True)
+        header = pack(seq, sent_ns, origin_ns, schema, 1, valid=valid)
         self._rings[topic][1].write(header + (value if isinstance(value, bytes) else msgpack.packb(value)))
 
     def end(self) -> None:
