@@ -77,6 +77,10 @@ SIBLINGS = {
         "cardan.runtime.cli.sync_grammar",
         {
             "consent": "for which purposes data may be kept and may leave; give it, withdraw it",
+            "why": "why something is not at the store, and what helps",
+            "pause": "hold classes of records back, or let them go",
+            "metered": "say whether the link costs money",
+            "retry": "try now what waits or was refused",
         },
     ),
     "profile": Noun(

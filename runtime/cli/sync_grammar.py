@@ -17,8 +17,28 @@ def _add_consent(parser: Parser) -> None:
     add_json(parser, "one JSON document")
 
 
+def _add_why(parser: Parser) -> None:
+    add_data_dir(parser)
+    add_json(parser, "one JSON document")
+
+
+def _add_pause(parser: Parser) -> None:
+    parser.add_argument("classes", nargs="*", metavar="CLASS", help="critical, event, trend, bulk (default: all)")
+    parser.add_argument("--off", action="store_true", help="let them go again")
+    _add_why(parser)
+
+
+def _add_metered(parser: Parser) -> None:
+    parser.add_argument("metered", choices=("auto", "yes", "no"), help="auto: as link and profile say")
+    _add_why(parser)
+
+
 ADD: dict[str, Callable[[Parser], None]] = {
     "consent": _add_consent,
+    "why": _add_why,
+    "pause": _add_pause,
+    "metered": _add_metered,
+    "retry": _add_why,
 }
 
 DESCRIPTIONS = {
@@ -32,10 +52,31 @@ examples:
   cardan sync consent
   cardan sync consent give improvement
   cardan sync consent withdraw all""",
+    "why": """\
+Why something is not at the store, the first cause first, each with what helps: consent, a pause, no link, a link that
+costs money, a budget, the store's answer and when it is tried again, objects that it refuses, a segment that is not
+full yet. Read from the disk: also when nothing runs.
+
+Exit code 1 when a cause wants somebody.""",
+    "pause": """\
+Hold classes of records back, all when none is named, until `--off`; also over restarts. What waits stays in the
+outbox, whose oldest go when it is full.
+
+examples:
+  cardan sync pause
+  cardan sync pause bulk trend
+  cardan sync pause --off""",
+    "metered": """\
+Say whether the link in use costs money, whatever the profile or NetworkManager say of it. `auto` takes the word back.
+Classes that are not in `over_metered` of the uplink wait for a link that costs nothing.""",
+    "retry": """\
+Try now what waits for its next try, and once more what the store refused.""",
 }
 
 JSON = {
     "consent": Shape("data_dir, consented, purposes (purpose, given, by, wall_ns), problem"),
+    "why": Shape("data_dir, waiting, reasons (code, text, hint, classes, finding), running, report"),
+    **dict.fromkeys(("pause", "metered", "retry"), Shape("data_dir, paused, metered, retries")),
 }
 
 MODULES = {verb: f"cardan.runtime.cli.sync_{verb}" for verb in ADD}

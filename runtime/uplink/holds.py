@@ -9,13 +9,15 @@ import msgspec
 from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.uplink.links import NO_LINK, Link
 
-HoldCode = Literal["consent", "paused", "no-link", "metered", "budget"]
+HoldCode = Literal["consent", "withdrawn", "paused", "no-link", "metered", "budget"]
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     """What decides whether data may leave now, apart from budgets."""
 
     consent: bool = False
+    purposes: frozenset[str] | None = None
+    """What is consented to now; None: everything that was kept. A segment that was kept for more than this stays."""
     paused: tuple[str, ...] = ()
     """Names of classes that a person holds back."""
     link: Link = NO_LINK
@@ -30,10 +32,15 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+def withdrawn(purposes: tuple[str, ...], conditions: Conditions) -> list[str]:
+    """Purposes that records were kept for, and that nobody consents to any more."""
+    return sorted(set(purposes) - conditions.purposes) if conditions.purposes is not None else []
+
+
 def hold_or_none(kind: RecordClass, conditions: Conditions, left_bytes: int | None) -> Hold | None:
     """What holds `kind` back; None: it may leave. left_bytes: of its budget on this link, None where it has none."""
     name, link = kind.name.lower(), conditions.link
-    if not conditions.consent:
+    if not conditions.consent or conditions.purposes == frozenset():
         return Hold(code="consent", text="there is no consent to send anything")
     if name in conditions.paused:
         return Hold(code="paused", text="a person paused it")

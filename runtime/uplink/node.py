@@ -13,6 +13,7 @@ from cardan.runtime.errors import NodeError
 from cardan.runtime.node.node import Node, NodeConfig
 from cardan.runtime.outbox.claims import Claims
 from cardan.runtime.outbox.folder import outbox_dir
+from cardan.runtime.privacy.consent import ConsentFile
 from cardan.runtime.uplink.budget import Budgets
 from cardan.runtime.uplink.forms import form_of
 from cardan.runtime.uplink.holds import Conditions
@@ -83,6 +84,7 @@ class Uplink(Node):
         )
         self._report: SyncReport | None = None
         self._last_delivery_wall_ns: int | None = None
+        self._consent = ConsentFile(data_dir, list(self.context.privacy.consent))
         self._wishes_file, self._wishes = WishesFile(folder), UplinkWishes()
         self._system, self._link = System(), LOCAL
         self._looked_ns: int | None = None
@@ -141,6 +143,7 @@ class Uplink(Node):
         self._link = self._link_now(anew=metered_changed)
         sync.conditions = Conditions(
             consent=self.config.consent,
+            purposes=self._consent.now().purposes,
             paused=wishes.paused,
             link=self._link,
             over_metered=tuple(self.config.over_metered),
@@ -177,6 +180,7 @@ class Uplink(Node):
             retry_wall_ns=self._wall_of(progress.retry_ns),
             holds=progress.holds,
             left_bytes=progress.left_bytes,
+            withdrawn=progress.withdrawn,
             refused={name.name: name.refused for name in progress.refused},
             last_delivery_wall_ns=self._last_delivery_wall_ns,
         )

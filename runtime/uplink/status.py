@@ -41,6 +41,8 @@ class SyncReport(msgspec.Struct, frozen=True, kw_only=True):
     """By class, where one has a budget on the present link."""
     refused: dict[str, str] = {}
     """Objects that are not tried again until somebody asks for it, and why."""
+    withdrawn: dict[str, tuple[str, ...]] = {}
+    """Segments that stay because consent was withdrawn after their records were kept, and to which purposes."""
     last_delivery_wall_ns: int | None = None
 
 

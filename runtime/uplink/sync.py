@@ -21,7 +21,7 @@ from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.uplink.backoff import Backoff
 from cardan.runtime.uplink.budget import Budgets, Ledger
 from cardan.runtime.uplink.forms import form_of
-from cardan.runtime.uplink.holds import Conditions, Hold, hold_or_none
+from cardan.runtime.uplink.holds import Conditions, Hold, hold_or_none, withdrawn
 from cardan.runtime.uplink.links import LOCAL, LinkKind
 from cardan.runtime.uplink.names import MOST_HASHES, Name, Names
 from cardan.runtime.uplink.objects import object_name
@@ -75,6 +75,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """By class, where one has a budget on the present link."""
     refused: tuple[Name, ...] = ()
     """Objects that are not tried again until somebody asks for it."""
+    withdrawn: dict[str, tuple[str, ...]] = {}
+    """Claims that stay because consent was withdrawn after their records were kept, and to which purposes."""
 
 
 class Sync:
@@ -111,6 +113,8 @@ class Sync:
         self._problem: CardanError | OSError | None = None
         self._objects = self._sent_bytes = 0
         self._touched = False
+        self._withdrawn: dict[str, tuple[str, ...]] = {}
+        self._consented = self.conditions.purposes
         self._short: dict[tuple[LinkKind, RecordClass], Shortage] = {}
 
     def close(self) -> None:
@@ -155,15 +159,23 @@ class Sync:
             holds={name: hold for name, hold in holds.items() if hold is not None},
             left_bytes={name: count for name, count in left.items() if count is not None},
             refused=tuple(self._names.refused()),
+            withdrawn=dict(self._withdrawn),
         )
 
     # ------------------------------------------------------------------------------------------------------- choosing
 
     def _held_or_next(self) -> tuple[Claim, SealedObject] | None:
         if self._held is not None:
-            return self._held if self._hold_or_none(self._held[0].kind) is None else None
+            held = self._held[0]
+            stays = withdrawn(held.header.purposes, self.conditions) or self._hold_or_none(held.kind)
+            return self._held if not stays else None
         claim = self._next_or_none()
         if claim is None:
+            return None
+        gone = withdrawn(claim.header.purposes, self.conditions)
+        if gone:
+            self._withdrawn[claim.name] = tuple(gone)
+            claim.release()
             return None
         try:
             return claim, self._sealed(claim)
@@ -174,7 +186,10 @@ class Sync:
     def _next_or_none(self) -> Claim | None:
         now_ns = self._clock.now_ns()
         order = self._turns.order([kind for kind in RecordClass if self._hold_or_none(kind) is None], now_ns)
-        besides = {name.key.partition("/")[2] for name in self._names.refused()}
+        if self._consented != self.conditions.purposes:
+            self._consented = self.conditions.purposes
+            self._withdrawn.clear()
+        besides = {name.key.partition("/")[2] for name in self._names.refused()} | set(self._withdrawn)
         claim = self._claims.oldest_or_none(order, besides)
         self._turns.took(order, claim.kind if claim is not None else None, now_ns)
         return claim

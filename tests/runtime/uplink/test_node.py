@@ -17,6 +17,8 @@ from cardan.runtime.errors import DeviceError
 from cardan.runtime.outbox.folder import class_dir, outbox_dir
 from cardan.runtime.outbox.queue import Queue, QueueLimits
 from cardan.runtime.outbox.segment import RecordClass
+from cardan.runtime.privacy.consent import ConsentFile
+from cardan.runtime.privacy.settings import PrivacySettings
 from cardan.runtime.testing import Bench
 from cardan.runtime.uplink.forms import FORMS
 from cardan.runtime.uplink.node import Uplink, UplinkConfig
@@ -44,7 +46,8 @@ def seal(queue: Queue, *numbers: int) -> None:
 
 
 def bench_with(data_dir: Path, **config: Any) -> Bench[Uplink]:
-    return Bench(Uplink, config=UplinkConfig(**config), data_dir=data_dir)
+    privacy = PrivacySettings(consent=["operation"])
+    return Bench(Uplink, config=UplinkConfig(**config), data_dir=data_dir, privacy=privacy)
 
 
 def settle(bench: Bench[Uplink]) -> None:
@@ -113,6 +116,27 @@ def test_an_unreachable_store_is_named_and_everything_waits(tmp_path: Path, queu
         settle(bench)
         assert status_of(tmp_path).report.problem is None
     assert numbers_at(missing) == [1]
+
+
+def test_what_was_kept_for_a_purpose_that_is_withdrawn_stays(tmp_path: Path, queue: Queue) -> None:
+    queue.keep_under("0" * 16, ("operation", "improvement"))
+    seal(queue, 1)
+    queue.keep_under("0" * 16, ("operation",))
+    seal(queue, 2)
+    consent = ConsentFile(tmp_path, [])
+    with bench_with(tmp_path, consent=True) as bench:
+        settle(bench)
+        assert numbers_at(tmp_path / "store") == [2]
+        assert list(status_of(tmp_path).report.withdrawn.values()) == [("improvement",)]
+        consent.say(["improvement"], given=True, by="anna", clock=bench.clock)
+        settle(bench)
+        assert sorted(numbers_at(tmp_path / "store")) == [1, 2]
+        assert status_of(tmp_path).report.withdrawn == {}
+        consent.say(["operation", "improvement"], given=False, by="anna", clock=bench.clock)
+        seal(queue, 3)
+        settle(bench)
+        assert sorted(numbers_at(tmp_path / "store")) == [1, 2]
+        assert status_of(tmp_path).report.holds["trend"].code == "consent"
 
 
 def test_a_person_holds_a_class_back_and_lets_it_go(tmp_path: Path, queue: Queue) -> None:
