@@ -21,6 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from awake import processors_awake
 from bus_dora import dora_rounds
 from peers import python_with
 from rows import Row, at_most, parse_arguments, report
@@ -231,9 +232,10 @@ def main() -> int:
     arguments = parse_arguments(__doc__ or "")
     os.chdir(HERE)
     quick = arguments.quick
-    rows = [*small_rows(SMALL, quick), *small_rows(PAGE, quick), *frame_rows(quick)]
-    rows += [] if quick else other_peer_rows()
-    return report("bus", rows, as_json=arguments.json)
+    with processors_awake() as held:
+        rows = [*small_rows(SMALL, quick), *small_rows(PAGE, quick), *frame_rows(quick)]
+        rows += [] if quick else other_peer_rows()
+    return report("bus", [*rows, held], as_json=arguments.json)
 
 
 if __name__ == "__main__":

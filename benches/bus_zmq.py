@@ -20,6 +20,7 @@ from pathlib import Path
 import msgpack
 import numpy as np
 import zmq
+from awake import processors_awake
 from bus import FRAME, LABELS, PAGE, QUICK_ROUNDS, ROUNDS, SMALL, ZMQ, Group, beside, measured, shown
 from bus_cell import STAMP, OnMessage
 from rows import Row, at_most, parse_arguments, report
@@ -179,4 +180,6 @@ def rows(quick: bool) -> list[Row]:
 if __name__ == "__main__":
     arguments = parse_arguments(__doc__ or "")
     os.chdir(Path(__file__).resolve().parent)
-    raise SystemExit(report("bus_zmq", rows(arguments.quick), as_json=arguments.json))
+    with processors_awake() as held:
+        found = [*rows(arguments.quick), held]
+    raise SystemExit(report("bus_zmq", found, as_json=arguments.json))

@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import zmq
+from awake import processors_awake
 from engines_nodes import NV12_720P, STRIDE
 from light import LightRun, folders, running, wait_until
 from rows import Row, at_most
@@ -51,8 +52,8 @@ WARM_UP_RUNS = 1_500
 
 def rows(*, quick: bool) -> list[Row]:
     """All rows; within 35 s when quick, three minutes else."""
-    with undisturbed():
-        found = [*round_trip_rows(quick), *processor_rows(quick), *hang_rows(quick), boot_row(quick)]
+    with undisturbed(), processors_awake() as held:
+        found = [held, *round_trip_rows(quick), *processor_rows(quick), *hang_rows(quick), boot_row(quick)]
     return found + memory_rows(quick)
 
 

@@ -41,7 +41,8 @@ class Shrinker:
             )
         self.crop = crop
         rows, columns = crop.height // crop.block, crop.width // crop.block
-        self._rows_sum = np.empty((rows, crop.width, 3), np.uint16)
+        self._rows_sum = np.empty((rows, crop.width * 3), np.uint16)
+        self._across = np.empty_like(self._rows_sum)
         self._sum = np.empty((rows, columns, 3), np.uint16)
         self._wide = np.empty((rows, columns, 3), np.uint32)
         self.factor = np.uint32(_reciprocal(crop.block**2))
@@ -60,12 +61,17 @@ class Shrinker:
                 hint="give the engine the camera that its model was trained for",
             )
         part = image[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
-        self._rows_sum[...] = part[0::block]
+        lines = part.reshape(crop.height, crop.width * 3)
+        sums = self._rows_sum
+        sums[...] = lines[0::block]
         for row in range(1, block):
-            self._rows_sum += part[row::block]
-        self._sum[...] = self._rows_sum[:, 0::block]
+            sums += lines[row::block]
+        # Sums across begin at every pixel, though one in `block` is used: whole lines in memory order are faster.
+        across = self._across
+        across[...] = sums
         for column in range(1, block):
-            self._sum += self._rows_sum[:, column::block]
+            across[:, : -3 * column] += sums[:, 3 * column :]
+        self._sum[...] = across.reshape(*self._sum.shape[:2], block * 3)[:, :, :3]
         self._sum += np.uint16(block**2 // 2)
         np.multiply(self._sum, self.factor, out=self._wide)
         self._wide >>= RECIPROCAL_BITS
