@@ -343,6 +343,56 @@ MACHINE = (
         "`df`; lower [storage] quota_bytes of the profile",
     ),
 )
+OUTSIDE = (
+    Fault(
+        "live-refused",
+        "the broker does not let us in, or is not the one that it says",
+        "a certificate, its authority, its dates, or the clock of this computer",
+        "the log of the node says which; `openssl x509 -in FILE -noout -dates -issuer`, `date`",
+    ),
+    Fault(
+        "live-unreachable",
+        "there has been no connection to the broker for a while; its events wait in the outbox",
+        "no network, or another address",
+        "`cardan status`; is the address right, and does its name resolve?",
+    ),
+    Fault(
+        "live-not-authorized",
+        "the broker takes nothing for a topic from us; the log of the node names it; its events wait in the outbox",
+        "the rules of the broker do not know this vehicle",
+        "let this certificate publish below its prefix",
+    ),
+    Fault(
+        "live-not-listening",
+        "the broker does not let us listen to what is asked of this vehicle",
+        "the rules of the broker do not know this vehicle",
+        "let this certificate subscribe below its prefix",
+    ),
+    Fault(
+        "live-no-consent",
+        "nothing is told to the broker, and nobody listens to it",
+        "nobody has consented to the purpose operation",
+        "`cardan sync consent give operation`",
+    ),
+    Fault(
+        "live-undecodable",
+        "a message among the inputs of live cannot be told",
+        "a picture, or a publisher that runs different code",
+        "take that topic out of the node's inputs",
+    ),
+    Fault(
+        "live-disk",
+        "live cannot keep how far it has told, or what was asked; some is told again after the next start",
+        "the disk is full or gone",
+        "`df`; make room in the data folder",
+    ),
+    Fault(
+        "live-inbox-full",
+        "what is asked of this vehicle is left at the broker: too much waits here, or it is too long",
+        "the node downlink is away, or somebody asks very much",
+        "`cardan status`; is the node downlink running?",
+    ),
+)
 TABLE = {
     "The run": RUN,
     "Nodes": NODE,
@@ -352,6 +402,7 @@ TABLE = {
     "Engines": ENGINES,
     "Links": LINK,
     "Recorder, outbox and uplink": KEEPING,
+    "The vehicle at a broker": OUTSIDE,
 }
 """Faults by whom they concern."""
 

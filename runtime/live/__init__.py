@@ -1,0 +1,1 @@
+"""The vehicle live: state, events and results over MQTT 5, and what is asked of it from outside."""
