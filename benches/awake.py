@@ -1,4 +1,4 @@
-"""Processors that wake up at once, as the profile of a vehicle has them (`wakeup_latency_us = 0`), for ours and peers alike.
+"""Processors that wake up at once, as a vehicle's profile has them (`wakeup_latency_us = 0`), for ours and peers alike.
 
 A processor of a virtual machine that fell asleep takes 40 us and more to come back, whatever woke it. A vehicle's
 profile keeps them awake while a run lasts, so what is measured here is what that vehicle sees.
