@@ -6,7 +6,9 @@ Recording is a bit length, a shift, and one 32-bit store; it neither allocates n
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 BUCKETS = 384
 """Covers values up to 2**49 (six days in nanoseconds)."""
@@ -34,14 +36,22 @@ def bucket_bounds(index: int) -> tuple[int, int]:
 
 def percentile(counts: Sequence[int], fraction: float) -> float:
     """Value below which `fraction` (0..1) of the recorded values lie; 0.0 when nothing was recorded."""
-    total = sum(counts)
-    if total == 0:
-        return 0.0
-    wanted = fraction * total
-    passed = 0
-    for index, count in enumerate(counts):
-        if count and passed + count >= wanted:
-            low, high = bucket_bounds(index)
-            return low + (high - 1 - low) * max(0.0, wanted - passed) / count
-        passed += count
-    return float(bucket_bounds(BUCKETS - 1)[0])
+    return percentiles(counts, (fraction,))[0]
+
+
+def percentiles(counts: Sequence[int], fractions: Sequence[float]) -> list[float]:
+    """The same for several fractions in one pass over the buckets."""
+    passed = list(accumulate(counts))
+    if not passed or passed[-1] == 0:
+        return [0.0] * len(fractions)
+    return [_value_at(counts, passed, fraction) for fraction in fractions]
+
+
+def _value_at(counts: Sequence[int], passed: list[int], fraction: float) -> float:
+    wanted = fraction * passed[-1]
+    index = bisect_left(passed, wanted) if wanted > 0 else bisect_right(passed, 0)
+    if index >= len(passed):
+        return float(bucket_bounds(BUCKETS - 1)[0])
+    low, high = bucket_bounds(index)
+    before = passed[index] - counts[index]
+    return low + (high - 1 - low) * max(0.0, wanted - before) / counts[index]

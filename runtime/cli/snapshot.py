@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from operator import sub
 
 from cardan.runtime.errors import RunError
-from cardan.runtime.histogram import bucket_bounds, percentile
+from cardan.runtime.histogram import bucket_bounds, bucket_of, percentile, percentiles
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.vitals import NodeState, NodeVitals, RunState, SeriesKind, SeriesPlan, SeriesVitals, Vitals, Words
 from cardan.runtime.wishes import GroupSettings, ProcessSettings
@@ -29,12 +29,17 @@ class Spread:
         """Percentile, never above the maximum that was measured."""
         return min(percentile(self.counts, fraction), float(self.maximum))
 
+    def at_each(self, *fractions: float) -> list[float]:
+        """Several percentiles at the price of one."""
+        return [min(value, float(self.maximum)) for value in percentiles(self.counts, fractions)]
+
     def since(self, earlier: Spread) -> Spread:
         """What was recorded after `earlier`; its maximum is that of the highest bucket."""
         if self.counts == earlier.counts:
             return self.unused
-        counts = list(map(sub, self.counts, earlier.counts))
-        highest = next((index for index in reversed(range(len(counts))) if counts[index]), None)
+        top = min(len(self.counts), bucket_of(self.maximum) + 1)  # nothing lies above the true maximum
+        counts = [*map(sub, self.counts[:top], earlier.counts[:top]), *([0] * (len(self.counts) - top))]
+        highest = next((index for index in range(top - 1, -1, -1) if counts[index]), None)
         if highest is None:
             return Spread(counts, 0)
         return Spread(counts, min(self.maximum, bucket_bounds(highest)[1] - 1))

@@ -173,9 +173,9 @@ def photon_to_can(plan: Plan, shot: Snapshot) -> Jitter | None:
 
 def spread_ms(spread: Spread, factor: float) -> Jitter | None:
     """A histogram in milliseconds (`factor` milliseconds for each count); None when nothing was measured."""
-    if not spread.total:
+    if not any(spread.counts):
         return None
-    p50, p99 = (round(spread.at(fraction) * factor, 4) for fraction in (0.5, 0.99))
+    p50, p99 = (round(value * factor, 4) for value in spread.at_each(0.5, 0.99))
     return Jitter(p50=p50, p99=p99, max=round(spread.maximum * factor, 4))
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from cardan.runtime.can_health import CanChannelHealth
 from cardan.runtime.cli.control_causes import meaning
-from cardan.runtime.cli.edges import Edge, edges_of
+from cardan.runtime.cli.edges import Edge
 from cardan.runtime.cli.lines import safe_text
 from cardan.runtime.cli.runs import stamp
 from cardan.runtime.cli.snapshot import NodeShot, Snapshot, Spread
@@ -119,7 +119,8 @@ def document(
     verdict, role = headline(now)
     if trouble and role == "good":
         verdict, role = trouble, "bad"
-    edges, rows = edges_of(plan, now, before), topic_rows(plan, now, before)
+    rows = topic_rows(plan, now, before)
+    edges = [edge for row in rows for edge in row.edges]
     drove = timeline.drove
     return Document(
         live=live,

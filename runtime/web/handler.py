@@ -24,19 +24,33 @@ ALIVE_S = 10.0
 """A comment is sent when there was nothing else for so long: it shows whether the browser is still there."""
 SEND_WITHIN_S = 5.0
 """A browser that takes nothing for so long is dropped."""
+KEPT_S = 4.0
+"""So long a connection may wait for the next request; less than the server gives it to ask (ASKED_WITHIN_NS)."""
 LONGEST_PATH = 2000
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers GET; the connection ends with the answer."""
+    """Answers GET; the connection is kept for a moment, for a page asks for pictures again and again."""
 
     server: PageServer
+    protocol_version = "HTTP/1.1"
+    timeout = KEPT_S
     server_version = "cardan"
     sys_version = ""
 
+    def handle_one_request(self) -> None:
+        self.server.expect(self.connection)
+        super().handle_one_request()
+
     def do_GET(self) -> None:
+        if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
+            self.close_connection = True  # nobody reads what would follow
         self.server.has_asked(self.connection)
         self.connection.settimeout(SEND_WITHIN_S)
+        self._get()
+        self.connection.settimeout(KEPT_S)
+
+    def _get(self) -> None:
         url = urlsplit(self.path[:LONGEST_PATH])
         query = parse_qs(url.query, max_num_fields=8) if url.query else {}
         if not host_allowed(self.headers.get("Host"), self.server.settings.names):
@@ -59,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/status.json":
             self._status()
         elif path == "/picture":
-            self._picture(query.get("topic", [""])[0])
+            self._picture(query.get("topic", [""])[0], query.get("width", [""])[0])
         else:
             self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"there is nothing here\n")
 
@@ -74,6 +88,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _deny(self, status: HTTPStatus, text: str) -> None:
         self.server.counters.add("denied")
+        self.close_connection = True
         self._answer(status, "text/plain; charset=utf-8", f"{text}\n".encode())
 
     def _status(self) -> None:
@@ -87,9 +102,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         self._answer(HTTPStatus.OK, "application/json", text)
 
-    def _picture(self, topic: str) -> None:
+    def _picture(self, topic: str, width: str) -> None:
+        widest_px = int(width) if width.isascii() and width.isdecimal() and len(width) < 5 else None
         try:
-            picture = self.server.pictures.newest(topic)
+            picture = self.server.pictures.newest(topic, widest_px)
         except CardanError as error:
             self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", f"{error}\n".encode())
             return
@@ -102,8 +118,9 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", b"too many pages are open\n")
             return
         viewer = self.server.hub.join()
+        self.close_connection = True
         try:
-            self._head(HTTPStatus.OK, "text/event-stream", {"X-Accel-Buffering": "no"})
+            self._head(HTTPStatus.OK, "text/event-stream", {"X-Accel-Buffering": "no", "Connection": "close"})
             self.wfile.write(b"retry: 2000\n\n")
             while not viewer.gone:
                 text = viewer.take(ALIVE_S)
@@ -117,12 +134,13 @@ class Handler(BaseHTTPRequestHandler):
             self.server.viewers.release()
 
     def _answer(self, status: HTTPStatus, kind: str, body: bytes, headers: dict[str, str] | None = None) -> None:
-        self._head(status, kind, {"Content-Length": str(len(body)), **(headers or {})})
+        closing = {"Connection": "close"} if self.close_connection else {}
+        self._head(status, kind, {"Content-Length": str(len(body)), **closing, **(headers or {})})
         self.wfile.write(body)
 
     def _head(self, status: HTTPStatus, kind: str, headers: dict[str, str]) -> None:
         self.send_response(status)
-        for name, value in {"Content-Type": kind, "Connection": "close", **SECURITY, **headers}.items():
+        for name, value in {"Content-Type": kind, **SECURITY, **headers}.items():
             self.send_header(name, value)
         self.end_headers()
 

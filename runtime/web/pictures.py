@@ -27,6 +27,7 @@ from cardan.runtime.web.overlay import Drawing, draw
 
 FRAMES_KEPT = 6
 """Of the slots of a camera, which are eight: older frames are overwritten soon."""
+WIDTHS_PX = (160, 320, 640, 1280)
 VIEWS_KEPT = 12
 QUALITY = 70
 TYPES: dict[str, type[Message]] = {
@@ -65,10 +66,13 @@ class Pictures:
         self._maps: SlotMaps | None = None
         self._cameras: dict[str, _Heard] = {}
         self._views: deque[tuple[int, RoadView]] = deque(maxlen=VIEWS_KEPT)
-        self._made: dict[str, tuple[int, Picture]] = {}
+        self._made: dict[tuple[str, int], tuple[int, Picture]] = {}
 
-    def newest(self, topic: str) -> Picture:
-        """The newest picture of the camera topic; NoDataError when there is none to be had, with the reason."""
+    def newest(self, topic: str, widest_px: int | None = None) -> Picture:
+        """The newest picture of the camera topic; NoDataError when there is none to be had, with the reason.
+
+        widest_px: a small screen gets a small picture; never wider than the settings allow.
+        """
         with self._lock:
             found = self._found()
             if found is None or not found.live or found.bus_dir is None:
@@ -79,7 +83,12 @@ class Pictures:
                 raise NoDataError(f'no camera topic "{topic[:80]}"', hint=near_names(topic[:80], list(self._cameras)))
             if self._tail is not None:
                 self._tail.drain(self._take)
-            return self._picture(topic)
+            return self._picture(topic, self._width_for(widest_px))
+
+    def _width_for(self, asked_px: int | None) -> int:
+        """One of few widths, so that viewers share pictures: the smallest that is enough, or the widest allowed."""
+        fitting = [width for width in WIDTHS_PX if asked_px is not None and asked_px <= width <= self._widest_px]
+        return min(fitting, default=self._widest_px)
 
     def close(self) -> None:
         with self._lock:
@@ -121,23 +130,23 @@ class Pictures:
                 for camera in self._calibrates.get(topic, []):
                     self._cameras[camera].calibration = value
 
-    def _picture(self, topic: str) -> Picture:
+    def _picture(self, topic: str, widest_px: int) -> Picture:
         """The newest frame that a network has seen, if one is still there; else the newest frame."""
         heard = self._cameras[topic]
         views = dict(self._views)
         seen = [frame for frame in heard.frames if frame[0] in views]
         for origin_ns, payload in [*reversed(seen), *reversed(heard.frames)]:
-            made = self._made.get(topic)
+            made = self._made.get((topic, widest_px))
             if made is not None and made[0] == origin_ns:
                 return made[1]
-            image = self._image_or_none(topic, payload)
+            image = self._image_or_none(topic, payload, widest_px)
             if image is not None:
                 picture = Picture(jpeg(image, QUALITY), self._drawing(heard, image, origin_ns, views.get(origin_ns)))
-                self._made[topic] = origin_ns, picture
+                self._made[topic, widest_px] = origin_ns, picture
                 return picture
         raise NoDataError(f"no picture came on {topic} yet", hint="is the camera running?")
 
-    def _image_or_none(self, topic: str, payload: bytes) -> np.ndarray | None:
+    def _image_or_none(self, topic: str, payload: bytes, widest_px: int) -> np.ndarray | None:
         """A copy of the picture, made smaller; None when its slot was reused meanwhile, or it is none."""
         decoder = self._decoders[topic]
         try:
@@ -146,7 +155,7 @@ class Pictures:
             return None
         if not is_picture(message):
             return None
-        step = -(-message.image.shape[1] // self._widest_px)
+        step = -(-message.image.shape[1] // widest_px)
         image = np.array(message.image[::step, ::step])
         return image if decoder.intact else None
 

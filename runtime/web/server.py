@@ -113,6 +113,11 @@ class PageServer(ThreadingHTTPServer):
             if request in self._asking:
                 self._asking[secured] = self._asking.pop(request)
 
+    def expect(self, request: socket.socket) -> None:
+        """The next request on this connection has to be complete in time."""
+        with self._asking_lock:
+            self._asking[request] = self._clock.now_ns() + ASKED_WITHIN_NS
+
     def has_asked(self, request: socket.socket) -> None:
         """The head of the request is complete."""
         with self._asking_lock:

@@ -29,6 +29,16 @@ LOOK_BACK = 1 << 20
 RATES_OVER_NS = ns(0.9)
 
 
+class Said(msgspec.Struct, frozen=True):
+    """What is taken of each of the bridge's verdicts, of which a hundred come in a second."""
+
+    engagement: str = ""
+    cause: str = ""
+
+
+SAID = msgspec.msgpack.Decoder(Said)
+
+
 class Watcher:
     """Belongs to one thread; `close()` it."""
 
@@ -104,11 +114,12 @@ class Watcher:
     def _take(self, topic: str, message: bytes) -> None:
         """A message that cannot be read is nothing that a page can help: others follow."""
         with suppress(BusError, msgspec.ValidationError):
-            header, fields = unpack(message), decode_foreign(message[HEADER_SIZE:])
+            header, payload = unpack(message), message[HEADER_SIZE:]
             if topic in self._health_topics:
-                self._channels[topic.split("/", maxsplit=1)[0]] = header.sent_ns, msgspec.convert(fields, CanHealth)
+                health = msgspec.convert(decode_foreign(payload), CanHealth)
+                self._channels[topic.split("/", maxsplit=1)[0]] = header.sent_ns, health
             else:
-                self._timeline.take_verdict(header.sent_ns, fields)
+                self._timeline.take_verdict(header.sent_ns, msgspec.structs.asdict(SAID.decode(payload)))
 
     def close(self) -> None:
         for tail in self._tails:

@@ -215,10 +215,14 @@ function showCamera(run) {
   if (!run.live) at("camera-note").textContent = "of a run that has ended no picture is kept";
 }
 
+function pictureWidth() { // a small screen needs no large picture
+  return Math.ceil(at("camera").clientWidth * (window.devicePixelRatio || 1)) || 640;
+}
+
 async function takePicture() {
   const began = performance.now();
   try {
-    const answer = await fetch(`/picture?topic=${encodeURIComponent(camera)}`, { cache: "no-store" });
+    const answer = await fetch(`/picture?topic=${encodeURIComponent(camera)}&width=${pictureWidth()}`, { cache: "no-store" });
     if (!answer.ok) throw new Error(await answer.text());
     const drawing = JSON.parse(answer.headers.get("Cardan-Drawing"));
     drawPicture(await createImageBitmap(await answer.blob()), drawing);

@@ -70,6 +70,27 @@ def test_no_path_leads_to_a_file(page: Page, path: str) -> None:
     assert _ask(page, path)[0] == 404
 
 
+def test_one_connection_is_kept_for_many_requests_but_not_for_one_with_a_body(page: Page) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", page.server.server_port, timeout=5)) as connection:
+        for _ in range(3):
+            connection.request("GET", "/page.css")
+            assert connection.getresponse().read().startswith(b":root")
+            socket = connection.sock
+            assert socket is not None
+        connection.request("GET", "/page.css", body=b"GET /status.json HTTP/1.1\r\n\r\n")
+        answer = connection.getresponse()
+        assert answer.read() and answer.getheader("Connection") == "close"
+
+
+def test_a_kept_connection_that_asks_nothing_more_is_let_go(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cardan.runtime.web.handler.KEPT_S", 0.05)
+    with closing(http.client.HTTPConnection("127.0.0.1", page.server.server_port, timeout=5)) as connection:
+        connection.request("GET", "/page.css")
+        connection.getresponse().read()
+        assert connection.sock.recv(1) == b"", "the server has closed it"
+    assert page.server.counters.late == 0
+
+
 def test_a_foreign_name_is_refused_and_counted(page: Page) -> None:
     assert _ask(page, "/", {"Host": "evil.example"})[0] == 421
     assert page.server.counters.denied == 1

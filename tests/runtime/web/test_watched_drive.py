@@ -102,6 +102,9 @@ def test_the_picture_is_of_the_frame_that_the_network_saw(drive: Drive) -> None:
             break
         assert time.monotonic() < deadline_s, (status, body[:200])
     assert Image.open(io.BytesIO(body)).size == (drawing["width"], drawing["height"]) == (640, 360)
+    small = drive.ask("/picture?topic=camera/frame&width=300")[1]
+    assert Image.open(io.BytesIO(small)).size == (320, 180), "a small screen gets a small picture"
+    assert drive.ask("/picture?topic=camera/frame&width=-5")[0] == 200
     (left, right), height = drawing["lines"], drawing["height"]
     assert all(0 < row < height for _, row in (*left, *right))
     assert left[0][0] < 320 < right[0][0], "the car stands between its lines"
@@ -141,7 +144,7 @@ def test_a_browser_shows_it_on_a_phone_and_on_a_desktop(drive: Drive) -> None:
     if program is None:
         pytest.skip("needs a browser: apt install chromium-headless-shell")
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-    drive.wait_for(_drives)
+    said = drive.wait_for(_drives)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         try:
@@ -150,7 +153,8 @@ def test_a_browser_shows_it_on_a_phone_and_on_a_desktop(drive: Drive) -> None:
                 assert seen["errors"] == []
                 assert {url for url in seen["asked"] if not url.startswith(drive.page.address)} == set()
                 assert seen["width"] == size[0], "nothing is wider than the screen"
-                assert seen["nodes"] == 7 and seen["topics"] == 10 and "vehicle" in seen["can"]
+                assert seen["nodes"] == sum(not node["listens"] for node in said["nodes"]) >= 7
+                assert seen["topics"] == len(said["topics"]) >= 10 and "vehicle" in seen["can"]
                 assert not seen["verdict"].startswith("connecting")
                 assert seen["green"] > 100, "the lanes are drawn"
         finally:

@@ -1,0 +1,138 @@
+"""What the tools of a field engineer cost: how soon commands answer, what watching takes, how soon a page shows it.
+
+    python benches/cli.py             # about 5 minutes
+    python benches/cli.py --quick     # within 50 s
+
+The reference vehicle drives meanwhile, as it does when somebody looks: commands and the page compete with it. Bare
+Python is started by turns with the commands. What a browser needs by itself is taken by turns too: an empty page.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cli_page import browser_rows, viewer_rows
+from cli_usage import Used, children_used, used_by
+from rows import Row, at_most, parse_arguments, report
+
+CARDAN = [sys.executable, "-m", "cardan.runtime.cli.main"]
+WITHIN_S = 40.0
+HUNG = """
+import os
+from cardan.runtime.doctor.check import Check, passed
+
+def hang(subject):
+    os.mkfifo(os.environ["DEVICE"])
+    os.open(os.environ["DEVICE"], os.O_RDONLY)
+    return passed("never")
+
+CHECKS = tuple(Check(f"hung.device-{n}", "does it answer?", hang, limit_s=60.0) for n in range(3))
+"""
+
+
+def rows(quick: bool) -> list[Row]:
+    """All rows, around one drive."""
+    with driving() as folder:
+        return [
+            *start_rows(7 if quick else 31),
+            *top_rows(5.0 if quick else 30.0),
+            *viewer_rows(folder, 6.0 if quick else 30.0),
+            *browser_rows(folder, 5 if quick else 15),
+            *doctor_rows(folder),
+        ]
+
+
+@contextmanager
+def driving() -> Iterator[Path]:
+    """The reference vehicle, engaged, with folders of its own in the environment."""
+    with tempfile.TemporaryDirectory(prefix="cli", dir="/dev/shm") as name:
+        os.environ |= {"CARDAN_RUN_DIR": f"{name}/r", "CARDAN_DATA_DIR": f"{name}/d"}
+        command = [*CARDAN, "up", "--for", "600s", "--json"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as vehicle:
+            try:
+                wait_until_engaged()
+                yield Path(name)
+            finally:
+                vehicle.send_signal(signal.SIGINT)
+                vehicle.wait(WITHIN_S)
+
+
+def wait_until_engaged() -> None:
+    ends_s = time.monotonic() + WITHIN_S
+    ask = [*CARDAN, "control", "state", "--json"]
+    while b'"engagement":"enabled"' not in subprocess.run(ask, capture_output=True, check=False).stdout:
+        if time.monotonic() > ends_s:
+            raise SystemExit("the reference vehicle did not engage")
+        time.sleep(0.2)
+
+
+def start_rows(rounds: int) -> list[Row]:
+    """From starting a command to its end, medians, by turns with a Python that does nothing."""
+    commands = {
+        "bare": [sys.executable, "-c", "pass"],
+        "--help": [*CARDAN, "--help"],
+        "status": [*CARDAN, "status"],
+        "topic list": [*CARDAN, "topic", "list"],
+        "can list": [*CARDAN, "can", "list"],
+    }
+    taken: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            began_s = time.perf_counter()
+            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+            taken[name].append((time.perf_counter() - began_s) * 1e3)
+    medians = {name: statistics.median(values) for name, values in taken.items()}
+    bars = {"--help": 60.0, "status": 150.0, "topic list": 150.0, "can list": 150.0}
+    return [_beside_python(name, medians[name], bar, medians["bare"]) for name, bar in bars.items()]
+
+
+def _beside_python(name: str, value: float, bar: float, bare: float) -> Row:
+    met = value <= bar
+    return Row(f"cardan {name}", value, "ms", f"<= {bar:g}", met, "bare Python", bare, value / bare)
+
+
+def top_rows(seconds: float) -> list[Row]:
+    """Processor time of `cardan top` on a terminal, once it has drawn for the first time."""
+    parent, terminal = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "LINES": "24", "COLUMNS": "80"}
+    with subprocess.Popen([*CARDAN, "top"], stdin=terminal, stdout=terminal, stderr=terminal, env=environment) as top:
+        os.close(terminal)
+        os.read(parent, 65536)
+        time.sleep(1.0)
+        share = used_by(top.pid, seconds, drain=parent)
+        top.send_signal(signal.SIGINT)
+        top.wait(WITHIN_S)
+    os.close(parent)
+    return [at_most("cardan top, every second", share.percent, 2.0, "% of a core")]
+
+
+def doctor_rows(folder: Path) -> list[Row]:
+    """All checks as they are, and with three more that hang for a minute."""
+    site = folder / "site"
+    info = site / "hung-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hung\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[cardan.checks]\nhung = hung_checks:CHECKS\n")
+    (site / "hung_checks.py").write_text(HUNG)
+    plain = children_used([*CARDAN, "doctor"], os.environ)
+    hung = children_used([*CARDAN, "doctor"], {**os.environ, "PYTHONPATH": str(site), "DEVICE": str(folder / "device")})
+    return [_doctor("cardan doctor", plain), _doctor("cardan doctor, three devices hang", hung)]
+
+
+def _doctor(name: str, used: Used) -> Row:
+    return at_most(name, used.wall_s, 10.0, "s")
+
+
+if __name__ == "__main__":
+    arguments = parse_arguments(__doc__.splitlines()[0])
+    sys.exit(report("cli", rows(arguments.quick), as_json=arguments.json))
