@@ -310,6 +310,12 @@ KEEPING = (
         "the disk is full or gone",
         "`df`; make room in the data folder",
     ),
+    Fault(
+        "uplink-form",
+        "records cannot be written in the form that was asked for, and went to the store as JSON lines",
+        "a value that a table has no column for",
+        "nothing is lost; look at the topic that is named, or choose another `form` of the uplink",
+    ),
 )
 MACHINE = (
     Fault(

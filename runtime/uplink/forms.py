@@ -1,13 +1,14 @@
-"""How the records of a segment are written as an object: one table of forms, by the name that the ledger keeps."""
+"""How the records of a segment are written as an object: a table of forms, by the name that the ledger keeps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from cardan.runtime.errors import ConfigError, near_names
 from cardan.runtime.outbox.segment import Record, SegmentHeader
 from cardan.runtime.uplink.objects import CONTENT_TYPE, object_bytes
+from cardan.runtime.uplink.signals import VSS, SignalNames
 
 
 class Form(NamedTuple):
@@ -21,14 +22,33 @@ class Form(NamedTuple):
     """The same bytes for the same records, as long as the libraries are the same."""
 
 
-FORMS = {
-    "jsonl": Form("records", "jsonl.gz", CONTENT_TYPE, object_bytes),
-}
+Forms = Mapping[str, Form]
 
 
-def form_of(name: str) -> Form:
+def forms_with(names: SignalNames) -> dict[str, Form]:
+    """All forms. names: what signals are called, beside those of VSS that we know."""
+    names = {**VSS, **names}
+
+    def parquet(header: SegmentHeader, records: list[Record]) -> bytes:
+        from cardan.runtime.uplink.parquet_form import parquet_bytes
+
+        return parquet_bytes(header, records, names)
+
+    def columns(header: SegmentHeader, records: list[Record]) -> bytes:
+        from cardan.runtime.uplink.columns_form import columns_bytes
+
+        return columns_bytes(header, records, names)
+
+    return {
+        "jsonl": Form("records", "jsonl.gz", CONTENT_TYPE, object_bytes),
+        "parquet": Form("signals", "parquet", "application/vnd.apache.parquet", parquet),
+        "columns": Form("columns", "msgpack.zst", "application/zstd", columns),
+    }
+
+
+def form_of(forms: Forms, name: str) -> Form:
     """The form of this name. ConfigError when there is none."""
     try:
-        return FORMS[name]
+        return forms[name]
     except KeyError:
-        raise ConfigError(f'"{name}" is no form of objects', hint=near_names(name, list(FORMS))) from None
+        raise ConfigError(f'"{name}" is no form of objects', hint=near_names(name, list(forms))) from None

@@ -13,11 +13,13 @@ from cardan.runtime.errors import NodeError
 from cardan.runtime.node.node import Node, NodeConfig
 from cardan.runtime.outbox.claims import Claims
 from cardan.runtime.outbox.folder import outbox_dir
+from cardan.runtime.outbox.segment import Record, RecordClass, SegmentHeader
 from cardan.runtime.privacy.consent import ConsentFile
 from cardan.runtime.uplink.budget import Budgets
-from cardan.runtime.uplink.forms import form_of
+from cardan.runtime.uplink.forms import form_of, forms_with
 from cardan.runtime.uplink.holds import Conditions
 from cardan.runtime.uplink.links import LOCAL, Link, System, link_of
+from cardan.runtime.uplink.signals import Signal
 from cardan.runtime.uplink.status import SyncReport, store_dir, uplink_dir, write_report
 from cardan.runtime.uplink.stores.choose import is_on_this_computer, open_store
 from cardan.runtime.uplink.sync import Sync, SyncSettings, open_sync
@@ -26,6 +28,9 @@ from cardan.runtime.uplink.worker import Worker
 
 LINK_EVERY_NS = 10 * NS_PER_S
 """How often the link is looked at: a process may be started for it."""
+
+NO_HEADER = SegmentHeader(vehicle="", boot="", stream="", log="")
+NO_RECORD = Record(1, 0, 0, RecordClass.TREND, b"{}")
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Bytes = Annotated[int, msgspec.Meta(ge=0)]
@@ -46,7 +51,10 @@ class UplinkConfig(NodeConfig, frozen=True):
     store_options: dict[str, str] = msgspec.field(default_factory=dict)
     """What obstore knows beside the place and the key, such as `client_id`, `tenant_id`, `role_arn`."""
     form: str = "jsonl"
-    """How objects are written: `jsonl`."""
+    """How objects are written: `jsonl`, `parquet` (extra `parquet`), `columns` (extra `record`)."""
+    signals: dict[str, Signal] = msgspec.field(default_factory=dict)
+    """Names of signals in `parquet` and `columns`, by `topic.field` or `Type.field`, such as
+    `{ "gnss/fix.altitude_m" = { name = "Vehicle.CurrentLocation.Altitude" } }`; docs/uplink.md has those we know."""
     block_from_bytes: Annotated[int, msgspec.Meta(ge=1 << 16)] = 4 << 20
     """Larger objects go to Azure in blocks of 256 KiB that are taken up again after a cut. Smaller for slow links."""
     over_metered: list[ClassName] = msgspec.field(default_factory=lambda: ["critical", "event", "trend"])
@@ -74,7 +82,8 @@ class Uplink(Node):
     def open(self) -> None:
         config, data_dir = self.config, self.context.data_dir
         folder = uplink_dir(data_dir)
-        form_of(config.form)
+        forms = forms_with(config.signals)
+        form_of(forms, config.form).encode(NO_HEADER, [NO_RECORD])  # says what is not installed before anything leaves
         self._store = open_store(
             config.store,
             default=store_dir(data_dir),
@@ -96,7 +105,7 @@ class Uplink(Node):
             folder,
             clock=self.clock,
             random=Random(),
-            settings=SyncSettings(form=config.form, block_from_bytes=config.block_from_bytes),
+            settings=SyncSettings(forms=forms, form=config.form, block_from_bytes=config.block_from_bytes),
             budgets=budgets_of(config),
             report_fault=self.report_fault,
         )

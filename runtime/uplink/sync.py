@@ -20,7 +20,7 @@ from cardan.runtime.outbox.claims import Claim, Claims
 from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.uplink.backoff import Backoff
 from cardan.runtime.uplink.budget import Budgets, Ledger
-from cardan.runtime.uplink.forms import form_of
+from cardan.runtime.uplink.forms import Form, form_of, forms_with
 from cardan.runtime.uplink.holds import Conditions, Hold, hold_or_none, withdrawn
 from cardan.runtime.uplink.links import LOCAL, LinkKind
 from cardan.runtime.uplink.names import MOST_HASHES, Name, Names
@@ -32,6 +32,8 @@ TOO_LARGE = 413
 """The one HTTP status that speaks of an object and not of the store."""
 
 
+LINES = "jsonl"
+"""The form that takes every record as it is."""
 LONGEST_SHORTAGE_S = 86_400.0
 
 
@@ -49,6 +51,7 @@ LET_OUT = Conditions(consent=True, link=LOCAL, over_metered=())
 class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How objects are made."""
 
+    forms: dict[str, Form] = msgspec.field(default_factory=lambda: forms_with({}))
     form: str = "jsonl"
     block_from_bytes: int = 4 << 20
     """Larger objects go in blocks, where the store can take them up again."""
@@ -210,14 +213,13 @@ class Sync:
         """The object of a claim, under the name that was fixed for it, or is fixed now."""
         key = key_of(claim)
         before = self._names.get_or_none(key)
-        form = form_of(before.form if before is not None else self._settings.form)
-        records = claim.records()
-        data = form.encode(claim.header, records)
+        form_name, data = self._encoded(claim, before)
+        form = form_of(self._settings.forms, form_name)
         digest = sha256(data).hexdigest()
         if before is None:
-            name = object_name(claim.header, records, kind=form.folder, ending=form.ending)
+            name = object_name(claim.header, claim.records(), kind=form.folder, ending=form.ending)
             in_blocks = len(data) > self._settings.block_from_bytes
-            before = Name(key=key, name=name, form=self._settings.form, hashes=(digest,), in_blocks=in_blocks)
+            before = Name(key=key, name=name, form=form_name, hashes=(digest,), in_blocks=in_blocks)
         hashes = before.hashes if digest in before.hashes else (*before.hashes, digest)[-MOST_HASHES:]
         decided = self._keep(msgspec.structs.replace(before, hashes=hashes))
         return SealedObject(
@@ -228,6 +230,18 @@ class Sync:
             in_blocks=decided.in_blocks,
             earlier=tuple(other for other in decided.hashes if other != digest),
         )
+
+    def _encoded(self, claim: Claim, before: Name | None) -> tuple[str, bytes]:
+        """The records, in the form that was decided, and its name; what a form cannot say is written as lines."""
+        form_name = before.form if before is not None else self._settings.form
+        form = form_of(self._settings.forms, form_name)
+        try:
+            return form_name, form.encode(claim.header, claim.records())
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            if before is not None or form_name == LINES:
+                raise
+            self._report_fault("uplink-form", f"{claim.name} cannot be written as {form_name}: {error}")
+            return LINES, form_of(self._settings.forms, LINES).encode(claim.header, claim.records())
 
     def _keep(self, name: Name) -> Name:
         """A full disk must not keep the outbox from being emptied: the name follows from segment and settings too."""

@@ -20,7 +20,6 @@ from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.privacy.consent import ConsentFile
 from cardan.runtime.privacy.settings import PrivacySettings
 from cardan.runtime.testing import Bench
-from cardan.runtime.uplink.forms import FORMS
 from cardan.runtime.uplink.node import Uplink, UplinkConfig
 from cardan.runtime.uplink.status import SyncStatus, sync_status_or_none, uplink_dir
 from cardan.runtime.uplink.stores.folder import FolderStore
@@ -174,8 +173,8 @@ def test_a_wish_that_cannot_be_read_was_not_said(tmp_path: Path) -> None:
 
 
 def test_what_ends_the_thread_ends_the_node(tmp_path: Path, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FORMS, "jsonl", FORMS["jsonl"]._replace(encode=lambda header, records: bytes(1 // 0)))
     with bench_with(tmp_path, consent=True) as bench:
+        monkeypatch.setattr(FolderStore, "put", lambda *_: 1 // 0)
         seal(queue, 1)
         with pytest.raises(ZeroDivisionError):
             settle(bench)

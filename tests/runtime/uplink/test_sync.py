@@ -18,9 +18,8 @@ from cardan.runtime.clock import NS_PER_S, FakeClock
 from cardan.runtime.outbox.claims import Claims
 from cardan.runtime.outbox.folder import Place, class_dir, sealed_path, segments_in
 from cardan.runtime.outbox.queue import Queue, QueueLimits
-from cardan.runtime.outbox.segment import RecordClass
-from cardan.runtime.uplink import forms
-from cardan.runtime.uplink.forms import FORMS, Form
+from cardan.runtime.outbox.segment import Record, RecordClass, SegmentHeader
+from cardan.runtime.uplink.forms import Form, forms_with
 from cardan.runtime.uplink.links import NO_LINK, Link
 from cardan.runtime.uplink.names import Name
 from cardan.runtime.uplink.objects import object_name
@@ -232,9 +231,9 @@ def test_a_damaged_segment_does_not_stop_the_others(tmp_path: Path, store: Path)
     assert outbox.ledger() == "produced 6 = delivered 5 + pending 0 + evicted 0 + damaged 1"
 
 
-def test_a_name_stays_when_the_settings_change(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = Form("others", "x.gz", "x/y", FORMS["jsonl"].encode)
-    monkeypatch.setitem(forms.FORMS, "other", other)
+def test_a_name_stays_when_the_settings_change(tmp_path: Path, store: Path) -> None:
+    forms = forms_with({})
+    forms["other"] = Form("others", "x.gz", "x/y", forms["jsonl"].encode)
     outbox = Outbox(tmp_path / "outbox", 2)
     first = UnreliableStore(store, lost_answers=1)
     Delivery(tmp_path, outbox.claims, first).steps(1)
@@ -242,25 +241,42 @@ def test_a_name_stays_when_the_settings_change(tmp_path: Path, store: Path, monk
     claims = Claims(outbox.folder)
     claims.open()
     second = UnreliableStore(store)
-    assert Delivery(tmp_path, claims, second, settings=SyncSettings(form="other")).steps(2) == [2, 2]
+    assert Delivery(tmp_path, claims, second, settings=SyncSettings(forms=forms, form="other")).steps(2) == [2, 2]
     assert first.items[0] == second.items[0]
     assert second.items[1].name.startswith("v1/others/")
     assert numbers_at(store) == [0, 1]
 
 
-def test_another_release_of_an_encoder_makes_no_second_object(
-    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_release_of_an_encoder_makes_no_second_object(tmp_path: Path, store: Path) -> None:
     outbox = Outbox(tmp_path / "outbox", 1)
     Delivery(tmp_path, outbox.claims, UnreliableStore(store, lost_answers=1)).steps(1)
     outbox.claims.close()
-    newer = FORMS["jsonl"]._replace(encode=lambda header, records: b"other bytes of the same")
-    monkeypatch.setitem(forms.FORMS, "jsonl", newer)
+    forms = forms_with({})
+    forms["jsonl"] = forms["jsonl"]._replace(encode=lambda header, records: b"other bytes of the same")
     claims = Claims(outbox.folder)
     claims.open()
-    assert Delivery(tmp_path, claims, FolderStore(store)).steps(1) == [2]
+    assert Delivery(tmp_path, claims, FolderStore(store), settings=SyncSettings(forms=forms)).steps(1) == [2]
     assert outbox.ledger() == "produced 2 = delivered 2 + pending 0 + evicted 0"
     assert numbers_at(store) == [0, 1]
+
+
+def test_what_a_form_cannot_say_is_written_as_lines(tmp_path: Path, store: Path) -> None:
+    def fail(header: SegmentHeader, records: list[Record]) -> bytes:
+        raise OverflowError("too large")
+
+    forms = forms_with({})
+    forms["parquet"] = forms["parquet"]._replace(encode=fail)
+    faults: list[str] = []
+    delivery = Delivery(
+        tmp_path,
+        Outbox(tmp_path / "outbox", 1).claims,
+        FolderStore(store),
+        settings=SyncSettings(forms=forms, form="parquet"),
+        report_fault=lambda code, text: faults.append(f"{code} {text}"),
+    )
+    assert delivery.steps(1) == [2]
+    assert numbers_at(store) == [0, 1]
+    assert faults[0].startswith("uplink-form trend/") and faults[0].endswith("cannot be written as parquet: too large")
 
 
 def test_names_are_forgotten_with_their_segments(tmp_path: Path, store: Path) -> None:
