@@ -32,7 +32,7 @@ def judge(subject: Subject, name: str, links: dict[str, CanLink]) -> list[Findin
         channel=name,
         settings=settings,
         link=links.get(settings.channel),
-        live=False,
+        live=True,
         traffic=Traffic(),
         duration_s=0.0,
         load=None,

@@ -40,7 +40,11 @@ def space(subject: Subject) -> Result:
     """There is room for recordings and the outbox."""
     status = os.statvfs(_nearest(subject.data_dir))
     free = status.f_bavail * status.f_frsize
-    text = f"{free / 1e9:.1f} GB free, recordings may take {subject.profile.storage.quota_bytes / 1e9:.1f} GB"
+    whole, quota = status.f_blocks * status.f_frsize, subject.profile.storage.quota_bytes
+    text = f"{free / 1e9:.1f} GB free, recordings may take {quota / 1e9:.1f} GB"
+    if quota > whole:
+        remedy = f"write less into storage.quota_bytes of the profile {subject.profile.name}, or use another disk"
+        return failed(f"{text}, and the disk has {whole / 1e9:.1f} GB in all", remedy)
     if free < LEAST_FREE:
         return failed(text, f"what fills it? `du -xh {_nearest(subject.data_dir)} | sort -h | tail`")
     return passed(text)

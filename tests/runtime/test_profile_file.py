@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cardan.runtime.errors import ProfileError
+from cardan.runtime.graph import load_plan
 from cardan.runtime.profile_file import find_profile, load_profile, profile_names, read_profile
 
 
@@ -21,6 +22,11 @@ def findings(path: Path) -> list[str]:
 @pytest.mark.parametrize("name", profile_names())
 def test_every_shipped_profile_is_in_order_and_called_like_its_file(name: str) -> None:
     assert load_profile(name).name == name
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_the_reference_vehicle_fits_every_shipped_profile(name: str) -> None:
+    assert load_plan(profile=name).profile.name == name
 
 
 def test_the_bench_profile_asks_for_no_privilege_and_no_hardware() -> None:

@@ -17,7 +17,7 @@ from cardan.runtime.findings import Finding
 from cardan.runtime.graph import load_plan
 from cardan.runtime.outbox.folder import outbox_dir
 from cardan.runtime.plan import write_plan
-from cardan.runtime.profile import Profile, RealtimeSettings, WatchdogSettings
+from cardan.runtime.profile import Profile, RealtimeSettings, StorageSettings, WatchdogSettings
 from cardan.runtime.run import RunPaths
 from cardan.runtime.vitals import create_vitals
 
@@ -133,6 +133,11 @@ def test_the_disk_is_probed_for_real_and_nothing_is_left_behind(subject: Subject
     assert "MB/s" in storage.speed(subject).text
     assert storage.space(subject).text.endswith("recordings may take 4.0 GB")
     assert list(subject.data_dir.iterdir()) == []
+
+
+def test_recordings_that_may_take_more_than_the_disk_has_fail(subject: Subject) -> None:
+    greedy = with_profile(subject, storage=StorageSettings(quota_bytes=10**18))
+    assert_failed(storage.space(greedy), "recordings may take 1000000000.0 GB, and the disk has")
 
 
 def test_a_worn_flash_fails(subject: Subject) -> None:
