@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from cardan.runtime.plan import NodePlan, Plan
 
@@ -12,8 +13,7 @@ LOST, RESTARTING, HUNG, FAULT = "lost", "restarting", "hung", "fault"
 WORDS = {LOST: "is lost", RESTARTING: "is restarting", HUNG: "is hung", FAULT: "has reported a fault"}
 
 
-@dataclass(frozen=True)
-class Mode:
+class Mode(msgspec.Struct, frozen=True):
     """What the vehicle can still do, and why."""
 
     name: str = ""

@@ -14,8 +14,9 @@ import secrets
 import shutil
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from cardan.runtime.errors import RunError
 
@@ -25,8 +26,7 @@ KEPT_BYTES = 512 << 20
 """And so much of them together; the oldest go first."""
 
 
-@dataclass(frozen=True)
-class RunPaths:
+class RunPaths(msgspec.Struct, frozen=True):
     """Where everything of one run lies."""
 
     run_dir: Path

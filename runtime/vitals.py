@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import mmap
 import os
-from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+
+import msgspec
 
 from cardan.runtime.errors import RunError
 from cardan.runtime.histogram import BUCKETS, bucket_of
@@ -70,8 +71,7 @@ class SeriesKind(IntEnum):
     METRIC = 2
 
 
-@dataclass(frozen=True)
-class SeriesPlan:
+class SeriesPlan(msgspec.Struct, frozen=True):
     """Name and kind of one series of a node."""
 
     name: str

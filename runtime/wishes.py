@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+import msgspec
 
 from cardan.runtime.clock import SPIN_FROM_HZ
 from cardan.runtime.plan import NodePlan
@@ -14,8 +15,7 @@ PAGE_KIB = 64
 POLICIES = {os.SCHED_OTHER: "other", os.SCHED_FIFO: "fifo", os.SCHED_RR: "rr", os.SCHED_BATCH: "batch"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProcessSettings:
+class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the kernel said when the node began to step."""
 
     policy: int
@@ -35,8 +35,7 @@ class ProcessSettings:
     """It is in its own control group."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class GroupSettings:
+class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The control group of a node, as the kernel says."""
 
     exists: bool
@@ -52,8 +51,7 @@ class GroupSettings:
 NO_GROUP = GroupSettings(exists=False, memory_max_kib=0, cpu_weight=0, memory_peak_kib=0, cpu_us=0, memory_kills=0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """One setting that is not as wished."""
 
     node: str

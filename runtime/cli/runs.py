@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+
+import msgspec
 
 from cardan.runtime.bundle.header import Header, read_header_or_none
 from cardan.runtime.cli.exits import NoDataError
@@ -21,8 +22,7 @@ DATA_LINK = "data"
 """Link in the run's folder to its data folder, so that other commands find recordings without being told."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where to look for a run, and for which: what --data-dir, --bundle and --at say. Stands where a path may."""
 
     data_dir: Path | None = None
@@ -42,8 +42,7 @@ class Place:
         return str(self.folder)
 
 
-@dataclass(frozen=True)
-class FoundRun:
+class FoundRun(msgspec.Struct, frozen=True):
     """A run whose vitals page is open."""
 
     plan: Plan

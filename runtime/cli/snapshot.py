@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from operator import sub
+
+import msgspec
 
 from cardan.runtime.errors import RunError
 from cardan.runtime.histogram import bucket_bounds, bucket_of, percentile, percentiles
@@ -14,8 +15,7 @@ from cardan.runtime.wishes import GroupSettings, ProcessSettings
 MICRO = 1e-6
 
 
-@dataclass(frozen=True)
-class Spread:
+class Spread(msgspec.Struct, frozen=True):
     """A histogram of integers with its true maximum."""
 
     counts: list[int]
@@ -50,8 +50,7 @@ class Spread:
         return Spread([0] * len(self.counts), 0)
 
 
-@dataclass(frozen=True)
-class SeriesShot:
+class SeriesShot(msgspec.Struct, frozen=True):
     """One input topic, output or metric."""
 
     plan: SeriesPlan
@@ -74,8 +73,7 @@ class SeriesShot:
     """Of ages in nanoseconds, or of a metric's values in millionths of its unit."""
 
 
-@dataclass(frozen=True)
-class NodeShot:
+class NodeShot(msgspec.Struct, frozen=True):
     """One node."""
 
     plan: NodePlan
@@ -111,8 +109,7 @@ class NodeShot:
         return max(0, self.starts - 1)
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """One run at one moment (`taken_ns`, monotonic)."""
 
     taken_ns: int

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from cardan.runtime.cli import units
 from cardan.runtime.cli.exits import Exit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from cardan.runtime.cli import units
 from cardan.runtime.cli.lines import Line, cut, safe_text
@@ -20,8 +20,7 @@ TROUBLED = (NodeState.HUNG, NodeState.BACKING_OFF, NodeState.FAILED)
 DONE = (NodeState.FINISHED, NodeState.STOPPING)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scene:
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that one picture shows."""
 
     plan: Plan

@@ -7,8 +7,6 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from cardan.runtime.record.mcap_file import unlocked_or_none
-
 SUFFIX = ".mcap"
 
 RANKS = ("event", "crash")
@@ -121,6 +119,8 @@ def _files_by_rank_and_age(folder: Path) -> list[_File]:
 
 
 def _delete_unless_open(path: Path) -> bool:
+    from cardan.runtime.record.mcap_file import unlocked_or_none
+
     try:
         with unlocked_or_none(path) as descriptor:
             if descriptor is None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 import pytest
-from msgspec.structs import replace as replace_struct
+from msgspec.structs import replace
 
 from cardan.runtime.plan import NodePlan
 from cardan.runtime.profile import RealtimeSettings
@@ -124,5 +123,5 @@ def test_a_limit_that_does_not_hold_is_a_remark(
 def test_processors_that_may_sleep_too_deeply_are_a_difference_of_the_run(
     wished_us: int | None, holds_us: int, has: str | None
 ) -> None:
-    found = latency_difference(replace_struct(DEMANDING, wakeup_latency_us=wished_us), holds_us)
+    found = latency_difference(replace(DEMANDING, wakeup_latency_us=wished_us), holds_us)
     assert [(item.node, item.has, item.demanded) for item in found] == ([("the run", has, True)] if has else [])

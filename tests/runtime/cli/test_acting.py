@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from cardan.runtime.cli.acting import confirm, reason_against, require_standing
 from cardan.runtime.cli.control_facts import Verdict, verdict_of

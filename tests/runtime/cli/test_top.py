@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
 import os
 import pty
@@ -15,6 +14,7 @@ import time
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from cardan.runtime.can_health import CanChannelHealth
 from cardan.runtime.cli.lines import Line
@@ -44,14 +44,14 @@ def scene(plan: Plan, now: Snapshot) -> Scene:
 
 def _a_second_ago(now: Snapshot) -> Snapshot:
     nodes = [
-        dataclasses.replace(
+        structs.replace(
             node,
             steps=node.steps - 100,
-            series=[dataclasses.replace(item, count=item.count - item.count // 10) for item in node.series],
+            series=[structs.replace(item, count=item.count - item.count // 10) for item in node.series],
         )
         for node in now.nodes
     ]
-    return dataclasses.replace(now, taken_ns=now.taken_ns - ns(1.0), nodes=nodes)
+    return structs.replace(now, taken_ns=now.taken_ns - ns(1.0), nodes=nodes)
 
 
 def _channel(now: Snapshot, name: str = "vehicle", trouble: str = "", age_s: float = 0.5) -> Channel:
@@ -125,14 +125,14 @@ def test_what_a_silent_reader_said_is_not_believed(scene: Scene, now: Snapshot) 
 
 def test_an_engine_has_its_rate_its_run_time_and_what_went_wrong(scene: Scene, now: Snapshot) -> None:
     before = _with_engine(scene.before, 100, 2)
-    with_engine = dataclasses.replace(scene, now=_with_engine(now, 120, 3), before=before)
+    with_engine = structs.replace(scene, now=_with_engine(now, 120, 3), before=before)
     (line,) = (line for line in render_top(with_engine, Heard(), None) if line.text.startswith("ENGINE"))
     assert line.text.startswith("ENGINE  road            20.0 Hz  run 4.") and line.text.endswith("  3 late")
     assert line.role == "warning"
 
 
 def test_an_engine_that_does_not_run_is_bad(scene: Scene, now: Snapshot) -> None:
-    still = dataclasses.replace(scene, now=_with_engine(now, 100, 0), before=_with_engine(scene.before, 100, 0))
+    still = structs.replace(scene, now=_with_engine(now, 100, 0), before=_with_engine(scene.before, 100, 0))
     (line,) = (line for line in render_top(still, Heard(), None) if line.text.startswith("ENGINE"))
     assert line.role == "bad" and "none late" in line.text
 
@@ -144,7 +144,7 @@ def _with_engine(shot: Snapshot, runs: int, late: int) -> Snapshot:
 
     def metric(name: str, count: int, total: int, spread: Spread) -> Any:
         plan = SeriesPlan(kind=SeriesKind.METRIC, name=name, topic=base.plan.topic, unit="s")
-        return dataclasses.replace(base, plan=plan, count=count, sum=total, spread=spread)
+        return structs.replace(base, plan=plan, count=count, sum=total, spread=spread)
 
     series = [
         metric("road.run", runs, runs * 5_000, Spread(counts, 5_600)),
@@ -152,12 +152,12 @@ def _with_engine(shot: Snapshot, runs: int, late: int) -> Snapshot:
         metric("road.late", late, late * 1_000_000, base.spread),
     ]
     first, *others = shot.nodes
-    return dataclasses.replace(shot, nodes=[dataclasses.replace(first, series=[*first.series, *series]), *others])
+    return structs.replace(shot, nodes=[structs.replace(first, series=[*first.series, *series]), *others])
 
 
 def test_a_troubled_node_comes_first(scene: Scene, now: Snapshot) -> None:
-    nodes = [dataclasses.replace(n, state=NodeState.HUNG) if n.plan.name == "recorder" else n for n in now.nodes]
-    lines = render_top(dataclasses.replace(scene, now=dataclasses.replace(now, nodes=nodes)), Heard(), None, rows=9)
+    nodes = [structs.replace(n, state=NodeState.HUNG) if n.plan.name == "recorder" else n for n in now.nodes]
+    lines = render_top(structs.replace(scene, now=structs.replace(now, nodes=nodes)), Heard(), None, rows=9)
     assert next(line.text for line in lines if line.text.startswith(("camera", "recorder"))).startswith("recorder")
 
 

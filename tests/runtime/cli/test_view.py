@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
+from msgspec import structs
 
 from cardan.runtime.cli.lines import Line
 from cardan.runtime.cli.snapshot import Snapshot, take_snapshot
@@ -32,9 +31,9 @@ def scene(plan: Plan, driven: Vitals, clock: FakeClock) -> Scene:
 def a_second_ago(now: Snapshot) -> Snapshot:
     nodes = []
     for node in now.nodes:
-        series = [dataclasses.replace(item, count=item.count - item.count // 10) for item in node.series]
-        nodes.append(dataclasses.replace(node, steps=node.steps - 100, series=series))
-    return dataclasses.replace(now, taken_ns=now.taken_ns - 1_000_000_000, nodes=nodes)
+        series = [structs.replace(item, count=item.count - item.count // 10) for item in node.series]
+        nodes.append(structs.replace(node, steps=node.steps - 100, series=series))
+    return structs.replace(now, taken_ns=now.taken_ns - 1_000_000_000, nodes=nodes)
 
 
 EXPECTED = """\
@@ -78,7 +77,7 @@ def test_what_does_not_fit_is_named(scene: Scene) -> None:
 def test_a_cause_stands_in_the_second_line_in_red(scene: Scene, driven: Vitals, clock: FakeClock) -> None:
     driven.nodes["camera"].report_fault(clock.now_ns(), "node-error", "no frame for 0.5 s\x1b[2J")
     now = take_snapshot(scene.plan, driven, clock.now_ns())
-    lines = render(dataclasses.replace(scene, now=now))
+    lines = render(structs.replace(scene, now=now))
     assert lines[1] == Line("camera: no frame for 0.5 s [2J (node-error)", "bad")
 
 
@@ -97,7 +96,7 @@ def test_a_topic_with_losses_is_marked(scene: Scene, driven: Vitals, clock: Fake
     series = driven.nodes["recorder"].find(SeriesKind.INPUT, "everything", "camera/frame")
     assert series is not None
     series.words[SeriesVitals.LOST] = 1
-    lines = render(dataclasses.replace(scene, now=take_snapshot(scene.plan, driven, clock.now_ns())))
+    lines = render(structs.replace(scene, now=take_snapshot(scene.plan, driven, clock.now_ns())))
     assert any(line.text.startswith("camera/frame!") and line.role == "warning" for line in lines)
 
 
@@ -115,6 +114,6 @@ def test_a_mode_is_the_verdict_while_no_cause_is_known(plan: Plan, driven: Vital
 def test_beside_a_cause_the_mode_has_a_line_of_its_own(scene: Scene, driven: Vitals, clock: FakeClock) -> None:
     driven.report_cause(clock.now_ns(), "camera failed", "node-gave-up")
     driven.set_mode(clock.now_ns() - 2_000_000_000, "safe-stop", "camera is lost: no pictures")
-    lines = render(dataclasses.replace(scene, now=take_snapshot(scene.plan, driven, clock.now_ns())))
+    lines = render(structs.replace(scene, now=take_snapshot(scene.plan, driven, clock.now_ns())))
     assert lines[1] == Line("camera failed", "bad")
     assert lines[2] == Line("mode  safe-stop for 2.0 s: camera is lost: no pictures", "bad")
