@@ -4,6 +4,7 @@
 #   make check   every gate that CI runs: lint, format, types, arrows, dependencies, tests
 #   make safety  the tests of the bridge's core alone, with every line and branch of it run
 #   make bench   measure everything beside its peers (an hour on a quiet machine; QUICK=1 for short runs)
+#   make docs    the documentation as a site, below build/site
 #   make format  rewrite the code in the shape that `make check` wants
 
 PYTHON ?= python3
@@ -21,7 +22,7 @@ SAFETY_TESTS := $(wildcard $(SAFETY:%=tests/firmware_bridge/test_%.py))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench format lint types arrows dependencies safety pytest pytest-rest
+.PHONY: demo test check bench docs format lint types arrows dependencies safety pytest pytest-rest
 
 demo: $(VENV)/.installed-run
 	@$(BIN)/cardan up --for 30s
@@ -34,6 +35,10 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev $(VENV)-peers/.installed
 	@PATH="$$PATH:$(abspath $(VENV)-peers)/bin" $(BIN)/python benches/report.py $(if $(QUICK),--quick) $(BENCHES)
+
+docs: $(VENV)/.installed-dev
+	@$(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 format: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --fix .
