@@ -80,7 +80,6 @@ def read_columns(data: bytes) -> list[dict[str, Any]]:
             "value": value,
             "vehicle": found.vehicle,
             "boot": found.boot,
-            "stream": found.stream,
             "log": found.log,
             "policy": found.policy,
         }

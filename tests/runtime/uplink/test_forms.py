@@ -110,7 +110,6 @@ def test_every_field_is_a_sample_with_its_place_and_name(form: str) -> None:
         "epoch": 1,
         "valid": True,
         "class": "trend",
-        "stream": "trend",
         "log": "0a1b2c3d",
         "policy": "f" * 16,
     }
