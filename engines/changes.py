@@ -18,6 +18,7 @@ from cardan.engines.heap import give_back_free_pages
 from cardan.engines.loaded import Loaded, Source, load
 from cardan.engines.model import ModelFile, read_model
 from cardan.engines.pipeline import Outcome
+from cardan.engines.precision import precision_of
 from cardan.engines.schedule import Criticality, Scheduler
 from cardan.engines.served import Served, read_into
 from cardan.engines.swap import SHADOW_FRAMES, Next, Trial
@@ -182,6 +183,7 @@ class Changes:
                 "model": served.loaded.file.model.name,
                 "sha256": served.loaded.file.model.sha256,
                 "backend": served.loaded.backend,
+                "precision": precision_of(served.loaded.file.weights),
                 "stands_in": served.loaded.rank > 0,
                 "previous": served.previous.label if served.previous is not None else None,
                 "change": self.news.get(name),

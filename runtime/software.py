@@ -19,6 +19,8 @@ import msgspec
 from cardan.runtime.plan import Plan
 
 NAME = "software.json"
+INSTALLED = "installed.json"
+"""In a bundle: what was installed when it was made."""
 NO_DEV = ("dev", "train")
 """Extras that no vehicle needs."""
 
@@ -44,6 +46,23 @@ class Software(msgspec.Struct, frozen=True, kw_only=True):
     envelope_hash: str
     packages: dict[str, str]
     """Version of each package that cardan asks for and that is installed."""
+
+
+class Installed(msgspec.Struct, frozen=True, kw_only=True):
+    """What is installed at one moment, beside a run that may have begun with something else."""
+
+    software: Software
+    manifest_sha256: str | None
+    """Of the manifest's file as it is now; None when it cannot be read."""
+
+
+def installed_of(plan: Plan, run_id: str) -> Installed:
+    """Everything as it is now."""
+    try:
+        found = hashlib.sha256(Path(plan.manifest).read_bytes()).hexdigest()
+    except OSError:
+        found = None
+    return Installed(software=software_of(plan, run_id), manifest_sha256=found)
 
 
 def software_of(plan: Plan, run_id: str) -> Software:
@@ -77,6 +96,13 @@ def read_software_or_none(folder: Path) -> Software | None:
     """What was kept with a run; None where nothing was, or it cannot be read."""
     with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return msgspec.json.decode((folder / NAME).read_bytes(), type=Software)
+    return None
+
+
+def read_installed_or_none(folder: Path) -> Installed | None:
+    """What was installed when a bundle was made."""
+    with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return msgspec.json.decode((folder / INSTALLED).read_bytes(), type=Installed)
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cardan.runtime.cli.parser import Parser
+from cardan.runtime.cli.parser import Parser, add_place
 from cardan.runtime.cli.shapes import Shape
 
 MODULES = {
@@ -28,7 +28,7 @@ JSON = {
     "verify": Shape("checks (what, ok, said)"),
     "bench": Shape("model, backend, loaded, memory_mib, series"),
     "plan": Shape("findings, hosts"),
-    "status": Shape("engines (host, engine, model, sha256, backend, stands_in, previous, change)"),
+    "status": Shape("engines (host, engine, model, sha256, backend, precision, stands_in, previous, change)"),
     "swap": Shape("ok, text"),
     "rollback": Shape("ok, text"),
     "sign": Shape("signed (path, key)"),
@@ -103,6 +103,11 @@ Make a key pair for signing models: NAME.key and NAME.pub.""",
 
 
 BACKENDS = ("tensorrt", "tensorrt_rtx", "onnxruntime", "sim")
+
+
+def _add_look(parser: Parser) -> None:
+    add_place(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
 
 def _add_folder(parser: Parser) -> None:
@@ -206,7 +211,7 @@ ADD = {
     "verify": _add_verify,
     "bench": _add_bench,
     "plan": _add_plan,
-    "status": _add_folder,
+    "status": _add_look,
     "swap": _add_swap,
     "rollback": _add_rollback,
     "sign": _add_sign,

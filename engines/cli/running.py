@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from cardan.engines.cli.common import print_json
+from cardan.engines.cli.served_before import served_before
 from cardan.engines.commands import Answer, Request, ask
 from cardan.runtime.cli.acting import confirm, require_standing
 from cardan.runtime.cli.exits import Exit, NoDataError, RefusedError
@@ -16,12 +18,14 @@ from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.errors import near_names
 from cardan.runtime.graph_engines import TABLE
 
-HEAD = ("engine", "host", "serves", "model", "backend", "last change")
+HEAD = ("engine", "host", "serves", "model", "precision", "backend", "last change")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Ask the hosts of the active run."""
-    found = find_run(arguments.data_dir, must_live=True)
+    """Ask the hosts of the active run; what served in one that is over is in its log."""
+    found = find_run(arguments.data_dir, must_live=arguments.command != "engine status")
+    if not found.live:
+        return _show(served_before(found), as_json=arguments.json)
     hosts = {engine: node.name for node in found.plan.nodes for engine in node.config.get(TABLE, {})}
     if not hosts:
         raise NoDataError("the active run has no engines", hint="declare them as [engines.NAME] in its manifest")
@@ -61,9 +65,11 @@ def _change(arguments: argparse.Namespace, answer: Answer) -> int:
 
 
 def _status(found: FoundRun, hosts: dict[str, None], *, as_json: bool) -> int:
-    engines = [
-        {"host": host, **engine} for host in hosts for engine in _ask(found, host, Request(action="show")).engines
-    ]
+    shown = [{"host": host, **engine} for host in hosts for engine in _ask(found, host, Request(action="show")).engines]
+    return _show(shown, as_json=as_json)
+
+
+def _show(engines: list[dict[str, Any]], *, as_json: bool) -> int:
     well = not any(engine["stands_in"] for engine in engines)
     if as_json:
         print_json({"schema_version": 1, "engines": engines})
@@ -74,10 +80,11 @@ def _status(found: FoundRun, hosts: dict[str, None], *, as_json: bool) -> int:
                 engine["host"],
                 "stand-in" if engine["stands_in"] else "first choice",
                 f"{engine['model']} {engine['sha256'][:12]}",
+                engine["precision"],
                 engine["backend"],
                 safe_text(engine["change"] or "-"),
             )
             for engine in engines
         ]
-        write_lines(map(Line, table(HEAD, rows, "<<<<<<")), sys.stdout)
+        write_lines(map(Line, table(HEAD, rows, "<<<<<<<")), sys.stdout)
     return int(Exit.HEALTHY if well else Exit.FINDING)

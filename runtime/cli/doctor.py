@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -35,19 +36,28 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the checks and print them; 1 when one fails."""
+    """Run the checks and print them; 1 when one fails. Of a bundle, those of its making."""
+    if getattr(arguments, "bundle", None):
+        from cardan.runtime.cli.doctor_stored import show
+
+        return show(arguments)
     if arguments.engage:
         return _engage(arguments)
     checks = _chosen(arguments.checks)
     results = examine(checks, _subject(arguments))
     failures = sum(result.verdict is Verdict.FAIL for result in results.values())
     if arguments.json:
-        answered = [_answered(check, results[check.name]) for check in checks]
-        verdict = "ok" if not failures else f"{failures} failed"
-        print(msgspec.json.encode({"schema_version": 1, "verdict": verdict, "checks": answered}).decode())
+        print(msgspec.json.encode(report(checks, results)).decode())
     else:
         write_lines(lines(checks, results), sys.stdout)
     return int(Exit.FINDING if failures else Exit.HEALTHY)
+
+
+def report(checks: list[Check], results: dict[str, Result]) -> dict[str, Any]:
+    """What `--json` prints."""
+    failures = sum(result.verdict is Verdict.FAIL for result in results.values())
+    answered = [_answered(check, results[check.name]) for check in checks]
+    return {"schema_version": 1, "verdict": "ok" if not failures else f"{failures} failed", "checks": answered}
 
 
 def _engage(arguments: argparse.Namespace) -> int:

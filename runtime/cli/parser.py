@@ -149,10 +149,15 @@ def add_data_dir(parser: Parser) -> None:
     parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR_HELP)
 
 
+def add_bundle(parser: Parser) -> None:
+    """`--bundle`."""
+    parser.add_argument("--bundle", metavar="FILE", help="look into a bundle (`cardan bundle make`) instead")
+
+
 def add_place(parser: Parser) -> None:
     """`--data-dir`, `--bundle` and `--at`: where a command looks, and at which run."""
     add_data_dir(parser)
-    parser.add_argument("--bundle", metavar="FILE", help="look into a bundle (`cardan bundle make`) instead")
+    add_bundle(parser)
     parser.add_argument("--at", metavar="TIME", help="the run at that time: 14:32 (UTC), 2026-11-21T14:32, 5m (ago)")
 
 
@@ -222,6 +227,7 @@ def _add_doctor(parser: Parser) -> None:
     parser.add_argument("--profile", metavar="NAME|FILE", help="hardware profile (default: the one the manifest names)")
     parser.add_argument("--engage", action="store_true", help="of a running vehicle: why it is not armed")
     add_data_dir(parser)
+    add_bundle(parser)
     add_json(parser, "one JSON document")
 
 

@@ -60,6 +60,17 @@ SIBLINGS = {
             "boot": "why it took so long until everything ran",
             "slow": "whether the computer is hot, throttled or short of memory",
             "changed": "what changed since it last worked",
+            "software": "whether the right software is everywhere",
+        },
+    ),
+    "bundle": Noun(
+        "Everything that is needed to answer questions elsewhere, in one file.",
+        "cardan.runtime.cli.bundle_grammar",
+        {
+            "make": "collect what a run left, clean it, and pack it",
+            "open": "what a bundle is of, and how its collectors ended",
+            "list": "the bundles that were made on this computer",
+            "redact": "take more out of a bundle",
         },
     ),
     "record": Noun(

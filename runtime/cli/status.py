@@ -188,10 +188,17 @@ def _screen(found: FoundRun, shot: Snapshot) -> list[Line]:
     return [verdict, title, *rest]
 
 
+def _when_it_was(found: FoundRun, ended: str) -> str:
+    if found.bundle is None:
+        return f"no run is active; this is the last one, it ended {ended}"
+    made = f"bundle {found.bundle.id}, made {stamp(found.bundle.made_wall_ns):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{made}, while the run was active" if found.bundle.was_live else f"{made}; the run ended {ended}"
+
+
 def _last(found: FoundRun, shot: Snapshot, summary: Summary, clock: Clock) -> list[Line]:
     ended_wall_ns = shot.started_wall_ns + round(summary.duration_s * 1e9)
     ago = units.age(max(0.0, (clock.wall_ns() - ended_wall_ns) / 1e9))
     when = f"{stamp(ended_wall_ns):%Y-%m-%d %H:%M:%S} UTC"
-    label = Line(f"no run is active; this is the last one, it ended {ago} ago ({when})", "warning")
+    label = Line(_when_it_was(found, f"{ago} ago ({when})"), "warning")
     verdict, *rest = report(summary, found.title)
     return [verdict, label, *rest]

@@ -13,7 +13,7 @@ from cardan.runtime.cli.exits import Exit
 from cardan.runtime.cli.lines import Line, safe_text, table, write_lines
 from cardan.runtime.cli.moments import clock_text, date_text
 from cardan.runtime.cli.place import place_of
-from cardan.runtime.cli.runs import find_run
+from cardan.runtime.cli.runs import FoundRun, find_run
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.why.answer import Answer, Fact, Signals
 from cardan.runtime.why.evidence import evidence_of
@@ -35,8 +35,14 @@ def run(arguments: argparse.Namespace) -> int:
         print(msgspec.json.encode(document).decode())
     else:
         write_lines(answer_lines(answer), sys.stdout)
-        print(f"run {found.run_id}{'' if found.live else ', which has ended'}", file=sys.stderr)
+        print(f"run {found.run_id}{_how_it_is(found)}", file=sys.stderr)
     return int(Exit.HEALTHY if answer.healthy else Exit.FINDING)
+
+
+def _how_it_is(found: FoundRun) -> str:
+    if found.bundle is not None:
+        return f", as it was when bundle {found.bundle.id} was made"
+    return "" if found.live else ", which has ended"
 
 
 def answer_lines(answer: Answer) -> list[Line]:

@@ -23,7 +23,7 @@ def _add_topic(parser: Parser) -> None:
     _add(parser)
 
 
-VERBS = ("disengage", "restart", "late", "dropped", "upload", "boot", "slow", "changed")
+VERBS = ("disengage", "restart", "late", "dropped", "upload", "boot", "slow", "changed", "software")
 ADD: dict[str, Callable[[Parser], None]] = {
     **dict.fromkeys(VERBS, _add),
     "restart": _add_node,
@@ -63,6 +63,9 @@ Why data has not been uploaded: no consent, the link, or the disk; with the acco
 How long it took until everything ran, stage by stage, and which node was the last.{_TAIL}""",
     "slow": f"""\
 Whether the computer is, or was, hot, throttled, short of memory or starved, and when.{_TAIL}""",
+    "software": f"""\
+Whether the right software is everywhere: what the run has against what is installed now, the manifest on disk, the
+networks that serve, and what cardan needs of its packages.{_TAIL}""",
     "changed": f"""\
 What changed since it last worked: versions, code, manifest, profile, settings and networks of this run against the
 newest earlier one that ended with the verdict ok (and drove).{_TAIL}""",

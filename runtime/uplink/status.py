@@ -13,6 +13,8 @@ from cardan.runtime.uplink.holds import Hold
 from cardan.runtime.uplink.links import NO_LINK, Link
 
 REPORT_NAME = "sync.json"
+FROZEN = "outbox/status.json"
+"""In a bundle: account and report in one."""
 
 
 class SyncReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,11 +68,22 @@ def uplink_dir(data_dir: Path) -> Path:
 
 def sync_status_or_none(data_dir: Path) -> SyncStatus | None:
     """Account and report of the outbox in `data_dir`; None where there never was one. Needs no running node."""
+    frozen = _frozen_or_none(data_dir)
+    if frozen is not None:
+        return frozen
     ledgers = read_ledgers(outbox_dir(data_dir))
     if not ledgers:
         return None
     report = read_report_or_none(data_dir) or SyncReport(store="", consent=False)
     return SyncStatus(ledger=total(ledgers.values()), report=report)
+
+
+def _frozen_or_none(data_dir: Path) -> SyncStatus | None:
+    """The status as it was when a bundle was made: a bundle has no queue."""
+    try:
+        return msgspec.json.decode((data_dir / FROZEN).read_bytes(), type=SyncStatus)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def write_report(data_dir: Path, report: SyncReport) -> None:

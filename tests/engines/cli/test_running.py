@@ -32,7 +32,7 @@ def host(
     write_model(tmp_path, make_road_net({"lead_gap": [31.0]}), name="new", file="new.onnx")
     stop = threading.Event()
     with engines_bench({"road": EngineEntry(use="road", model="net.toml", input="camera/frame")}, tmp_path) as bench:
-        run = SimpleNamespace(plan=bench.plan, bus_dir=bench.context.run_dir / "bus")
+        run = SimpleNamespace(plan=bench.plan, bus_dir=bench.context.run_dir / "bus", live=True)
         monkeypatch.setattr("cardan.engines.cli.running.find_run", lambda *_, **__: run)
         monkeypatch.chdir(tmp_path)
 

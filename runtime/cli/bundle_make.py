@@ -1,0 +1,90 @@
+"""`cardan bundle make`: collect what a run left, clean it, and pack it into one file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+
+from cardan.runtime.bundle.header import Collected
+from cardan.runtime.bundle.job import Job
+from cardan.runtime.bundle.make import begin, collect_all, pack, target_of
+from cardan.runtime.bundle.redact import Redaction
+from cardan.runtime.cli.bundle_show import document, header_lines, verdict_of
+from cardan.runtime.cli.exits import Exit, NoDataError, UsageError
+from cardan.runtime.cli.lines import write_lines
+from cardan.runtime.cli.place import place_of
+from cardan.runtime.cli.runs import FoundRun, find_run
+from cardan.runtime.cli.version import versions
+from cardan.runtime.clock import MonotonicClock
+from cardan.runtime.run import RunPaths
+
+GIVE_WAY = 10
+"""How nice the collectors are: nothing that drives waits for them."""
+LARGEST_MB = 2000.0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make it; 1 when a collector failed."""
+    clock = MonotonicClock()
+    found = find_run(place_of(arguments))
+    if found.bundle is not None:
+        raise UsageError("this is a bundle already", hint="`cardan bundle redact` takes more out of it")
+    redaction = Redaction(positions=arguments.no_positions, pictures=not arguments.pictures)
+    limit_bytes = _bytes(arguments.size)
+    os.nice(GIVE_WAY)
+    progress, folder = begin(found.data_dir, found.run_id, f"{redaction} {limit_bytes}", clock.wall_ns())
+    if progress.done:
+        print(f"going on with {progress.id}, which has {len(progress.done)} parts", file=sys.stderr)
+    job = _job(found, folder, redaction, limit_bytes)
+    collect_all(job, progress, _say)
+    target = Path(arguments.out).expanduser() if arguments.out else target_of(found.data_dir, progress.id)
+    header = pack(job, progress, clock.wall_ns(), (platform.node(), versions()["cardan"]), target)
+    if arguments.json:
+        print(json.dumps(document(header, target, verdict=verdict_of(header))))
+    else:
+        write_lines(header_lines(header, target), sys.stdout)
+    return int(Exit.HEALTHY if verdict_of(header) == "ok" else Exit.FINDING)
+
+
+def _job(found: FoundRun, folder: Path, redaction: Redaction, limit_bytes: int) -> Job:
+    if not found.run_id:
+        raise NoDataError("the last run has no log, so nothing can be said of it", hint="was its log removed?")
+    if found.bus_dir is not None:
+        paths = RunPaths(found.bus_dir.parent, found.data_dir)
+        plan_path, vitals_path, bus_dir = paths.plan, paths.vitals, found.bus_dir
+    else:
+        kept = found.kept_dir or RunPaths(Path(), found.data_dir).last
+        plan_path, vitals_path, bus_dir = kept / "plan.json", kept / "vitals", found.kept_bus_dir
+    return Job(
+        folder=folder,
+        data_dir=found.data_dir,
+        run_id=found.run_id,
+        plan=found.plan,
+        plan_path=plan_path,
+        vitals_path=vitals_path,
+        bus_dir=bus_dir if bus_dir.is_dir() else None,
+        is_live=found.live,
+        clock=MonotonicClock(),
+        limit_bytes=limit_bytes,
+        redaction=redaction,
+    )
+
+
+def _bytes(text: str) -> int:
+    try:
+        size_mb = float(text)
+    except ValueError:
+        size_mb = 0.0
+    if not 1.0 <= size_mb <= LARGEST_MB:
+        raise UsageError(f'--size "{text}": expected megabytes from 1 to {LARGEST_MB:g}', hint="--size 20")
+    return round(size_mb * 1e6)
+
+
+def _say(item: Collected) -> None:
+    """How far it is, on stderr of a terminal."""
+    if sys.stderr.isatty():
+        print(f"{item.name}: {item.text}"[:110], file=sys.stderr)
