@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from cardan.runtime.outbox.folder import Listing, Place, SegmentFile, class_dir, listing, open_path, sealed_path
-from cardan.runtime.outbox.recovery import read_whatever, source_or_none
-from cardan.runtime.outbox.segment import RecordClass, read_segment
+from cardan.runtime.outbox.folder import Listing, Place, SegmentFile, class_dir, listing, sealed_path
+from cardan.runtime.outbox.recovery import read_whatever, records_of_open, source_or_none
+from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.outbox.state import QueueState, read_state_or_none
 
 READ_TRIES = 20
@@ -96,7 +96,7 @@ def _read(folder: Path, state: QueueState, found: Listing) -> Ledger:
             else:
                 pending += _records_of(folder, state, file, place)
     for first in found.open:
-        count = _open_records(open_path(folder, first))
+        count = _open_records(folder, first, found)
         pending, produced = pending + count, max(produced, first + count - 1)
     pending += sum(len(file) for file in found.whole if not _is_being_split(folder, state, file))
     state = msgspec.structs.replace(state, delivered=state.delivered + delivered)
@@ -116,9 +116,9 @@ def _is_being_split(folder: Path, state: QueueState, file: SegmentFile) -> bool:
     return any(file.range.overlaps(lost) and source_or_none(folder, lost) for lost in state.quarantining)
 
 
-def _open_records(path: Path) -> int:
+def _open_records(folder: Path, first: int, found: Listing) -> int:
     """Records of an open segment; 0 when it was sealed in the meantime (the caller looks again)."""
     try:
-        return len(read_segment(path.read_bytes()).records)
+        return len(records_of_open(folder, first, found))
     except FileNotFoundError:
         return 0

@@ -9,7 +9,6 @@ segment only, so it does not depend on what waits. No bus, no clock, no threads.
 from __future__ import annotations
 
 import errno
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,25 +16,24 @@ from typing import Any
 import msgspec
 
 from cardan.runtime.errors import ConfigError
-from cardan.runtime.outbox.disk import make_folder_durably, sync_folder, write_all
-from cardan.runtime.outbox.folder import (
-    Listing,
-    Place,
-    SegmentFile,
-    listing,
-    move,
-    open_path,
-    sealed_path,
-    segments_in,
-)
+from cardan.runtime.outbox.disk import make_folder_durably, sync_folder
+from cardan.runtime.outbox.folder import Listing, Place, SegmentFile, listing, move, sealed_path, segments_in
 from cardan.runtime.outbox.ledger import Ledger, ledger_of
 from cardan.runtime.outbox.lock import CLAIMS_LOCK, FolderLock, lock_or_none
-from cardan.runtime.outbox.recovery import examine, recover
-from cardan.runtime.outbox.segment import Record, RecordClass, SegmentHeader, header_bytes, record_bytes
+from cardan.runtime.outbox.open_segment import OpenSegment
+from cardan.runtime.outbox.producers import ProducerTable
+from cardan.runtime.outbox.recovery import examine, records_of_open, recover
+from cardan.runtime.outbox.segment import (
+    RECORD_BYTES,
+    ClockQuality,
+    Record,
+    RecordClass,
+    SegmentHeader,
+    header_bytes,
+    record_bytes,
+)
 from cardan.runtime.outbox.state import MOST_RANGES, Eviction, with_eviction, write_state
-
-TOMBSTONE_TOPIC = "outbox/evicted"
-"""Topic of the records that tell the store which records were given up."""
+from cardan.runtime.outbox.synced import SyncedMark
 
 
 class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,11 +64,15 @@ class Queue:
         self._limits = limits
         self._origin = (vehicle, boot, stream)
         self._batch: list[Record] = []
-        self._tombstones = 0
+        self.batch_bytes = 0
+        """What the next commit will write, about."""
+        self._telling = 0
         self._waiting: dict[str, SegmentFile] = {}
         self._unsynced: set[Path] = set()
-        self._segment: _OpenSegment | None = None
+        self._segment: OpenSegment | None = None
         self._lock: FolderLock | None = None
+        self._mark: SyncedMark | None = None
+        self.producers = ProducerTable(folder)
 
     def open(self) -> None:
         """Lock the folder and recover what an earlier process left. DeviceError when another process has it."""
@@ -78,13 +80,23 @@ class Queue:
         self._lock = FolderLock(self.folder)
         for place in Place:
             make_folder_durably(self.folder / place.value)
+        self._recover_producers()
         self._state, found = recover(self.folder)
         self._take_listing(found)
         self.discard()
         self._acknowledged = self._state.high
+        self._mark = SyncedMark(self.folder)
+        self._mark.write(self._acknowledged)
         vehicle, boot, stream = self._origin
         self._header = SegmentHeader(vehicle=vehicle, boot=boot, stream=stream, log=self._state.log)
         self._header_bytes = header_bytes(self._header)
+
+    def _recover_producers(self) -> None:
+        """Learn from the segments that were left open before they are sealed."""
+        self.producers.load()
+        for first in listing(self.folder).open:
+            self.producers.recovered(records_of_open(self.folder, first))
+        self.producers.save()
 
     def close(self) -> None:
         """Seal what is committed and give the folder back. What was appended but not committed is gone."""
@@ -93,6 +105,8 @@ class Queue:
         try:
             self.seal()
         finally:
+            if self._mark is not None:
+                self._mark.close()
             self._lock.release()
             self._lock = None
 
@@ -106,7 +120,17 @@ class Queue:
             self.seal()
             self._header, self._header_bytes = header, header_bytes(header)
 
-    def append(self, payload: bytes, *, kind: RecordClass, mono_ns: int, wall_ns: int) -> int:
+    def append(
+        self,
+        payload: bytes,
+        *,
+        kind: RecordClass,
+        mono_ns: int,
+        wall_ns: int,
+        quality: ClockQuality = ClockQuality.FREE,
+        producer: int = 0,
+        number: int = 0,
+    ) -> int:
         """Take one record; returns its sequence number. Nothing is durable before `commit`.
 
         payload: a JSON object, since a store gets JSON Lines. ValueError when it is longer than a segment.
@@ -114,37 +138,51 @@ class Queue:
         if len(payload) > self._limits.segment_bytes:
             raise ValueError(f"a record of {len(payload)} bytes is longer than a segment")
         seq = self._acknowledged + len(self._batch) + 1
-        self._batch.append(Record(seq, mono_ns, wall_ns, kind, payload))
+        self._batch.append(Record(seq, mono_ns, wall_ns, kind, payload, quality, producer, number))
+        self.batch_bytes += RECORD_BYTES + len(payload)
         return seq
+
+    @property
+    def batch_count(self) -> int:
+        """How many records the next commit will write."""
+        return len(self._batch)
+
+    @property
+    def acknowledged(self) -> int:
+        """Number of the last record that is durable."""
+        return self._acknowledged
 
     def commit(self) -> int:
         """Make every appended record durable; returns the highest acknowledged sequence number."""
-        self._append_tombstones()
         while self._batch:
             count, data = self._next_piece()
             self._make_room(len(data) + len(self._header_bytes))
-            self._write(data, self._batch[count - 1].seq)
-            del self._batch[:count]
-        self._tombstones_committed()
+            self._write(data, self._batch[:count])
+        self.batch_bytes = 0
         return self._acknowledged
 
-    def _write(self, data: bytes, last: int) -> None:
+    def _write(self, data: bytes, records: list[Record]) -> None:
         segment = self._segment or self._new_segment()
         try:
-            segment.append(data, last)
+            segment.append(data, records[-1].seq)
         except OSError:
-            self.seal()  # after a failed sync nobody knows what the disk holds: this file gets no more
+            with suppress(OSError):
+                self.seal()  # after a failed sync nobody knows what the disk holds: this file gets no more
             raise
         self._bytes += len(data)
-        self._acknowledged = last
+        self._acknowledged = records[-1].seq
+        del self._batch[: len(records)]
+        self.producers.kept(records)
+        if self._mark is not None:
+            self._mark.write(self._acknowledged)
         if segment.size >= self._limits.segment_bytes:
             self.seal()
 
     def discard(self) -> int:
         """Forget what was appended but not committed; returns how many records that were."""
-        count = len(self._batch) - self._tombstones
+        count = len(self._batch)
         self._batch.clear()
-        self._tombstones = 0
+        self.batch_bytes = 0
         return count
 
     def _next_piece(self) -> tuple[int, bytes]:
@@ -158,22 +196,25 @@ class Queue:
                 break
         return len(pieces), b"".join(pieces)
 
-    def _new_segment(self) -> _OpenSegment:
-        self._segment = _OpenSegment(self.folder, self._acknowledged, self._header_bytes)
+    def _new_segment(self) -> OpenSegment:
+        self._segment = OpenSegment(self.folder, self._acknowledged, self._header_bytes)
         self._bytes += self._segment.size
         return self._segment
 
     def seal(self) -> None:
-        """End the open segment, so that it can be delivered."""
-        segment, self._segment = self._segment, None
+        """End the open segment, so that it can be claimed. What is in it is accounted for also when that fails."""
+        segment = self._segment
         if segment is None:
             return
-        sealed = segment.seal()
-        if sealed is None:
-            self._bytes -= segment.size
+        if segment.records:
+            self.producers.save()
+        self._segment, file = None, segment.file
+        if len(file):
+            self._waiting[file.name] = file
+            self._waiting_records += len(file)
         else:
-            self._waiting[sealed.name] = sealed
-            self._waiting_records += len(sealed)
+            self._bytes -= segment.size
+        segment.seal()
 
     # ------------------------------------------------------------------------------------------------------- delivery
 
@@ -217,8 +258,8 @@ class Queue:
     def _make_room(self, needed: int) -> None:
         """Keep the limit. OSError (no space) when only segments are left that are on their way to the store."""
         limit = self._limits.max_bytes - needed
-        while self._bytes > limit and self._evict(self._bytes - limit):
-            continue
+        if self._bytes > limit:
+            self.evict(self._bytes - limit, "full")
         if self._bytes > limit:
             self.collect()
         if self._bytes > limit:
@@ -226,35 +267,70 @@ class Queue:
         if self._bytes > limit:
             raise OSError(errno.ENOSPC, "the queue is full of segments that are on their way to the store")
 
-    def _evict(self, excess: int) -> bool:
-        going = self._oldest_worth(excess)
+    def evict(self, size: int, reason: str) -> int:
+        """Give up the oldest segments worth `size` bytes, if there are so many; returns how many bytes that were."""
+        freed = 0
+        while freed < size:
+            part = self._evict(size - freed, reason)
+            if not part:
+                break
+            freed += part
+        return freed
+
+    def _evict(self, size: int, reason: str) -> int:
+        going, reason = self._oldest_worth(size, reason)
         if not going:
-            return False
-        freed = sum(file.size for file in going)
-        records = sum(len(file) for file in going)
-        self._unsynced |= {self.folder, self.folder / Place.EVICTING.value}
-        untold = self._state.untold
+            return 0
+        self._unsynced |= {self.folder, self.folder / Place.LEAVING.value, self.folder / Place.EVICTING.value}
+        told, untold = self._state.untold[: self._telling], self._state.untold[self._telling :]
         for file in going:
-            untold = with_eviction(untold, Eviction(file.first, file.last, len(file), file.size))
-        self._remove(going, Place.EVICTING, evicted=self._state.evicted + records, untold=untold)
-        return freed > 0
+            eviction = Eviction(file.first, file.last, len(file), file.size, reason)
+            untold = with_eviction(untold, eviction, MOST_RANGES - len(told))
+        records = sum(len(file) for file in going)
+        self._remove(going, Place.EVICTING, evicted=self._state.evicted + records, untold=(*told, *untold))
+        return sum(file.size for file in going)
 
-    def _oldest_worth(self, size: int) -> list[SegmentFile]:
-        """The oldest segments that together have `size` bytes, taken out of the uplink's reach.
+    def begin_telling(self) -> tuple[Eviction, ...]:
+        """Evictions that nobody outside knows of yet. They are told until `told`; later ones are kept apart."""
+        self._telling = len(self._state.untold)
+        return self._state.untold
 
-        Not more than fit into one state. Those that the uplink has claimed stay, unless it is gone.
+    def told(self, kept: bool) -> None:
+        """End telling. kept: their tombstones are durable. A kill before the next state write tells them once more."""
+        if kept:
+            self._state = msgspec.structs.replace(self._state, untold=self._state.untold[self._telling :])
+        self._telling = 0
+
+    @property
+    def has_untold(self) -> bool:
+        """Whether there are evictions that nobody outside knows of yet."""
+        return bool(self._state.untold)
+
+    def _oldest_worth(self, size: int, reason: str) -> tuple[list[SegmentFile], str]:
+        """The oldest segments that together have `size` bytes, taken out of the uplink's reach, and why.
+
+        Not more than fit into one state. Those that the uplink has claimed stay, unless it is gone and nothing else is
+        there: then it may have brought them to the store, and the reason says so.
         """
-        going: list[SegmentFile] = []
+        going = self._taken_from(Place.WAITING, size)
+        if going:
+            return going, reason
         abandoned = lock_or_none(self.folder.parent, CLAIMS_LOCK)
-        places = (Place.WAITING,) if abandoned is None else (Place.WAITING, Place.LEAVING)
+        if abandoned is None:
+            return [], reason
+        try:
+            return self._taken_from(Place.LEAVING, size), f"{reason}, was leaving"
+        finally:
+            abandoned.release()
+
+    def _taken_from(self, place: Place, size: int) -> list[SegmentFile]:
+        going: list[SegmentFile] = []
         for file in self._waiting.values():
-            if any(move(self.folder, file.name, place, Place.EVICTING) for place in places):
+            if move(self.folder, file.name, place, Place.EVICTING):
                 going.append(file)
                 size -= file.size
             if size <= 0 or len(going) == MOST_RANGES:
                 break
-        if abandoned is not None:
-            abandoned.release()
         return going
 
     def _remove(self, files: list[SegmentFile], place: Place, **changes: Any) -> None:
@@ -288,73 +364,9 @@ class Queue:
             if excess <= 0:
                 return
 
-    def _append_tombstones(self) -> None:
-        """Tell the store what was given up, in a record of the highest class."""
-        if not self._batch or self._tombstones:
-            return
-        newest = self._batch[-1]
-        for eviction in self._state.untold:
-            message = {"reason": "queue full", "evicted_total": self._state.evicted, **msgspec.structs.asdict(eviction)}
-            payload = msgspec.json.encode({"topic": TOMBSTONE_TOPIC, "message": message})
-            self.append(payload, kind=RecordClass.CRITICAL, mono_ns=newest.mono_ns, wall_ns=newest.wall_ns)
-            self._tombstones += 1
-
-    def _tombstones_committed(self) -> None:
-        """Forget what is told; a kill before the next state write tells it once more, which does no harm."""
-        if self._tombstones:
-            self._state = msgspec.structs.replace(self._state, untold=self._state.untold[self._tombstones :])
-            self._tombstones = 0
-
     def _take_listing(self, found: Listing) -> None:
         """Take over what is on the disk; what is delivered but not collected is there too."""
         files = sorted((*found.pending, *found.segments[Place.LEFT]))
         self._waiting = {file.name: file for file in files}
         self._waiting_records = sum(len(file) for file in files)
         self._bytes = found.other_bytes + sum(file.size for file in files)
-
-
-class _OpenSegment:
-    """The segment that is being written. Everything up to `size` is on the disk."""
-
-    def __init__(self, folder: Path, acknowledged: int, header: bytes) -> None:
-        self._folder = folder
-        self._first = acknowledged + 1
-        self.last = acknowledged
-        self.size = 0
-        self._path = open_path(folder, self._first)
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-        try:
-            self.append(header, acknowledged)
-            sync_folder(folder)
-        except OSError:
-            self.seal()
-            raise
-
-    @property
-    def records(self) -> int:
-        """How many records are in it."""
-        return self.last - self._first + 1
-
-    def append(self, data: bytes, last: int) -> None:
-        """Write and sync; on OSError the file is as before, as far as the disk still obeys."""
-        try:
-            write_all(self._descriptor, data)
-            os.fdatasync(self._descriptor)
-        except OSError:
-            with suppress(OSError):
-                os.ftruncate(self._descriptor, self.size)
-            raise
-        self.size += len(data)
-        self.last = last
-
-    def seal(self) -> SegmentFile | None:
-        """Close and rename; None when there is no record in it and the file is gone."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-        if not self.records:
-            self._path.unlink(missing_ok=True)
-            return None
-        os.replace(self._path, sealed_path(self._folder, self._first, self.last))
-        sync_folder(self._folder)
-        return SegmentFile(self._first, self.last, self.size)

@@ -104,7 +104,7 @@ def read_whatever(path: Path) -> Segment:
 
 def _seal_left_open(folder: Path, state: QueueState, first: int) -> QueueState:
     path = open_path(folder, first)
-    segment = _up_to_the_next(folder, first, read_whatever(path))
+    segment = _up_to_the_next(first, read_whatever(path), listing(folder))
     expected = Range(first, segment.records[-1].seq if segment.records else first)
     if segment.damaged and len(segment.records) < len(expected):
         return set_aside(folder, state, path, expected, segment)
@@ -124,9 +124,14 @@ def _seal_left_open(folder: Path, state: QueueState, first: int) -> QueueState:
     return state
 
 
-def _up_to_the_next(folder: Path, first: int, segment: Segment) -> Segment:
+def records_of_open(folder: Path, first: int, found: Listing | None = None) -> list[Record]:
+    """The acknowledged records of an open segment. FileNotFoundError when it was sealed meanwhile."""
+    segment = read_whatever(open_path(folder, first))
+    return _up_to_the_next(first, segment, found or listing(folder)).records
+
+
+def _up_to_the_next(first: int, segment: Segment, found: Listing) -> Segment:
     """`segment` without records whose numbers were given again: they were refused by the disk, not acknowledged."""
-    found = listing(folder)
     files = (file for files in found.segments.values() for file in files)
     later = [item for item in (*found.open, *(file.first for file in files)) if item > first]
     records = [record for record in segment.records if record.seq < min(later, default=record.seq + 1)]

@@ -2,8 +2,9 @@
 
 A segment is its header twice, then records in sequence order:
 
-    header   "CDNSEG01", u32 length, u32 CRC32, JSON (vehicle, boot, stream, log)
-    record   u32 marker, u32 payload length, u32 CRC32, u64 sequence, i64 monotonic ns, i64 wall ns, u8 class, payload
+    header   "CDNSEG02", u32 length, u32 CRC32, JSON (vehicle, boot, stream, log)
+    record   u32 marker, u32 payload length, u32 CRC32, u64 sequence, i64 monotonic ns, i64 wall ns, u8 class,
+             u8 clock quality, u32 producer, u64 number of the producer, payload
 
 All integers are little-endian. A record's CRC covers everything after it and starts from the CRC of the log's name,
 so that a record of another log never passes.
@@ -17,13 +18,13 @@ from enum import IntEnum
 
 import msgspec
 
-MAGIC = b"CDNSEG01"
+MAGIC = b"CDNSEG02"
 MARKER = b"\xc5\xadNR"
 MAX_PAYLOAD_BYTES = 1 << 20
 
 _HEADER = struct.Struct("<8sII")
 _FRONT = struct.Struct("<4sII")
-_BODY = struct.Struct("<QqqB")
+_BODY = struct.Struct("<QqqBBIQ")
 RECORD_BYTES = _FRONT.size + _BODY.size
 """What a record takes beside its payload."""
 
@@ -35,6 +36,17 @@ class RecordClass(IntEnum):
     EVENT = 1
     TREND = 2
     BULK = 3
+
+
+class ClockQuality(IntEnum):
+    """How far the wall stamp of a record can be trusted."""
+
+    UNSET = 0
+    """The clock was never set: it stood before this software was made."""
+    FREE = 1
+    """It was set at some time; nobody keeps it right."""
+    KEPT = 2
+    """Something keeps it right (NTP, PTP, GNSS), as the kernel says."""
 
 
 class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,6 +72,12 @@ class Record(msgspec.Struct, frozen=True):
     wall_ns: int
     kind: RecordClass
     payload: bytes
+    quality: ClockQuality = ClockQuality.FREE
+    """Of `wall_ns`."""
+    producer: int = 0
+    """Who put it through the door, as the queue's table of producers numbers them; 0: the outbox itself."""
+    number: int = 0
+    """The producer's own number of it."""
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -73,6 +91,9 @@ class Segment(msgspec.Struct, frozen=True):
     """True when whole records stand behind something unreadable."""
 
 
+_CLASSES, _QUALITIES = tuple(RecordClass), tuple(ClockQuality)
+
+
 def header_bytes(header: SegmentHeader) -> bytes:
     """What a segment file starts with."""
     text = msgspec.json.encode(header)
@@ -83,7 +104,18 @@ def record_bytes(record: Record, log: str) -> bytes:
     """`record` as it is on disk. ValueError when its payload is too long."""
     if len(record.payload) > MAX_PAYLOAD_BYTES:
         raise ValueError(f"a record of {len(record.payload)} bytes is longer than {MAX_PAYLOAD_BYTES}")
-    body = _BODY.pack(record.seq, record.mono_ns, record.wall_ns, record.kind) + record.payload
+    body = (
+        _BODY.pack(
+            record.seq,
+            record.mono_ns,
+            record.wall_ns,
+            record.kind,
+            record.quality,
+            record.producer,
+            record.number,
+        )
+        + record.payload
+    )
     return _FRONT.pack(MARKER, len(record.payload), zlib.crc32(body, _seed(log))) + body
 
 
@@ -141,10 +173,11 @@ def _record_or_none(data: bytes, position: int, seed: int, last_seq: int) -> Rec
         return None
     if zlib.crc32(memoryview(data)[start:end], seed) != crc:
         return None
-    seq, mono_ns, wall_ns, kind = _BODY.unpack_from(data, start)
+    seq, mono_ns, wall_ns, kind, quality, producer, number = _BODY.unpack_from(data, start)
     if seq <= last_seq:
         return None
-    return Record(seq, mono_ns, wall_ns, RecordClass(min(kind, RecordClass.BULK)), data[start + _BODY.size : end])
+    payload = data[start + _BODY.size : end]
+    return Record(seq, mono_ns, wall_ns, _CLASSES[kind & 3], payload, _QUALITIES[min(quality, 2)], producer, number)
 
 
 def _seed(log: str) -> int:

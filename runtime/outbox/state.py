@@ -36,18 +36,24 @@ class Range(msgspec.Struct, frozen=True, order=True):
 
 
 class Eviction(msgspec.Struct, frozen=True):
-    """Records that were given up because the queue was full."""
+    """Records that were given up."""
 
     first: int
     last: int
     records: int
     bytes: int
+    reason: str = "full"
+    """`full`: their class had reached its limit; `room`: a higher class needed it; with `, was leaving`: an uplink that
+    is gone may have brought them to the store."""
 
 
-def with_eviction(untold: tuple[Eviction, ...], new: Eviction) -> tuple[Eviction, ...]:
-    """`untold` and `new`: joined where one follows the other, or where there are too many to tell one by one."""
-    if untold and (untold[-1].last + 1 == new.first or len(untold) >= MOST_RANGES):
-        joined = Eviction(untold[-1].first, new.last, untold[-1].records + new.records, untold[-1].bytes + new.bytes)
+def with_eviction(untold: tuple[Eviction, ...], new: Eviction, most: int = MOST_RANGES) -> tuple[Eviction, ...]:
+    """`untold` and `new`: joined where one follows the other, or where more than `most` would have to be told."""
+    follows = bool(untold) and untold[-1].last + 1 == new.first and untold[-1].reason == new.reason
+    if follows or (untold and len(untold) >= most):
+        before = untold[-1]
+        reason = new.reason if new.reason == before.reason else "several"
+        joined = Eviction(before.first, new.last, before.records + new.records, before.bytes + new.bytes, reason)
         return (*untold[:-1], joined)
     return (*untold, new)
 

@@ -63,7 +63,7 @@ def test_the_largest_state_fits(tmp_path: Path) -> None:
         high=big,
         removing=tuple(Range(big, big) for _ in range(MOST_RANGES)),
         quarantining=tuple(Range(big, big) for _ in range(MOST_RANGES + 1)),
-        untold=tuple(Eviction(big, big, big, big) for _ in range(MOST_RANGES)),
+        untold=tuple(Eviction(big, big, big, big, "room, was leaving") for _ in range(MOST_RANGES)),
     )
     assert read_state_or_none(tmp_path) is None
     written = write_state(tmp_path, state)
