@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import subprocess
 import time
@@ -10,16 +9,18 @@ from datetime import datetime, timezone
 
 from cardan.runtime.clock import NS_PER_S
 from cardan.runtime.doctor.check import Check, Result, Subject, failed, passed, unknown
+from cardan.runtime.kernel_clock import (
+    EARLIEST_NS,
+    ESTERROR_AT,
+    MAXERROR_AT,
+    STA_UNSYNC,
+    STATUS_AT,
+    TAI_AT,
+    read_timex,
+)
 
-TIMEX_BYTES = 208
-"""sizeof(struct timex) on 64-bit Linux (linux/timex.h)."""
-ESTERROR_AT, STATUS_AT = 32, 40
-MAXERROR_AT, TAI_AT = 24, 160
-STA_UNSYNC = 0x0040
 TOLERATED_S = 0.1
 PTP_TOLERATED_MS = 1.0
-EARLIEST_NS = 1_700_000_000_000_000_000
-"""A clock before this (November 2023) was never set."""
 
 
 def wall(subject: Subject) -> Result:
@@ -29,16 +30,6 @@ def wall(subject: Subject) -> Result:
     if wall_ns < EARLIEST_NS:
         return failed(f"it is {text}, says the clock", "let it be set: GNSS, NTP, or `date -s`; is its battery empty?")
     return passed(text)
-
-
-def read_timex() -> bytes:
-    """What the kernel knows of its clock; OSError when it does not say."""
-    raw = ctypes.create_string_buffer(TIMEX_BYTES)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.adjtimex(raw) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return raw.raw
 
 
 def synchronised(subject: Subject) -> Result:

@@ -11,6 +11,7 @@ import os
 import select
 import socket
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
@@ -21,6 +22,7 @@ from cardan.runtime.outbox.door_messages import (
     Kept,
     Place,
     Put,
+    PutRecord,
     Refused,
     ToOutbox,
     ToProducer,
@@ -57,10 +59,14 @@ class Guest:
 
 
 class Door:
-    """Takes records from producers into a spool, between `open` and `close`. Never blocks, except for the disk."""
+    """Takes records from producers into a spool, between `open` and `close`. Never blocks, except for the disk.
 
-    def __init__(self, spool: Spool) -> None:
+    admit: what of a record may be kept; asked for each.
+    """
+
+    def __init__(self, spool: Spool, admit: Callable[[PutRecord], bytes] | None = None) -> None:
         self._spool = spool
+        self._admit = admit or (lambda record: record.payload)
         self._guests: dict[int, Guest] = {}
         self._decoder = msgspec.msgpack.Decoder(ToOutbox)
         self._encoder = msgspec.msgpack.Encoder()
@@ -166,7 +172,7 @@ class Door:
         self.answer()
         try:
             for kind in RecordClass:
-                in_use = {other.ids[kind] for other in self._guests.values() if other.ids}
+                in_use = {other.ids[kind] for other in self._guests.values() if kind in other.ids}
                 standing = self._spool.queue(kind).producers.standing(name, in_use)
                 guest.ids[kind], guest.next[kind] = standing.id, standing.highest + 1
                 places.append(Place(standing.highest, list(standing.holes)))
@@ -189,8 +195,9 @@ class Door:
             if number == expected or number in holes:
                 stamp = Stamp(record.mono_ns, record.wall_ns, now.quality)
                 try:
+                    payload = self._admit(record)
                     seq = self._spool.put(
-                        kind, record.payload, stamp, now_ns=now.mono_ns, producer=guest.ids[kind], number=number
+                        kind, payload, stamp, now_ns=now.mono_ns, producer=guest.ids[kind], number=number
                     )
                 except NotTaken as error:
                     self._noted(guest, kind, first, number - 1, seq)

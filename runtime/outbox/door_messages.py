@@ -66,7 +66,8 @@ class Kept(msgspec.Struct, frozen=True, tag=True):
 class Refused(msgspec.Struct, frozen=True, tag=True):
     """Nothing from `number` on was taken, and nothing was promised. It may be put again under the same number.
 
-    reason: `no space`, `disk`, `too long`, `out of order` (a number before it is missing), `name in use`, `too many`.
+    reason: `no space`, `disk`, `too long`, `unreadable`, `out of order` (a number before it is missing), `name in use`,
+    `too many`.
     """
 
     kind: RecordClass

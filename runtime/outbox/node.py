@@ -1,66 +1,66 @@
-"""The outbox node: chosen topics into the durable queue. What empties it is the node `uplink`, see `claims`."""
+"""The outbox node: chosen topics, faults, and what comes through the door, kept on disk until the store has it.
+
+What empties it is the node `uplink`, see `claims`; how other programs put records in, see `producer`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
 from cardan.runtime.bus.envelope import Sample
 from cardan.runtime.bus.ports import Input, Metric
-from cardan.runtime.clock import ns
 from cardan.runtime.errors import BusError, DeviceError, NodeError
 from cardan.runtime.findings import Objection
+from cardan.runtime.log.read import log_folder
 from cardan.runtime.messages import AnyMessage
-from cardan.runtime.node.node import Node, NodeConfig
-from cardan.runtime.outbox.folder import class_dir, outbox_dir, stream_of
+from cardan.runtime.node.node import Node
+from cardan.runtime.outbox.door import Door
+from cardan.runtime.outbox.door_messages import PutRecord
+from cardan.runtime.outbox.folder import outbox_dir, stream_of
+from cardan.runtime.outbox.ledger import Ledger, total
+from cardan.runtime.outbox.log_watch import LogWatch
 from cardan.runtime.outbox.names import checked_name
-from cardan.runtime.outbox.queue import Queue, QueueLimits
 from cardan.runtime.outbox.segment import RecordClass
+from cardan.runtime.outbox.settings import OutboxConfig
+from cardan.runtime.outbox.spool import NotTaken, Spool, Stamp
 from cardan.runtime.outbox.telemetry import TelemetryEncoder, Thinning
+from cardan.runtime.outbox.wall_clock import CLOCK_TOPIC, WallWatch, clock_record
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.privacy.policy import open_policy
 from cardan.runtime.privacy.review import review_positions
 
+__all__ = ["Outbox", "OutboxConfig"]
+
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
 
+class Topic(msgspec.Struct):
+    """What the policy needs to know of a record that comes through the door."""
 
-class OutboxConfig(NodeConfig, frozen=True):
-    """Settings of the outbox."""
-
-    vehicle_id: str = "bench"
-    """Names the vehicle in the store: letters, digits, dots, dashes, underscores."""
-    rates_hz: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = msgspec.field(default_factory=dict)
-    """Most messages a second by topic; 0 keeps every message."""
-    default_rate_hz: Annotated[float, msgspec.Meta(ge=0)] = 10.0
-    """The same for topics that are not in `rates_hz`."""
-    max_bytes: Annotated[int, msgspec.Meta(ge=1 << 16)] = 256 << 20
-    segment_bytes: Annotated[int, msgspec.Meta(ge=1 << 12)] = 1 << 20
-    """A segment, and so an object, is about this large before compression."""
-    commit_interval_s: Positive = 0.1
-    seal_interval_s: Positive = 30.0
-    """A segment that is not full is offered to the uplink after this time."""
+    topic: str = ""
 
 
 class Outbox(Node):
-    """Keep chosen topics until the store has them."""
+    """Keep what is to be sent until the store has it."""
 
     config: OutboxConfig
-    rate_hz = 10.0
+    rate_hz = 20.0
     topics = Input(AnyMessage, queue=20000, many=True)
     records = Metric("records")
     delivered = Metric("records")
     pending = Metric("records")
     evicted = Metric("records")
     refused = Metric("records")
+    """Not kept: the disk did not take them, or they cannot be kept at all."""
     withheld = Metric("records")
     """Not kept: no consent to their purpose, or inside a zone."""
 
-    _queue: Queue | None = None
+    _spool: Spool | None = None
+    _door: Door | None = None
 
     @classmethod
     def review(cls, plan: Plan, node: NodePlan) -> list[Objection]:
@@ -68,107 +68,168 @@ class Outbox(Node):
         return review_positions(plan, node, "topics")
 
     def open(self) -> None:
-        config = self.config
-        context = self.context
+        config, context = self.config, self.context
         self._policy = open_policy(context.privacy, context.data_dir, context.manifest_dir)
         self._encoder = TelemetryEncoder()
+        self._topic_decoder = msgspec.json.Decoder(Topic)
         self._thinning = Thinning(config.rates_hz, config.default_rate_hz)
-        self._committed_ns = self._sealed_ns = self.clock.now_ns()
-        queue = Queue(
-            class_dir(outbox_dir(self.context.data_dir), RecordClass.TREND),
+        self._classes: dict[str, RecordClass] = {}
+        boot = BOOT_ID.read_text().strip()
+        self._wall = WallWatch(self.clock, boot)
+        self._log_watch = LogWatch(log_folder(context.data_dir) / context.run_id) if config.log_events else None
+        self._told: dict[RecordClass, str] = {}
+        spool = Spool(
+            outbox_dir(context.data_dir),
             vehicle=self._policy.vehicle_name(checked_name("vehicle_id", config.vehicle_id)),
-            boot=BOOT_ID.read_text().strip(),
-            stream=stream_of(RecordClass.TREND),
-            limits=QueueLimits(max_bytes=config.max_bytes, segment_bytes=config.segment_bytes),
+            boot=boot,
+            limits=config.spool_limits(),
         )
-        try:
-            queue.open()
-        except OSError as error:
-            raise DeviceError(f"the outbox in {queue.folder} cannot be opened: {error.strerror}") from error
-        self._queue = queue
-        self._guarded(self._follow_policy)
+        self._guard_opening(spool, spool.open)
+        self._spool = spool
+        self._before = self._account()
+        door = Door(spool, self._admitted)
+        self._guard_opening(spool, door.open)
+        self._door = door
+        self.wake_on(door.fileno())
 
     def step(self) -> None:
-        now_ns = self.clock.now_ns()
-        self._guarded(self._follow_policy)
-        self._append()
-        if now_ns - self._committed_ns >= ns(self.config.commit_interval_s):
-            self._committed_ns = now_ns
-            self._guarded(self._commit)
-        if now_ns - self._sealed_ns >= ns(self.config.seal_interval_s):
-            self._sealed_ns = now_ns
-            self._guarded(self._live_queue.seal)
-        self._guarded(self._collect)
+        spool, door = self._parts()
+        now = self._wall.stamp()
+        spool.keep_under(self._policy.hash, tuple(sorted(self._policy.consent_now().purposes)), now)
+        self._append(now)
+        if door.serve(now):
+            self.step_again()
+        spool.step(now)
+        door.answer()
+        self._report(spool)
 
     def close(self) -> None:
-        queue = self._queue
-        if queue is None:
+        if self._spool is None:
             return
-        self._append()
-        self._guarded(self._commit)
-        self._guarded(queue.seal)
-        self._guarded(self._collect)
-        self._guarded(queue.close)
-        self._queue = None
+        now = self._wall.stamp()
+        self._append(now)
+        if self._door is not None:
+            self._door.serve(now)
+        self._spool.commit_all(now)
+        if self._door is not None:
+            self._door.answer()
+            self._door.close()
+        self._spool.close(now)
+        self._report(self._spool)
+        self._spool = self._door = None
 
-    @property
-    def _live_queue(self) -> Queue:
-        if self._queue is None:
+    def _parts(self) -> tuple[Spool, Door]:
+        if self._spool is None or self._door is None:
             raise NodeError("the outbox was used before it was opened")
-        return self._queue
+        return self._spool, self._door
 
-    def _follow_policy(self) -> None:
-        """Every record lies in a segment that says under which policy it was kept."""
-        self._live_queue.keep_under(self._policy.hash, tuple(sorted(self._policy.consent_now().purposes)))
+    @staticmethod
+    def _guard_opening(spool: Spool, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except OSError as error:
+            raise DeviceError(f"the outbox in {spool.folder} cannot be opened: {error.strerror}") from error
 
-    def _append(self) -> None:
+    # -------------------------------------------------------------------------------------------------------- records
+
+    def _append(self, now: Stamp) -> None:
+        reading = self._wall.news_or_none(now)
+        if reading is not None:
+            self._put(RecordClass.CRITICAL, clock_record(reading), now, CLOCK_TOPIC)
+        if self._log_watch is not None:
+            for mono_ns, wall_ns, topic, payload in self._log_watch.take(now.mono_ns):
+                self._put_if_allowed(RecordClass.CRITICAL, payload, Stamp(mono_ns, wall_ns, now.quality), topic)
+        self._append_samples(now)
+
+    def _append_samples(self, now: Stamp) -> None:
         try:
             samples = self.topics.take()
         except BusError as error:
             self.refused.observe(1)
             self.report_fault("outbox-undecodable", error.message)
             return
-        wall_offset_ns = self.clock.wall_ns() - self.clock.now_ns()
         for sample in samples:
             if sample.valid:
                 self._policy.saw(sample.topic, sample.value, sample.sent_ns)
         for sample in samples:
             if self._thinning.keeps(sample.topic, sample.sent_ns):
-                self._append_one(sample, sample.sent_ns + wall_offset_ns)
+                self._append_sample(sample, now)
 
-    def _append_one(self, sample: Sample[AnyMessage], wall_ns: int) -> None:
-        """The one place where a message becomes a record: what the policy withholds never reaches the disk."""
+    def _append_sample(self, sample: Sample[AnyMessage], now: Stamp) -> None:
+        """A message becomes a record: what the policy withholds is not even encoded."""
         if self._policy.withheld(sample.topic, sample.sent_ns):
             self.withheld.observe(1)
             return
         try:
-            outcome = self._policy.decide(self._encoder.encode(sample), sample.topic, sample.sent_ns)
-            if outcome.payload is None:
-                self.withheld.observe(1)
-                return
-            self._live_queue.append(outcome.payload, kind=RecordClass.TREND, mono_ns=sample.sent_ns, wall_ns=wall_ns)
+            payload = self._encoder.encode(sample)
+        except TypeError as error:
+            self._refuse(sample.topic, str(error))
+            return
+        stamp = Stamp(sample.sent_ns, now.wall_ns - now.mono_ns + sample.sent_ns, now.quality)
+        self._put_if_allowed(self._class_of(sample.topic), payload, stamp, sample.topic)
+
+    def _put_if_allowed(self, kind: RecordClass, payload: bytes, stamp: Stamp, topic: str) -> None:
+        """The one place where records of this process pass the policy: what it withholds never reaches the disk."""
+        try:
+            outcome = self._policy.decide(payload, topic, stamp.mono_ns)
         except (TypeError, ValueError) as error:
-            self.refused.observe(1)
-            self.report_fault("outbox-refused", f"{sample.topic}: {error}; take it out of the outbox's inputs")
+            self._refuse(topic, str(error))
+            return
+        if outcome.payload is None:
+            self.withheld.observe(1)
+            return
+        self._put(kind, outcome.payload, stamp, topic)
 
-    def _commit(self) -> None:
-        queue = self._live_queue
-        before = queue.ledger()
+    def _put(self, kind: RecordClass, payload: bytes, stamp: Stamp, topic: str) -> None:
+        if self._spool is None:
+            raise NodeError("the outbox was used before it was opened")
         try:
-            queue.commit()
-        finally:
-            after = queue.ledger()
-            self.records.observe(after.produced - before.produced)
-            self.evicted.observe(after.evicted - before.evicted)
-            self.pending.observe(after.pending)
+            self._spool.put(kind, payload, stamp, now_ns=self.clock.now_ns())
+        except NotTaken as error:
+            if error.reason == "too long":
+                self._refuse(topic, error.message)
 
-    def _collect(self) -> None:
-        self.delivered.observe(self._live_queue.collect())
+    def _refuse(self, topic: str, why: str) -> None:
+        self.refused.observe(1)
+        self.report_fault("outbox-refused", f"{topic}: {why}; take it out of the outbox's inputs")
 
-    def _guarded(self, action: Callable[[], object]) -> None:
-        """Do `action`; what a refusing disk does not take is counted and given up, and nothing else stops."""
+    def _admitted(self, record: PutRecord) -> bytes:
+        """What of a record from the door may be kept. A withheld one leaves its number and the reason."""
         try:
-            action()
-        except OSError as error:
-            self.refused.observe(self._live_queue.discard())
-            self.report_fault("outbox-disk", f"{self._live_queue.folder}: {error.strerror}")
+            topic = self._topic_decoder.decode(record.payload).topic
+            outcome = self._policy.decide(record.payload, topic, record.mono_ns)
+        except (TypeError, ValueError) as error:
+            raise NotTaken("unreadable", f"a record must be a JSON object with a topic: {error}") from error
+        if outcome.payload is not None:
+            return outcome.payload
+        self.withheld.observe(1)
+        return msgspec.json.encode({"topic": "outbox/withheld", "message": {"reason": outcome.reason}})
+
+    def _class_of(self, topic: str) -> RecordClass:
+        kind = self._classes.get(topic)
+        if kind is None:
+            names = (name for pattern, name in self.config.classes.items() if fnmatchcase(topic, pattern))
+            kind = self._classes[topic] = RecordClass[next(names, stream_of(RecordClass.TREND)).upper()]
+        return kind
+
+    # -------------------------------------------------------------------------------------------------------- account
+
+    def _account(self) -> Ledger:
+        spool = self._spool
+        return total(spool.ledgers().values() if spool is not None else ())
+
+    def _report(self, spool: Spool) -> None:
+        before, after = self._before, self._account()
+        self._before = after
+        self.records.observe(after.produced - before.produced)
+        self.delivered.observe(after.delivered - before.delivered)
+        self.evicted.observe(after.evicted - before.evicted)
+        self.pending.observe(after.pending)
+        dropped = self._log_watch.take_dropped() if self._log_watch is not None else 0
+        self.refused.observe(spool.take_refused() + dropped)
+        troubles = dict(spool.troubles())
+        for kind, text in troubles.items():
+            if self._told.get(kind) != text:
+                self.report_fault("outbox-disk", text)
+        self._told = troubles
+        self.report_condition("outbox-disk" if troubles else "", "; ".join(troubles.values()))

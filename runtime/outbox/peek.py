@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cardan.runtime.outbox.folder import SCANNED, listing, open_path, sealed_path
 from cardan.runtime.outbox.segment import Record, Segment, read_segment
+from cardan.runtime.outbox.synced import read_synced
 
 MOST_RECORDS = 256
 
@@ -19,7 +20,7 @@ class Peek:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._in_vain: tuple[Path, int, int] | None = None
+        self._in_vain: tuple[Path, int, int, int] | None = None
         self.log = ""
         """Of the queue, once something was found."""
 
@@ -46,14 +47,15 @@ class Peek:
         return [record for record in segment.records if record.seq > seq][:MOST_RECORDS]
 
     def _after_in_open(self, seq: int, path: Path) -> list[Record]:
-        """An open segment in which there was nothing is not read again before it has grown."""
+        """Only what is on the disk. An open segment in which there was nothing is not read again before it has grown."""
         try:
-            asked = path, path.stat().st_size, seq
+            asked = path, path.stat().st_size, read_synced(self._folder), seq
         except FileNotFoundError:
             return []
         if asked == self._in_vain:
             return []
-        records = self._after(seq, _read_or_none(path))
+        synced = read_synced(self._folder)
+        records = [record for record in self._after(seq, _read_or_none(path)) if record.seq <= synced]
         self._in_vain = None if records else asked
         return records
 

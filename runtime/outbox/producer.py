@@ -39,6 +39,8 @@ from cardan.runtime.outbox.segment import RecordClass
 
 UNANSWERED_BYTES = 1 << 20
 """Of payload that is sent before answers are waited for."""
+HELD_BYTES = 4 << 20
+"""Of payload that is held here when no outbox answers; then no more is taken."""
 TRY_AGAIN_S = 0.02
 
 
@@ -137,8 +139,11 @@ class Producer:
         No more than about 1 MiB of them are held here at a time. The time-out counts anew with each of these.
         """
         deadline_ns = self._clock.now_ns() + self._timeout_ns
-        self._connect(deadline_ns)
         lane, before = self._lanes[kind], self.unanswered
+        if before and self._pending_bytes() >= HELD_BYTES:
+            raise NotKept(
+                f"{before} records wait for the outbox in {self._folder}", 0, hint="is it running? `cardan status`"
+            )
         count = waiting = 0
         for record in records:
             if len(record.payload) > MOST_RECORD_BYTES:
@@ -156,6 +161,15 @@ class Producer:
                 waiting = 0
         self._pump(deadline_ns, before + count, wait_for_all=True)
 
+    def highest(self, kind: RecordClass) -> int:
+        """How many records of this class the outbox has from us, in all lives of this name. Unanswered.
+
+        A program with a journal of its own goes on behind this one.
+        """
+        self.flush()
+        self._connect(self._clock.now_ns() + self._timeout_ns)
+        return self._lanes[kind].next - 1
+
     def flush(self) -> None:
         """Send again what was not answered. NotKept, Unanswered."""
         self._pump(self._clock.now_ns() + self._timeout_ns, self.unanswered, wait_for_all=True)
@@ -165,7 +179,9 @@ class Producer:
     def _pump(self, deadline_ns: int, asked: int, *, wait_for_all: bool) -> None:
         """Send what is pending and take answers, until all are answered, or few enough to go on."""
         while self._pending_bytes() > (0 if wait_for_all else UNANSWERED_BYTES // 2):
-            self._connect(deadline_ns)
+            if self._socket is None:
+                self._connect(deadline_ns)
+                continue  # where we stand may have answered all
             self._send_pending()
             message = self._receive(deadline_ns)
             if isinstance(message, Kept):

@@ -114,11 +114,16 @@ class Queue:
 
     def keep_under(self, policy: str, purposes: tuple[str, ...]) -> None:
         """From here on records are kept under this policy: what was appended before is committed under the old one."""
-        header = msgspec.structs.replace(self._header, policy=policy, purposes=purposes)
-        if header != self._header:
-            self.commit()
-            self.seal()
-            self._header, self._header_bytes = header, header_bytes(header)
+        if self.is_kept_under(policy, purposes):
+            return
+        self.commit()
+        self.seal()
+        self._header = msgspec.structs.replace(self._header, policy=policy, purposes=purposes)
+        self._header_bytes = header_bytes(self._header)
+
+    def is_kept_under(self, policy: str, purposes: tuple[str, ...]) -> bool:
+        """Whether records are kept under this policy already."""
+        return (self._header.policy, self._header.purposes) == (policy, purposes)
 
     def append(
         self,

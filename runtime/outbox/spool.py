@@ -37,7 +37,7 @@ FIRST_WAIT_NS, LONGEST_WAIT_NS = 10 * NS_PER_S, 300 * NS_PER_S
 
 
 class NotTaken(CardanError):
-    """A record cannot be kept now; nothing was promised. reason: `no space`, `disk` or `too long`."""
+    """A record cannot be kept now; nothing was promised. reason: `no space`, `disk`, `too long` or `unreadable`."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -113,6 +113,14 @@ class Spool:
         if now.mono_ns - self._reserve_ns >= NS_PER_S:
             self._reserve_ns = now.mono_ns
             self._reserve.take()
+
+    def keep_under(self, policy: str, purposes: tuple[str, ...], now: Stamp) -> None:
+        """From here on records are kept under this privacy policy, in segments of their own."""
+        for kind, lane in self._lanes.items():
+            if lane.queue.is_kept_under(policy, purposes):
+                continue
+            self.commit(kind, now)
+            lane.keep_under(policy, purposes, now.mono_ns)
 
     def commit_all(self, now: Stamp) -> None:
         """Make everything durable that has come."""
@@ -280,6 +288,10 @@ class Lane:
             return self.queue.evict(size, "room")
         except OSError:
             return 0
+
+    def keep_under(self, policy: str, purposes: tuple[str, ...], now_ns: int) -> None:
+        """Begin a segment of another privacy policy."""
+        self._guarded(lambda: self.queue.keep_under(policy, purposes), now_ns)
 
     def close(self, now_ns: int) -> None:
         """Seal, and give the folder back."""

@@ -204,8 +204,8 @@ def release(queue: Queue) -> None:
     """What the kernel does for a dead process."""
     if queue._lock is not None:
         queue._lock.release()
-    if queue._segment is not None and queue._segment._descriptor >= 0:
-        os.close(queue._segment._descriptor)
+    if queue._segment is not None and queue._segment.descriptor >= 0:
+        os.close(queue._segment.descriptor)
 
 
 def calls_of_a_life(folder: Path) -> int:

@@ -15,7 +15,7 @@ from cardan.runtime.errors import ConfigError, DeviceError
 from cardan.runtime.outbox.claims import Claim, Claims
 from cardan.runtime.outbox.folder import class_dir, listing, open_path, sealed_path
 from cardan.runtime.outbox.ledger import read_ledger_or_none
-from cardan.runtime.outbox.queue import TOMBSTONE_TOPIC, Queue, QueueLimits
+from cardan.runtime.outbox.queue import Queue, QueueLimits
 from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.outbox.state import STATE_NAME
 
@@ -101,7 +101,7 @@ def kill(queue: Queue) -> None:
     if queue._lock is not None:
         queue._lock.release()
     if queue._segment is not None:
-        os.close(queue._segment._descriptor)
+        os.close(queue._segment.descriptor)
 
 
 def test_a_commit_acknowledges_and_a_seal_offers(folder: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_lost_state_file_loses_the_account_and_no_record(folder: Path) -> None
     assert (folder / "state.damaged").exists()
 
 
-def test_a_full_queue_gives_up_the_oldest_and_says_so_in_a_record(folder: Path) -> None:
+def test_a_full_queue_gives_up_the_oldest_and_knows_what_it_has_to_tell(folder: Path) -> None:
     queue = opened(folder, QueueLimits(max_bytes=64 << 10, segment_bytes=4096))
     for number in range(200):
         add(queue, b'{"number":%d,"fill":"%s"}' % (number, b"x" * 500))
@@ -239,24 +239,30 @@ def test_a_full_queue_gives_up_the_oldest_and_says_so_in_a_record(folder: Path) 
     queue.seal()
     ledger = queue.ledger()
     assert ledger.evicted > 100 and ledger.exact
-    found = [msgspec.json.decode(payload) for payload in waiting(queue)]
-    numbers = [item["number"] for item in found if "number" in item]
-    tombstones = [item["message"] for item in found if item.get("topic") == TOMBSTONE_TOPIC]
+    numbers = [msgspec.json.decode(payload)["number"] for payload in waiting(queue)]
     assert numbers == list(range(numbers[0], 200))
-    assert tombstones[-1]["evicted_total"] == tombstones[-1]["last"] == ledger.evicted
+    (told,) = queue.begin_telling()
+    assert (told.first, told.last, told.records, told.reason) == (1, ledger.evicted, ledger.evicted, "full")
     assert sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) <= 64 << 10
 
 
-def test_an_eviction_is_told_after_a_kill_too(folder: Path) -> None:
+def test_an_eviction_is_told_until_it_is_known_to_be_kept_and_after_a_kill_too(folder: Path) -> None:
     limits = QueueLimits(max_bytes=64 << 10, segment_bytes=4096)
     queue = opened(folder, limits)
-    while not queue.ledger().evicted:
+    while not queue.has_untold:
         add(queue, b"{%s}" % bytes(1000))
     kill(queue)
     queue = opened(folder, limits)
-    add(queue, b"{new}")
-    queue.seal()
-    assert any(TOMBSTONE_TOPIC.encode() in payload for payload in waiting(queue))
+    first = queue.begin_telling()
+    queue.told(kept=False)
+    assert queue.begin_telling() == first
+    evicted = queue.ledger().evicted
+    while queue.ledger().evicted == evicted:
+        add(queue, b"{%s}" % bytes(1000))
+    queue.told(kept=True)
+    (later,) = queue.begin_telling()
+    assert later.first == first[-1].last + 1
+    assert later.records == queue.ledger().evicted - evicted
 
 
 def test_files_that_were_set_aside_count_and_go_last(folder: Path) -> None:

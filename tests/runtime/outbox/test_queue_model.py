@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from cardan.runtime.outbox.claims import Claim, Claims
 from cardan.runtime.outbox.folder import Place, class_dir, open_path, segments_in
 from cardan.runtime.outbox.ledger import read_ledger_or_none
-from cardan.runtime.outbox.queue import TOMBSTONE_TOPIC, Queue, QueueLimits
+from cardan.runtime.outbox.queue import Queue, QueueLimits
 from cardan.runtime.outbox.segment import RecordClass, record_bytes
 
 MEMORY = Path("/dev/shm")
@@ -101,9 +101,7 @@ class QueueModel(RuleBasedStateMachine):
     def deliver(self) -> None:
         claim = self.held.pop(0)
         for record in claim.records():
-            item = msgspec.json.decode(record.payload)
-            if item.get("topic") != TOMBSTONE_TOPIC:
-                self.delivered.append(item["number"])
+            self.delivered.append(msgspec.json.decode(record.payload)["number"])
         claim.delivered()
 
     @precondition(lambda self: self.held)
@@ -129,7 +127,7 @@ class QueueModel(RuleBasedStateMachine):
         if queue._lock is not None:
             queue._lock.release()
         if queue._segment is not None:
-            os.close(queue._segment._descriptor)
+            os.close(queue._segment.descriptor)
             pending = b"".join(record_bytes(record, queue._header.log) for record in queue._batch)
             cut = data.draw(st.integers(0, len(pending)))
             with open_path(self.folder, queue._segment._first).open("ab") as file:
