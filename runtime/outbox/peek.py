@@ -47,7 +47,7 @@ class Peek:
         return [record for record in segment.records if record.seq > seq][:MOST_RECORDS]
 
     def _after_in_open(self, seq: int, path: Path) -> list[Record]:
-        """Only what is on the disk. An open segment in which there was nothing is not read again before it has grown."""
+        """Only what is on the disk. A segment in which there was nothing is not read again before it has grown."""
         try:
             asked = path, path.stat().st_size, read_synced(self._folder), seq
         except FileNotFoundError:
