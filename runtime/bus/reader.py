@@ -81,6 +81,10 @@ class Reader(Generic[M]):
         self._decoded = None
         self.new = True
 
+    def refuse(self, topic: str) -> None:
+        """Called instead of `deliver` for a message of which not even the envelope can be read."""
+        self._topics[topic][1].words[SeriesVitals.TORN] += 1
+
     def _is_newest(self, topic: str, header: Header) -> bool:
         """True for the message that this reader had last."""
         if self._newest is None or self._newest[0] != topic:

@@ -18,7 +18,7 @@ from cardan.runtime.bus.ring_layout import largest_message
 from cardan.runtime.bus.slots import SlotMaps, SlotPool
 from cardan.runtime.bus.writer import Send, Writer
 from cardan.runtime.clock import Clock
-from cardan.runtime.errors import ConfigError, NodeError
+from cardan.runtime.errors import BusError, ConfigError, NodeError
 from cardan.runtime.messages import AnyMessage, Message, schema_id
 from cardan.runtime.node.node import Node, NodeConfig, NodeContext, Wiring, inherited
 from cardan.runtime.plan import NodePlan, Plan
@@ -87,9 +87,15 @@ class Wire:
         )
 
     def deliver(self, topic: str, message: bytes, passed: Passed | None = None) -> None:
-        """Hand one message of the bus to the inputs that read it."""
-        header: Header = unpack(message)
-        for reader in self._by_topic.get(topic, ()):
+        """Hand one message of the bus to the inputs that read it; one without a sound envelope is counted as torn."""
+        readers = self._by_topic.get(topic, ())
+        try:
+            header: Header = unpack(message)
+        except BusError:
+            for reader in readers:
+                reader.refuse(topic)
+            return
+        for reader in readers:
             reader.deliver(topic, header, message[HEADER_SIZE:], passed)
 
     def subscriptions(self) -> dict[str, Subscription]:

@@ -125,7 +125,7 @@ class Rig:
     def counters(self, port: str) -> dict[str, int]:
         series = self.page.nodes["sink"].find(SeriesKind.INPUT, port)
         assert series is not None
-        names = ("COUNT", "LOST", "OVERTAKEN", "DROPPED", "LATE", "RESTARTS")
+        names = ("COUNT", "LOST", "OVERTAKEN", "DROPPED", "LATE", "TORN", "RESTARTS")
         return {name.lower(): series.words[getattr(SeriesVitals, name)] for name in names}
 
 
@@ -257,6 +257,18 @@ def test_what_is_withdrawn_is_not_valid_for_its_readers_and_in_no_queue_twice(pa
     assert numbers(sink) == [1, 2]
     counted = sink.rig.counters("every")
     assert (counted["lost"], counted["dropped"]) == (0, 0)
+
+
+@pytest.mark.parametrize("garbage", [b"", b"short", bytes(31), b"\xff" * 40], ids=["empty", "short", "cut", "nonsense"])
+def test_a_message_without_an_envelope_is_counted_and_ends_no_reader(
+    pair: tuple[Running, Running], garbage: bytes
+) -> None:
+    source, sink = pair
+    source.publisher.send(b"source/count", b"", garbage)
+    source.node.count.send(Count(n=1))
+    sink.until(lambda: sink.node.every.received == 1)
+    assert numbers(sink) == [1]
+    assert sink.rig.counters("every")["torn"] == 1
 
 
 def test_a_newest_value_input_counts_what_it_passes_over(pair: tuple[Running, Running]) -> None:
