@@ -26,6 +26,9 @@ M = TypeVar("M", bound=Message)
 LARGEST_GAP = 1 << 32
 """More messages than this do not go missing at once: a number was damaged."""
 
+AHEAD_NS = ns(0.1)
+"""So far may a stamp lie in the future, since the clocks of two computers are known to milliseconds only."""
+
 
 class Reader(Generic[M]):
     """The live end of an Input. Not thread-safe: it belongs to the node's only thread."""
@@ -163,10 +166,11 @@ class Reader(Generic[M]):
 
     @property
     def fresh(self) -> bool:
-        """True when there is a value and it is no older than `max_age_s`."""
+        """True when there is a value and it is no older than `max_age_s`, nor from a future that cannot be."""
         if self.value_or_none is None or self._newest is None:
             return False
-        return self._max_age_ns is None or self._clock.now_ns() - self._newest[1].sent_ns <= self._max_age_ns
+        age_ns = self._clock.now_ns() - self._newest[1].sent_ns
+        return age_ns >= -AHEAD_NS and (self._max_age_ns is None or age_ns <= self._max_age_ns)
 
     @property
     def valid(self) -> bool:

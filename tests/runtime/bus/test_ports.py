@@ -77,6 +77,14 @@ def test_a_value_is_stale_after_its_age_limit() -> None:
         assert bench.node.newest.age_s == pytest.approx(0.051)
 
 
+@pytest.mark.parametrize(("ahead_s", "fresh"), [(0.09, True), (0.11, False), (3600.0, False)])
+def test_a_value_from_a_future_that_cannot_be_is_not_fresh(ahead_s: float, fresh: bool) -> None:
+    with Bench(Relay) as bench:
+        bench.send("newest", Count(n=1))
+        bench.clock.advance_ns(-round(ahead_s * 1e9))
+        assert bench.node.newest.fresh is fresh
+
+
 def test_a_queue_keeps_order_drops_the_oldest_and_counts_it() -> None:
     with Bench(Relay) as bench:
         for n in range(5):
