@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,15 @@ Send = Callable[[bytes, bytes, bytes], None]
 """Transport: topic, header, payload."""
 
 
+class Inherited(NamedTuple):
+    """What a message says of itself when its node does not: each is asked for only where it is wanted."""
+
+    valid: Callable[[], bool]
+    """True when every latest-value input is."""
+    origin_ns: Callable[[], int]
+    """The newest origin among all inputs; 0 for a node without any."""
+
+
 class Writer(Generic[M]):
     """The live end of an Output. `send` never blocks."""
 
@@ -33,7 +42,7 @@ class Writer(Generic[M]):
         series: SeriesVitals,
         *,
         epoch: int,
-        inherit: Callable[[], tuple[bool, int]],
+        inherited: Inherited,
         pool: SlotPool | None = None,
     ) -> None:
         self.topic = topic
@@ -44,7 +53,7 @@ class Writer(Generic[M]):
         self._send = send
         self._series = series
         self._epoch = epoch
-        self._inherit = inherit
+        self._inherited = inherited
         self._pool = pool
         self._last: tuple[int, int, bytes] | None = None
         self.seq = 0
@@ -58,10 +67,10 @@ class Writer(Generic[M]):
         inputs that arrived, or now for a node without inputs. sent_ns: None = now; earlier for what another computer
         has sent.
         """
-        if valid is None or origin_ns is None:
-            inherited_valid, inherited_origin_ns = self._inherit()
-            valid = inherited_valid if valid is None else valid
-            origin_ns = inherited_origin_ns if origin_ns is None else origin_ns
+        if valid is None:
+            valid = self._inherited.valid()
+        if origin_ns is None:
+            origin_ns = self._inherited.origin_ns()
         payload = self._encoder.encode(value)
         now_ns = self._clock.now_ns()
         stamp_ns = sent_ns or now_ns

@@ -12,7 +12,7 @@ import msgspec
 
 from cardan.runtime.bus.ports import Input, Meter, Metric, Output
 from cardan.runtime.bus.reader import Reader
-from cardan.runtime.bus.writer import Writer
+from cardan.runtime.bus.writer import Inherited, Writer
 from cardan.runtime.clock import Clock
 from cardan.runtime.errors import NodeError
 from cardan.runtime.findings import Objection
@@ -207,12 +207,18 @@ class Node:
         self.__dict__.update(wiring.meters)
 
 
-def inherited(readers: list[Reader[Any]]) -> Callable[[], tuple[bool, int]]:
-    """What outputs inherit from inputs: valid only if every latest-value input is; the newest origin among all."""
+def inherited(readers: list[Reader[Any]]) -> Inherited:
+    """What outputs inherit from these inputs."""
     watched = [reader for reader in readers if reader.wired and not reader.is_queue]
 
-    def inherit() -> tuple[bool, int]:
-        valid = all(reader.valid for reader in watched)
-        return valid, max((reader.origin_ns for reader in readers), default=0)
+    def valid() -> bool:
+        return all(reader.valid for reader in watched)
 
-    return inherit
+    def origin_ns() -> int:
+        newest_ns = 0
+        for reader in readers:
+            found_ns = reader.origin_ns
+            newest_ns = found_ns if found_ns > newest_ns else newest_ns
+        return newest_ns
+
+    return Inherited(valid, origin_ns)

@@ -58,7 +58,7 @@ class Wire:
         self._vitals.set_condition(self._clock.now_ns(), "")
         declared = type(node).ports_for(config, self._node.sys_path)
         readers = {name: self._reader(name, spec) for name, spec in declared.inputs.items()}
-        inherit = inherited(list(readers.values()))
+        inheritance = inherited(list(readers.values()))
         for output in self._node.outputs:
             message_type = declared.outputs[output.port].type
             pool = self._pool(output.topic, output.port, epoch)
@@ -69,7 +69,7 @@ class Wire:
                 send,
                 self._series(SeriesKind.OUTPUT, output.port),
                 epoch=epoch,
-                inherit=inherit,
+                inherited=inheritance,
                 pool=pool,
             )
         meters = {name: Meter(self._series(SeriesKind.METRIC, name)) for name in declared.metrics}
