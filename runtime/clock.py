@@ -7,6 +7,7 @@ never an input to a decision: it may jump by hours when a vehicle gets its first
 from __future__ import annotations
 
 import time
+from threading import get_ident
 from typing import Protocol
 
 NS_PER_S = 1_000_000_000
@@ -49,6 +50,20 @@ class MonotonicClock:
             time.sleep(remaining_ns / NS_PER_S)
         while spin and time.monotonic_ns() < deadline_ns:
             continue
+
+
+class NotingClock(MonotonicClock):
+    """The clock of this machine, and a note of each time that it has told the thread which made it."""
+
+    def __init__(self) -> None:
+        self.reads_ns: list[int] = []
+        self._thread = get_ident()
+
+    def now_ns(self) -> int:
+        now_ns = time.monotonic_ns()
+        if get_ident() == self._thread:
+            self.reads_ns.append(now_ns)
+        return now_ns
 
 
 class FakeClock:

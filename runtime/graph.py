@@ -140,6 +140,7 @@ def start_order(graph: Graph) -> list[Part]:
 def _plan(graph: Graph, profile: Profile) -> Plan:
     manifest, placements = graph.manifest, place(graph, profile)
     order = start_order(graph)
+    noted = any(part.node_class.wants_step_notes(part.config) for part in order if part.config is not None)
     behind = phases([_stepped(graph, part) for part in order])
     return Plan(
         name=manifest.name,
@@ -149,7 +150,11 @@ def _plan(graph: Graph, profile: Profile) -> Plan:
         envelope=manifest.envelope,
         envelope_hash=envelope_hash(manifest.envelope),
         nodes=[
-            replace(_node_plan(graph, part, index, profile, placements.get(part.name)), phase_s=behind.get(part.name))
+            replace(
+                _node_plan(graph, part, index, profile, placements.get(part.name)),
+                phase_s=behind.get(part.name),
+                notes_steps=noted and _is_replayable(part),
+            )
             for index, part in enumerate(order)
         ],
         privacy=manifest.privacy,
@@ -194,6 +199,12 @@ def _node_plan(graph: Graph, part: Part, index: int, profile: Profile, placement
         realtime=entry.realtime,
         priority=_priority(entry, profile, placement),
     )
+
+
+def _is_replayable(part: Part) -> bool:
+    """True for a node that says something, and reads single topics: whose steps are worth being noted."""
+    inputs = part.ports.inputs.values()
+    return bool(inputs) and bool(part.ports.outputs) and not any(item.many for item in inputs)
 
 
 def _stepped(graph: Graph, part: Part) -> Stepped:

@@ -88,6 +88,8 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
     """It steps so long after the multiples of its period on the monotonic clock; None: it begins when it is started."""
     standby: bool = False
     """A spare process is kept, which takes over when this one ends."""
+    notes_steps: bool = False
+    """It notes what a replay needs to know of each step, for the recorder."""
     process: str = "fork"
     """fork (from the preloaded supervisor) or exec (a fresh interpreter)."""
     memory_max_mib: float | None = None

@@ -105,7 +105,8 @@ def published(paths: RunPaths) -> dict[str, int]:
 
 
 def recorded(folder: Folder, summary: dict[str, Any]) -> dict[str, int]:
-    return counts_by_topic(*recording_paths(folder.data, Path(summary["recording"]).stem))
+    counts = counts_by_topic(*recording_paths(folder.data, Path(summary["recording"]).stem))
+    return {topic: count for topic, count in counts.items() if not topic.endswith("/_step")}
 
 
 def test_the_reference_vehicle_drives_and_says_so(folder: Folder) -> None:

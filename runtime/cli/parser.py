@@ -300,7 +300,7 @@ JSON = {
     "log": Shape("t_ns, wall_s, level, code, node, text, ...", lines=True),
     "trace": Shape("live, run, duration_s, steps, messages, unheard, missed, ways (topics, hops, frames, ...), out"),
     "replay": Shape(
-        "same, vehicle, duration_s, fed, unreadable, trouble, outputs (topic, recorded, replayed, equal, ...)"
+        "same, by_steps, vehicle, duration_s, fed, unreadable, trouble, outputs (topic, recorded, replayed, equal, ...)"
     ),
     "version": Shape("cardan, python, numpy, pyzmq, msgspec, msgpack"),
 }
@@ -373,9 +373,9 @@ examples:
 Feed the recorded inputs of a node to its present code, on the clock of the recording, and compare what it says, field
 by field.
 
-A node that is stepped by an input is stepped by each message of it, any other when it was stepped then. The recording
-of a rehearsal comes out bit for bit. In a vehicle the clock ran on between the begin of a step and what it sent, so
-numbers differ a little: the first and the largest difference of each output are shown.
+Each step gets what it had then, and its clock says what it said then: a live recording comes out bit for bit, as long
+as it begins with the run and holds all that the node reads (docs/recording.md). Without notes of its steps a node is
+stepped when its messages were sent, and numbers differ a little. The first and the largest difference are shown.
 
 examples:
   cardan replay ~/.local/share/cardan/recordings/20261121-081500-4eb9.mcap --node control

@@ -12,14 +12,18 @@ import msgspec
 
 from cardan.runtime.cli.exits import Exit, UsageError
 from cardan.runtime.cli.foreign import json_safe
-from cardan.runtime.cli.lines import Line, safe_text, table, write_lines
+from cardan.runtime.cli.lines import Line, cut, safe_text, table, write_lines
 from cardan.runtime.cli.record_files import find_files
 from cardan.runtime.clock import NS_PER_S, Clock, MonotonicClock
 from cardan.runtime.replay.compare import Comparison, Difference
-from cardan.runtime.replay.play import Outcome, plan_of, replay
+from cardan.runtime.replay.outcome import Outcome
+from cardan.runtime.replay.play import replay
+from cardan.runtime.replay.recorded import plan_of
 
 HEAD = ("output", "recorded", "replayed", "equal", "")
 PROGRESS_EVERY_NS = NS_PER_S
+LONGEST_VALUE = 40
+"""A picture is a long text."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -84,7 +88,8 @@ def lines(outcome: Outcome) -> list[Line]:
     same = all(comparison.is_same for comparison in outcome.comparisons) and not outcome.trouble
     span_s = (outcome.to_ns - outcome.from_ns) / NS_PER_S
     verdict = "the same as recorded" if same else "not the same as recorded"
-    shown = [Line(f"{verdict}  {span_s:.1f} s, {outcome.fed} messages fed", "good" if same else "warning")]
+    how = "step by step" if outcome.by_steps else "by the moments of sending"
+    shown = [Line(f"{verdict}  {span_s:.1f} s, {outcome.fed} messages fed, {how}", "good" if same else "warning")]
     if outcome.trouble:
         shown.append(Line(f"  {safe_text(outcome.trouble)}", "bad"))
     if outcome.unreadable:
@@ -104,9 +109,8 @@ def _cells(comparison: Comparison) -> tuple[str, ...]:
 def _words(which: str, difference: Difference | None) -> str:
     if difference is None:
         return ""
-    return (
-        f"{which}: message {difference.number}, {difference.field} was {difference.recorded}, is {difference.replayed}"
-    )
+    was, now = cut(str(difference.recorded), LONGEST_VALUE), cut(str(difference.replayed), LONGEST_VALUE)
+    return f"{which}: message {difference.number}, {difference.field} was {was}, is {now}"
 
 
 def document(outcome: Outcome) -> dict[str, Any]:
@@ -114,6 +118,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "same": all(comparison.is_same for comparison in outcome.comparisons) and not outcome.trouble,
+        "by_steps": outcome.by_steps,
         "vehicle": outcome.plan.name,
         "duration_s": round((outcome.to_ns - outcome.from_ns) / NS_PER_S, 3),
         "fed": outcome.fed,

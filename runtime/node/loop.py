@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from cardan.runtime.clock import NS_PER_S, SPIN_FROM_HZ, Clock
 from cardan.runtime.node.node import Node
+from cardan.runtime.node.step_notes import StepNoter
 from cardan.runtime.node.stepper import Stepper, triggers_of
 from cardan.runtime.vitals import NodeVitals
 
@@ -43,7 +44,7 @@ class Loop:
     drain: takes what the bus holds for the node. wait: blocks until the bus or one of the node's descriptors has
     something, or until a time-out in milliseconds. look_every_ns: a node that sleeps longer drains in between; 0:
     never. phase_ns: how long after the multiples of its period a node is stepped by its rate; None: it begins at once.
-    Single-threaded.
+    noter: takes notes of each step for the recorder. Single-threaded.
     """
 
     def __init__(
@@ -60,13 +61,14 @@ class Loop:
         realtime: bool = False,
         look_every_ns: int = 0,
         phase_ns: int | None = None,
+        noter: StepNoter | None = None,
     ) -> None:
         self._node = node
         self._vitals = vitals
         self._clock = clock
         self._period_ns = round(NS_PER_S / rate_hz) if rate_hz else 0
         self._spin = rate_hz is not None and rate_hz >= SPIN_FROM_HZ
-        self._stepper = Stepper(node, vitals, clock, realtime=realtime)
+        self._stepper = Stepper(node, vitals, clock, realtime=realtime, noter=noter)
         self._triggers = triggers_of(node, stepped_by)
         self._drain = drain
         self._wait = wait

@@ -133,6 +133,11 @@ class Node:
         return []
 
     @classmethod
+    def wants_step_notes(cls, config: NodeConfig) -> bool:
+        """True for a node that records what a replay needs to know of every other node's steps."""
+        return False
+
+    @classmethod
     def prepare(cls, config: NodeConfig, folders: list[str], folder: Path) -> None:
         """Import and read what `open` will need, in a spare process that may never open (`standby = true`).
 

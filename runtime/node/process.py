@@ -13,13 +13,14 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import msgspec
 
 from cardan.runtime.birth import Birth
 from cardan.runtime.bus.ends import PublishingEnd, ReadingEnd
-from cardan.runtime.clock import SPIN_FROM_HZ, MonotonicClock, ns
+from cardan.runtime.bus.step_rings import notes_path
+from cardan.runtime.clock import SPIN_FROM_HZ, MonotonicClock, NotingClock, ns
 from cardan.runtime.errors import CardanError
 from cardan.runtime.log.node_log import coded, log_to_file
 from cardan.runtime.node import group, settings
@@ -27,6 +28,7 @@ from cardan.runtime.node.ends import NodeBus
 from cardan.runtime.node.loop import Loop, StopFlag, StopRequested
 from cardan.runtime.node.node import Node
 from cardan.runtime.node.standby import stand_by
+from cardan.runtime.node.step_notes import StepNoter
 from cardan.runtime.node.wiring import Wire, make_context
 from cardan.runtime.plan import Plan, read_plan
 from cardan.runtime.registry import load_node_class
@@ -58,6 +60,7 @@ class NodeProcess:
         self._bus = NodeBus(plan, birth.node, birth.paths, birth.starts, birth.wake)
         self._clock = MonotonicClock()
         self._stop = StopFlag()
+        self._noter: StepNoter | None = None
         self._log = logging.getLogger(f"cardan.{birth.node}")
 
     def run(self) -> int:
@@ -96,8 +99,15 @@ class NodeProcess:
         plan = self._node_plan
         node_class = load_node_class(plan.use, plan.sys_path)
         node: Node = node_class()
-        wire = Wire(self._plan, plan, page, self._clock, self._paths.frames)
-        with closing(wire), self._bus.publisher(wire.schemas(node_class)) as publisher:
+        path = notes_path(self._paths.bus, plan.name)
+        clock = NotingClock() if plan.notes_steps and path.exists() else None
+        wire = Wire(self._plan, plan, page, clock or self._clock, self._paths.frames)
+        with ExitStack() as opened:
+            opened.callback(wire.close)
+            publisher = opened.enter_context(self._bus.publisher(wire.schemas(node_class)))
+            if clock is not None:
+                self._noter = StepNoter(path, plan, vitals, clock, self._starts)
+                opened.callback(self._noter.close)
             wire.connect(node, make_context(self._plan, plan.name, self._paths, page), publisher.send, self._starts)
             with self._bus.subscriber(wire.subscriptions()) as subscriber:
                 self._open_and_run(node, vitals, wire, publisher, subscriber)
@@ -109,6 +119,8 @@ class NodeProcess:
         ending = ENDED_BY_FAILURE
         try:
             node.open()
+            if self._noter is not None:
+                self._noter.ended(self._clock.now_ns())
             self._wait_for_readers(publisher)
             os.write(self._birth.ready_fd, READY)
             if self._wait_for_go(self._birth.go_fd):
@@ -166,6 +178,8 @@ class NodeProcess:
         def drain() -> None:
             subscriber.drain(wire.deliver)
             publisher.serve()
+            if self._noter is not None:
+                self._noter.begins()
 
         plan = self._node_plan
         return Loop(
@@ -180,6 +194,7 @@ class NodeProcess:
             realtime=plan.realtime,
             look_every_ns=subscriber.look_every_ns,
             phase_ns=None if plan.phase_s is None else ns(plan.phase_s),
+            noter=self._noter,
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from cardan.runtime.bus.reader import Reader
 from cardan.runtime.clock import Clock
 from cardan.runtime.node.node import Node
+from cardan.runtime.node.step_notes import StepNoter
 from cardan.runtime.plan import ANY_INPUT
 from cardan.runtime.vitals import NodeVitals
 
@@ -16,14 +17,23 @@ COLLECT_EVERY = 100
 
 
 class Stepper:
-    """Steps one node. Single-threaded."""
+    """Steps one node. noter: takes notes of each step for the recorder. Single-threaded."""
 
-    def __init__(self, node: Node, vitals: NodeVitals, clock: Clock, *, realtime: bool = False) -> None:
+    def __init__(
+        self,
+        node: Node,
+        vitals: NodeVitals,
+        clock: Clock,
+        *,
+        realtime: bool = False,
+        noter: StepNoter | None = None,
+    ) -> None:
         self._node = node
         self._vitals = vitals
         self._clock = clock
         self._readers = node._readers
         self._realtime = realtime
+        self._noter = noter
 
     def step(self, start_ns: int) -> int:
         """One cycle that begins at `start_ns`; returns when it ended. Exceptions of the node go to the caller."""
@@ -31,6 +41,8 @@ class Stepper:
         words[NodeVitals.STEP_START_NS] = start_ns
         for reader in self._readers:
             reader.step_begins(start_ns)
+        if self._noter is not None:
+            self._noter.begins()
         self._node.step()
         end_ns = self._clock.now_ns()
         words[NodeVitals.STEP_END_NS] = end_ns
@@ -40,6 +52,8 @@ class Stepper:
         self._vitals.step_time.add(duration_ns)
         if duration_ns > words[NodeVitals.WORST_STEP_NS]:
             words[NodeVitals.WORST_STEP_NS] = duration_ns
+        if self._noter is not None:
+            self._noter.ended(start_ns)
         for reader in self._readers:
             reader.step_done()
         if self._realtime and words[NodeVitals.STEPS] % COLLECT_EVERY == 0:

@@ -17,20 +17,22 @@ from cardan.runtime.clock import ns
 from cardan.runtime.errors import BusError
 from cardan.runtime.findings import Objection
 from cardan.runtime.messages import AnyMessage
-from cardan.runtime.node.node import Node
+from cardan.runtime.node.node import Node, NodeConfig
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.record.about import about
 from cardan.runtime.record.archive import Archive, ArchiveSettings
 from cardan.runtime.record.channels import Channels
-from cardan.runtime.record.files import recordings_dir
+from cardan.runtime.record.files import recording_paths, recordings_dir
 from cardan.runtime.record.mcap_chunk import ChunkBuilder
 from cardan.runtime.record.mcap_writer import CHUNK_BYTES, OFFSET_KEY, ChunkFile
 from cardan.runtime.record.policy import Place, Sorter, policy_of
 from cardan.runtime.record.repair import no_repairs, repair_all, unfinished
 from cardan.runtime.record.review import review, types_of
 from cardan.runtime.record.settings import RecorderConfig
+from cardan.runtime.record.step_tap import StepTap
 from cardan.runtime.record.triggers import Triggers
 from cardan.runtime.record.worker import Worker
+from cardan.runtime.run import RunPaths
 
 CHUNK_S = 0.2
 """A chunk is closed before its oldest message is older than this: with the time that the disk takes for it, SIGKILL of
@@ -61,6 +63,11 @@ class Recorder(Node):
         """Policies and triggers must fit the topics."""
         return review(plan, node)
 
+    @classmethod
+    def wants_step_notes(cls, config: NodeConfig) -> bool:
+        """Unless the settings say otherwise."""
+        return isinstance(config, RecorderConfig) and config.steps
+
     def open(self) -> None:
         config, context = self.config, self.context
         plan = msgspec.json.decode(context.plan_json, type=Plan)
@@ -73,6 +80,9 @@ class Recorder(Node):
         )
         self._chunks = {Place.RUN: ChunkBuilder(), Place.CLIPS: ChunkBuilder()}
         self._archive = self._make_archive(wall_offset_ns)
+        paths = RunPaths(context.run_dir, context.data_dir)
+        first = not recording_paths(context.data_dir, context.run_id)
+        self._steps = StepTap(plan, paths.bus, from_start=first) if config.steps else None
         self._trouble: OSError | None = None
         self._seen: tuple[int, int, int, int] = (0, 0, 0, 0)
         self._repairs = no_repairs()
@@ -98,6 +108,8 @@ class Recorder(Node):
         self._record(self._take())
         self._close_chunks(0, -1)
         self._worker.put(self._archive.finish)
+        if self._steps is not None:
+            self._steps.close()
         if not self._worker.close(CLOSE_S):
             self.report_fault("recorder-disk", f"the disk did not take what was left within {CLOSE_S:g} s")
         self._look_after_trouble()
@@ -138,7 +150,9 @@ class Recorder(Node):
             self.report_fault("recorder-undecodable", error.message)
             return []
 
-    def _record(self, samples: list[Sample[AnyMessage]]) -> None:
+    def _record(self, samples: list[Sample[Any]]) -> None:
+        for notes in self._steps.take() if self._steps is not None else ():
+            self._write(Place.RUN, notes)
         for sample in samples:
             place = self._sorter.place(sample.topic, sample.sent_ns)
             if place is not Place.NOWHERE:
@@ -146,7 +160,7 @@ class Recorder(Node):
             for roll in self._triggers.look(sample):
                 self._fire(roll)
 
-    def _write(self, place: Place, sample: Sample[AnyMessage]) -> None:
+    def _write(self, place: Place, sample: Sample[Any]) -> None:
         chunk = self._chunks[place]
         try:
             if self._channels.of(sample).form is None:
@@ -159,7 +173,7 @@ class Recorder(Node):
         if chunk.size >= CHUNK_BYTES:
             self._close_chunk(place)
 
-    def _write_raw(self, place: Place, sample: Sample[AnyMessage]) -> None:
+    def _write_raw(self, place: Place, sample: Sample[Any]) -> None:
         """A raw picture is a chunk of its own, behind what came before it."""
         self._close_chunk(place)
         chunk = ChunkBuilder()

@@ -18,6 +18,8 @@ class RecorderConfig(NodeConfig, frozen=True):
     """Topic, or pattern such as "camera/*" -> what of it is kept; everything of all others."""
     triggers: dict[str, TriggerConfig] = msgspec.field(default_factory=dict)
     """Name -> when a clip is written."""
+    steps: bool = True
+    """Record what makes a replay exact: of each step of a node when it began, and what it knew."""
     quota_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 4 << 30
     """For all recordings of this computer together; the oldest go first, clips after recordings of runs."""
     clip_quota_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] | None = None

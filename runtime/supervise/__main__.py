@@ -39,6 +39,7 @@ def supervise(
 ) -> int:
     """The supervisor's process. Its imports stand here so that the guardian stays small."""
     from cardan.runtime.bus.ring_ends import create_rings
+    from cardan.runtime.bus.step_rings import create_note_rings
     from cardan.runtime.clock import MonotonicClock
     from cardan.runtime.plan import read_plan
     from cardan.runtime.run import point_current
@@ -51,6 +52,7 @@ def supervise(
     plan = read_plan(paths.plan)
     if plan.bus == "ring":
         create_rings(plan, paths.bus)
+        create_note_rings(plan, paths.bus)
     vitals = create_vitals(paths.vitals, plan, now_ns=clock.now_ns(), wall_ns=clock.wall_ns())
     point_current(paths)
     return Supervisor(plan, paths, vitals, guardian_pid, groups, echo).run()
