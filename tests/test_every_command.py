@@ -45,6 +45,7 @@ CASES = {
     "check": Case(when="alone"),
     "status": Case(when="live", codes=(0, 1)),
     "top": Case("--for 300ms", "live", process=True),
+    "foxglove": Case("--port 0 --for 300ms", "live", process=True),
     "watch": Case("--port 0 --for 300ms", "live", process=True),
     "doctor": Case("machine vehicle", codes=(0, 1)),
     "log": Case(),
@@ -120,7 +121,7 @@ JUDGED_ELSEWHERE = {
     "control reset": "the bridge clears a latched fault only",
 }
 """Have --yes, and are no business of the command line: what judges them instead."""
-FOLLOWERS = {"up", "top", "watch", "topic echo", "topic serve", "can dump", "can decode", "can sniff"}
+FOLLOWERS = {"up", "top", "watch", "foxglove", "topic echo", "topic serve", "can dump", "can decode", "can sniff"}
 """Go on until Ctrl-C when nobody says for how long."""
 
 

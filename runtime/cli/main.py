@@ -17,6 +17,7 @@ MODULES = {
     "replay": "cardan.runtime.cli.replay",
     "top": "cardan.runtime.cli.top",
     "watch": "cardan.runtime.cli.watch_page",
+    "foxglove": "cardan.runtime.cli.foxglove",
     "doctor": "cardan.runtime.cli.doctor",
     "log": "cardan.runtime.cli.log",
     "install-service": "cardan.runtime.cli.install_service",

@@ -10,7 +10,7 @@ from cardan.runtime.cli.shapes import Shape
 from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
 from cardan.runtime.errors import near_names
 
-OWN = ("up", "check", "status", "top", "watch", "doctor", "log", "trace", "replay")
+OWN = ("up", "check", "status", "top", "watch", "foxglove", "doctor", "log", "trace", "replay")
 TAIL = ("install-service", "completion", "man", "version")
 COMMANDS = (*OWN, *SIBLINGS, *TAIL)
 NOUNS = {name: (tuple(noun.verbs), noun.about) for name, noun in SIBLINGS.items()}
@@ -113,6 +113,7 @@ SHORT = {
     "status": "what runs now, or how the last run ended",
     "top": "nodes, topics, buses, engines and links of the run, live in the terminal",
     "watch": "serve a page that shows the run to a browser: camera, graph, what happened",
+    "foxglove": "serve the run to Foxglove, live: camera, scene, plots, log",
     "doctor": "what is wrong with this computer, and what helps",
     "log": "what happened: every event of a run, in order",
     **{f"{name} {verb}": text for name, noun in SIBLINGS.items() for verb, text in noun.verbs.items()},
@@ -205,6 +206,14 @@ def _add_watch(parser: Parser) -> None:
     parser.add_argument("--name", action="append", metavar="HOST", help="a name under which browsers may ask")
 
 
+def _add_foxglove(parser: Parser) -> None:
+    add_data_dir(parser)
+    parser.add_argument("topics", nargs="*", metavar="PATTERN", help="topics that are shown as JSON (default: all)")
+    parser.add_argument("--port", metavar="N", default="8765", help="port; 0 takes any that is free (default: 8765)")
+    parser.add_argument("--for", dest="duration", metavar="TIME", help="end after 500ms, 30s, 2m (default: Ctrl-C)")
+    parser.add_argument("--layout", action="store_true", help="print the layout that shows a drive, and end")
+
+
 def _add_install_service(parser: Parser) -> None:
     parser.add_argument("--manifest", metavar="FILE|DIR", help="what to run (default: the reference vehicle)")
     parser.add_argument("--profile", metavar="NAME|FILE", help="hardware profile (default: the one the manifest names)")
@@ -278,6 +287,7 @@ ADD = {
     "replay": _add_replay,
     "top": _add_top,
     "watch": _add_watch,
+    "foxglove": _add_foxglove,
     "doctor": _add_doctor,
     "install-service": _add_install_service,
     "completion": _add_completion,
@@ -337,6 +347,16 @@ active. Other computers can look only with all of --bind, --token-file, --certif
 examples:
   cardan watch --open
   cardan watch --bind 0.0.0.0 --token-file token --certificate car.pem --key car.key""",
+    "foxglove": """\
+Serve the active run to Foxglove, live, until Ctrl-C or the end of the run: pictures with what the network saw, a scene
+in the vehicle frame, the event log, and every small topic as JSON. The address is the first line on stdout. Only this
+computer can connect (`ssh -L 8765:127.0.0.1:8765 VEHICLE`); nothing can be sent into the run. Read from outside: the
+nodes do not notice. What nobody has subscribed to costs nothing.
+
+examples:
+  cardan foxglove
+  cardan foxglove --layout > drive.json          # import it in Foxglove
+  cardan foxglove control/command 'engines/*'""",
     "trace": """\
 Follow each frame from its capture to the CAN frame it led to: how long every hop takes, over the whole run and frame by
 frame. With --out also a trace of all steps, messages, restarts and modes for ui.perfetto.dev and chrome://tracing.
