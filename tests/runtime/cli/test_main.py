@@ -49,7 +49,7 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
         (
             ["quux"],
             'no command "quux"',
-            "known: can, check, ",
+            "known: bundle, can, check, ",
         ),
         (["--frob"], 'no option "--frob"', "known:"),
         (["topic", "lst"], 'no command "lst"', 'did you mean "list" or "lat"?'),
