@@ -87,6 +87,11 @@ SIBLINGS = {
         "What is kept for the store and the broker, what leaves, and what is asked from outside.",
         "cardan.runtime.cli.sync_grammar",
         {
+            "status": "the account of the outbox: what became of every record",
+            "ls": "every file of the outbox with its records",
+            "verify": "check every record and the account, here or at a store",
+            "repair": "set damaged files aside and offer what is whole in them",
+            "export": "write records as JSON Lines",
             "consent": "for which purposes data may be kept and may leave; give it, withdraw it",
             "why": "why something is not at the store, and what helps",
             "pause": "hold classes of records back, or let them go",

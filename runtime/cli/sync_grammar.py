@@ -33,7 +33,28 @@ def _add_metered(parser: Parser) -> None:
     _add_why(parser)
 
 
+def _add_ls(parser: Parser) -> None:
+    parser.add_argument("classes", nargs="*", metavar="CLASS", help="critical, event, trend, bulk (default: all)")
+    _add_why(parser)
+
+
+def _add_verify(parser: Parser) -> None:
+    parser.add_argument("--store", metavar="FOLDER", help="check the account of a store in a folder instead")
+    _add_why(parser)
+
+
+def _add_export(parser: Parser) -> None:
+    parser.add_argument("classes", nargs="*", metavar="CLASS", help="critical, event, trend, bulk (default: all)")
+    parser.add_argument("--out", metavar="FILE", help="a new file (default: outbox.jsonl)")
+    _add_why(parser)
+
+
 ADD: dict[str, Callable[[Parser], None]] = {
+    "status": _add_why,
+    "ls": _add_ls,
+    "verify": _add_verify,
+    "repair": _add_why,
+    "export": _add_export,
     "consent": _add_consent,
     "why": _add_why,
     "pause": _add_pause,
@@ -42,6 +63,34 @@ ADD: dict[str, Callable[[Parser], None]] = {
 }
 
 DESCRIPTIONS = {
+    "status": """\
+The account of the outbox: every record that was ever acknowledged is delivered, waits, was given up with a reason, or
+is damaged; by class, with the numbers of each boot. Read from the disk: also when nothing runs.
+
+Exit code 1 when the account does not add up, or records were damaged or lost.""",
+    "ls": """\
+Every file with records: class, where it stands on its way (open, waiting, leaving, left; suspect, damaged), numbers,
+size, boot.""",
+    "verify": """\
+Read every record of the outbox and check it, and the account with it; or, with --store, check at a store in a folder
+that every number of every stream is in one object or was reported as given up, and in no two. Changes nothing.
+
+Exit code 1 when something is wrong.
+
+examples:
+  cardan sync verify
+  cardan sync verify --store /mnt/store""",
+    "repair": """\
+Do what the outbox does when it starts, and look into every file besides: finish what was begun, set damaged files
+aside, offer what is whole in them. Nothing is deleted. Only when no outbox runs here.
+
+Exit code 1 when something was damaged, 4 while an outbox runs.""",
+    "export": """\
+Write every record that can be read into a file of JSON Lines, also the whole ones of damaged files, with wall times as
+the best reading of the clock in the same boot says. The outbox keeps them.
+
+example:
+  cardan sync export critical --out faults.jsonl""",
     "consent": """\
 What data of this vehicle may be kept and may leave, by purpose. What a person says here counts at once and beats the
 manifest; without a word the manifest's [privacy] table decides. Nothing is kept for a purpose without consent.
@@ -74,6 +123,11 @@ Try now what waits for its next try, and once more what the store refused.""",
 }
 
 JSON = {
+    "status": Shape("data_dir, exact, classes (stream, ledger, exact, bytes, boots, damaged_files)"),
+    "ls": Shape("stream, place, first, last, bytes, vehicle, boot, log, path", lines=True),
+    "verify": Shape("data_dir, store, ok, flaws, classes, streams"),
+    "repair": Shape("data_dir, classes, set_aside"),
+    "export": Shape("data_dir, out, records, unreadable"),
     "consent": Shape("data_dir, consented, purposes (purpose, given, by, wall_ns), problem"),
     "why": Shape("data_dir, waiting, reasons (code, text, hint, classes, finding), running, report"),
     **dict.fromkeys(("pause", "metered", "retry"), Shape("data_dir, paused, metered, retries")),

@@ -32,7 +32,7 @@ from cardan.runtime.outbox.segment import (
     header_bytes,
     record_bytes,
 )
-from cardan.runtime.outbox.state import MOST_RANGES, Eviction, with_eviction, write_state
+from cardan.runtime.outbox.state import MOST_RANGES, Eviction, with_boot, with_eviction, write_state
 from cardan.runtime.outbox.synced import SyncedMark
 
 
@@ -85,6 +85,9 @@ class Queue:
         self._take_listing(found)
         self.discard()
         self._acknowledged = self._state.high
+        boots = with_boot(self._state.boots, self._origin[1], self._acknowledged + 1)
+        if boots != self._state.boots:
+            self._state = write_state(self.folder, msgspec.structs.replace(self._state, boots=boots))
         self._mark = SyncedMark(self.folder)
         self._mark.write(self._acknowledged)
         vehicle, boot, stream = self._origin

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ from cardan.runtime.outbox.folder import (
     Listing,
     Place,
     SegmentFile,
+    class_dir,
     damaged_path,
     listing,
     move,
@@ -25,7 +27,16 @@ from cardan.runtime.outbox.folder import (
     segments_in,
     whole_path,
 )
-from cardan.runtime.outbox.segment import Record, Segment, contiguous, header_bytes, read_segment, record_bytes
+from cardan.runtime.outbox.lock import CLAIMS_LOCK, FolderLock
+from cardan.runtime.outbox.segment import (
+    Record,
+    RecordClass,
+    Segment,
+    contiguous,
+    header_bytes,
+    read_segment,
+    record_bytes,
+)
 from cardan.runtime.outbox.state import MOST_RANGES, QueueState, Range, read_state_or_none, set_aside_state, write_state
 
 LISTING_TRIES = 20
@@ -214,3 +225,33 @@ def _unexplained(folder: Path, state: QueueState) -> tuple[int, int, Listing]:
         if unknown == state.unknown:
             break
     return high, unknown, found
+
+
+def repair(outbox: Path) -> list[Path]:
+    """Recover every class and look into every file that waits; returns what was set aside. DeviceError: it is at work.
+
+    Neither outbox nor uplink may run. Their locks are held meanwhile.
+    """
+    before = _damaged_in(outbox)
+    with ExitStack() as held:
+        held.callback(FolderLock(outbox, CLAIMS_LOCK).release)
+        folders = [folder for kind in RecordClass if (folder := class_dir(outbox, kind)).is_dir()]
+        for folder in folders:
+            held.callback(FolderLock(folder).release)
+        for folder in folders:
+            state, found = recover(folder)
+            for file in found.segments[Place.WAITING] + found.segments[Place.LEAVING]:
+                state = _look_into(folder, state, file)
+            _balanced(folder, state)
+    return sorted(_damaged_in(outbox) - before)
+
+
+def _damaged_in(outbox: Path) -> set[Path]:
+    return {path for kind in RecordClass for path in listing(class_dir(outbox, kind)).damaged}
+
+
+def _look_into(folder: Path, state: QueueState, file: SegmentFile) -> QueueState:
+    """Examine a file; whole ones are waiting afterwards."""
+    move(folder, file.name, Place.WAITING, Place.SUSPECT)
+    move(folder, file.name, Place.LEAVING, Place.SUSPECT)
+    return examine(folder, state, file)

@@ -140,6 +140,11 @@ def read_segment(data: bytes) -> Segment:
     return Segment(header, records, whole, damaged)
 
 
+def read_header(data: bytes) -> SegmentHeader | None:
+    """The header of a segment, from its first bytes; None when neither copy can be read."""
+    return _read_header(data)[0]
+
+
 def _read_header(data: bytes) -> tuple[SegmentHeader | None, int]:
     """The first readable copy of the header, and where the records start."""
     for start in (0, data.find(MAGIC, 1)):

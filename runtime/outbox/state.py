@@ -17,6 +17,7 @@ from cardan.runtime.outbox.disk import write_all, write_durably
 
 STATE_NAME = "state"
 SLOT_BYTES = 16 << 10
+MOST_BOOTS = 16
 MOST_RANGES = 64
 """Of ranges in one state: what is longer is done in turns."""
 
@@ -47,6 +48,14 @@ class Eviction(msgspec.Struct, frozen=True):
     is gone may have brought them to the store."""
 
 
+def with_boot(boots: tuple[Boot, ...], boot: str, first: int) -> tuple[Boot, ...]:
+    """`boots`, and this one if it is new; one without a record makes room."""
+    if boots and boots[-1].id == boot:
+        return boots
+    kept = boots[:-1] if boots and boots[-1].first == first else boots
+    return (*kept, Boot(boot, first))[-MOST_BOOTS:]
+
+
 def with_eviction(untold: tuple[Eviction, ...], new: Eviction, most: int = MOST_RANGES) -> tuple[Eviction, ...]:
     """`untold` and `new`: joined where one follows the other, or where more than `most` would have to be told."""
     follows = bool(untold) and untold[-1].last + 1 == new.first and untold[-1].reason == new.reason
@@ -56,6 +65,14 @@ def with_eviction(untold: tuple[Eviction, ...], new: Eviction, most: int = MOST_
         joined = Eviction(before.first, new.last, before.records + new.records, before.bytes + new.bytes, reason)
         return (*untold[:-1], joined)
     return (*untold, new)
+
+
+class Boot(msgspec.Struct, frozen=True):
+    """A boot of the computer in which this queue was written."""
+
+    id: str
+    first: int
+    """Number of its first record."""
 
 
 class QueueState(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +94,8 @@ class QueueState(msgspec.Struct, frozen=True, kw_only=True):
     """Counted above; damaged files of these ranges are to be set aside, or are already."""
     untold: tuple[Eviction, ...] = ()
     """Evictions for which no tombstone is in the queue yet."""
+    boots: tuple[Boot, ...] = ()
+    """The last MOST_BOOTS, oldest first."""
     writes: int = 0
     """Counts up with every write, so that a reader of the folder sees when it raced one."""
 

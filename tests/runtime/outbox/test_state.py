@@ -9,13 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardan.runtime.outbox.state import (
+    MOST_BOOTS,
     MOST_RANGES,
     SLOT_BYTES,
     STATE_NAME,
+    Boot,
     Eviction,
     QueueState,
     Range,
     read_state_or_none,
+    with_boot,
     with_eviction,
     write_state,
 )
@@ -63,11 +66,21 @@ def test_the_largest_state_fits(tmp_path: Path) -> None:
         high=big,
         removing=tuple(Range(big, big) for _ in range(MOST_RANGES)),
         quarantining=tuple(Range(big, big) for _ in range(MOST_RANGES + 1)),
+        boots=tuple(Boot("0" * 36, big) for _ in range(MOST_BOOTS)),
         untold=tuple(Eviction(big, big, big, big, "room, was leaving") for _ in range(MOST_RANGES)),
     )
     assert read_state_or_none(tmp_path) is None
     written = write_state(tmp_path, state)
     assert read_state_or_none(tmp_path) == written
+
+
+def test_boots_are_kept_in_order_without_empty_ones_and_not_for_ever() -> None:
+    boots = with_boot((), "a", 1)
+    assert with_boot(boots, "a", 50) == boots
+    assert with_boot(with_boot(boots, "b", 5), "c", 5) == (Boot("a", 1), Boot("c", 5))
+    for number in range(100):
+        boots = with_boot(boots, f"boot {number}", 10 + number)
+    assert len(boots) == MOST_BOOTS and boots[-1] == Boot("boot 99", 109)
 
 
 def test_evictions_that_follow_each_other_are_told_as_one() -> None:

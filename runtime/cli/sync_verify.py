@@ -1,0 +1,96 @@
+"""`cardan sync verify`: every record and the account, here or at a store in a folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cardan.runtime.cli import units
+from cardan.runtime.cli.exits import Exit, NoDataError
+from cardan.runtime.cli.lines import Line, safe_text, table, write_lines
+from cardan.runtime.cli.sync_status import data_dir_of, no_outbox, status_lines
+from cardan.runtime.outbox.folder import outbox_dir
+from cardan.runtime.outbox.survey import flaws, read_rows, segments, survey
+from cardan.runtime.uplink.store_audit import StreamAudit, audit_store
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """1 when something is wrong, 3 where there is nothing to check."""
+    data_dir = data_dir_of(arguments)
+    return (
+        _verify_store(data_dir, Path(arguments.store), arguments) if arguments.store else _verify(data_dir, arguments)
+    )
+
+
+def _verify(data_dir: Path, arguments: argparse.Namespace) -> int:
+    outbox = outbox_dir(data_dir)
+    found = [
+        {"path": row.path, "flaw": flaw}
+        for row, segment in read_rows(segments(outbox))
+        if (flaw := flaws(row, segment))
+    ]
+    classes = survey(outbox)
+    if not classes:
+        raise no_outbox(data_dir)
+    ok = not found and all(row.exact for row in classes)
+    document: dict[str, Any] = {"store": None, "ok": ok, "flaws": found, "classes": classes, "streams": []}
+    if arguments.json:
+        _print_json(data_dir, document)
+    else:
+        head = Line("every record is whole and accounted for", "good") if ok else Line("something is wrong", "bad")
+        wrong = [Line(safe_text(f"  {item['path']}: {item['flaw']}"), "bad") for item in found]
+        hint = [Line("    hint: `cardan sync repair`, when no outbox runs", "faint")] if found else []
+        write_lines([head, *wrong, *hint, *status_lines(classes)], sys.stdout)
+    return int(Exit.HEALTHY if ok else Exit.FINDING)
+
+
+def _verify_store(data_dir: Path, store: Path, arguments: argparse.Namespace) -> int:
+    if not store.is_dir():
+        raise NoDataError(f"there is no folder {store}", hint="is the disk mounted?")
+    streams = audit_store(store)
+    if not streams:
+        raise NoDataError(f"there are no objects of ours in {store}")
+    ok = not any(row.missing or row.duplicates for row in streams)
+    if arguments.json:
+        _print_json(data_dir, {"store": str(store), "ok": ok, "flaws": [], "classes": [], "streams": streams})
+    else:
+        write_lines(store_lines(streams), sys.stdout)
+    return int(Exit.HEALTHY if ok else Exit.FINDING)
+
+
+def store_lines(streams: list[StreamAudit]) -> list[Line]:
+    """The verdict, the account of each stream, and what is missing."""
+    missing, double = sum(row.missing_count for row in streams), sum(row.duplicates for row in streams)
+    if missing or double:
+        head = Line(f"{units.count(missing)} records are missing and {units.count(double)} are there twice", "bad")
+    else:
+        head = Line("every number is at the store once, or was reported as given up", "good")
+    rows = [
+        (
+            row.vehicle,
+            row.stream,
+            row.log,
+            f"1-{row.highest}",
+            *map(units.count, (row.delivered, row.evicted, row.missing_count, row.duplicates)),
+            str(len(row.boots)),
+        )
+        for row in streams
+    ]
+    columns = ("vehicle", "class", "log", "numbers", "delivered", "evicted", "missing", "twice", "boots")
+    lines = [head, *(Line(safe_text(text)) for text in table(columns, rows, "<<<<>>>>>"))]
+    for row in streams:
+        for first, last in row.missing[:20]:
+            lines.append(Line(safe_text(f"  {row.vehicle} {row.stream} {row.log}: {first}-{last} missing"), "bad"))
+    if missing:
+        lines.append(
+            Line("    hint: what still waits in the vehicle is missing here: `cardan sync status` there", "faint")
+        )
+    return lines
+
+
+def _print_json(data_dir: Path, document: dict[str, Any]) -> None:
+    print(msgspec.json.encode({"schema_version": 1, "data_dir": str(data_dir), **document}).decode())
