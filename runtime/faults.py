@@ -398,6 +398,30 @@ OUTSIDE = (
         "the node downlink is away, or somebody asks very much",
         "`cardan status`; is the node downlink running?",
     ),
+    Fault(
+        "downlink-outbox",
+        "answers and what campaigns collect wait, since the outbox does not take them",
+        "the outbox is away, or the disk is full",
+        "`cardan status`, `df`",
+    ),
+    Fault(
+        "downlink-disk",
+        "downlink cannot remember what it does, so it begins nothing",
+        "the disk is full or gone",
+        "`df`; make room in the data folder",
+    ),
+    Fault(
+        "downlink-keys",
+        "signatures cannot be checked, so whatever is asked waits",
+        "the package cryptography is missing",
+        "pip install 'cardan[sign]'",
+    ),
+    Fault(
+        "downlink-undecodable",
+        "a message among the inputs of downlink cannot be collected",
+        "a picture, a very long message, or a publisher that runs different code",
+        "take that topic out of the campaign, or out of the node's inputs",
+    ),
 )
 TABLE = {
     "The run": RUN,

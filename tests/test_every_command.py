@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,6 +76,10 @@ CASES = {
     "record export": Case("last --to candump --out {folder}/out.log"),
     "record repair": Case(),
     "sync consent": Case("give improvement"),
+    "downlink sign": Case("{folder}/ping.toml --key {folder}/signer.key --out {folder}/ping.json"),
+    "downlink take": Case("{folder}/ping.json"),
+    "downlink check": Case("{folder}/campaign.toml {recording}"),
+    "downlink list": Case(),
     "sync why": Case(codes=(0, 1)),
     "sync pause": Case("bulk"),
     "sync metered": Case("no"),
@@ -216,6 +221,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tried]:
         patch.delenv("NO_COLOR", raising=False)
         patch.setattr("sys.stdin", io.StringIO())
         found = Tried(folder)
+        write_what_is_asked(folder)
         found.run_all("alone")
         command = [sys.executable, "-m", "cardan.runtime.cli.main", "up", "--for", "120s", "--json"]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as drive:
@@ -229,6 +235,19 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tried]:
         found.run_all("after")
         yield found
     shutil.rmtree(runs, ignore_errors=True)
+
+
+def write_what_is_asked(folder: Path) -> None:
+    """A command and a campaign to be signed and tried, and the memory of a vehicle of which nothing was asked."""
+    (folder / "ping.toml").write_text('kind = "command"\nverb = "ping"\nvehicles = ["*"]\n')
+    expires = (datetime.now(timezone.utc) + timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    (folder / "campaign.toml").write_text(
+        f'kind = "campaign"\nname = "all"\nversion = 1\nvehicles = ["*"]\nexpires = {expires}\n'
+        'purpose = "improvement"\nmax_bytes = 100_000_000\n[[collect]]\ntopics = ["bridge/verdict"]\n'
+    )
+    memory = folder / "data" / "downlink" / "memory.json"
+    memory.parent.mkdir(parents=True)
+    memory.write_text("{}")
 
 
 def wait_until_engaged() -> None:

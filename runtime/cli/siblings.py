@@ -108,6 +108,16 @@ SIBLINGS = {
             "detect": "write the profile of this computer",
         },
     ),
+    "downlink": Noun(
+        "What is asked of a vehicle from outside: commands and campaigns, signed and judged.",
+        "cardan.runtime.cli.downlink_grammar",
+        {
+            "list": "campaigns and commands that this vehicle remembers, and what became of them",
+            "check": "what a campaign would have collected while a recording was made",
+            "sign": "sign a command or a campaign",
+            "take": "give a signed command or campaign to this vehicle, from a file",
+        },
+    ),
     "keys": Noun(
         "Keys for topics between computers: whose are ours, and whom we trust.",
         "cardan.runtime.link.grammar",

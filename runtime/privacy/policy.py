@@ -21,7 +21,12 @@ from cardan.runtime.privacy.settings import FieldRule, PositionFields, PrivacySe
 from cardan.runtime.privacy.whereabouts import Whereabouts
 
 NO_CONSENT, IN_ZONE, UNREADABLE = "no consent", "zone", "unreadable"
-OWN_TOPICS = ("outbox/*", "downlink/*", "live/*")
+OWN_TOPICS: dict[str, Purpose] = {
+    "downlink/bundle": "diagnostics",
+    "downlink/*": "operation",
+    "outbox/*": "operation",
+    "live/*": "operation",
+}
 """What the runtime says about its own records and commands: needed to operate what is consented to."""
 
 
@@ -132,8 +137,7 @@ class Policy:
 
 
 def _rules_for(topic: str, settings: PrivacySettings) -> _TopicRules:
-    own: dict[str, Purpose] = dict.fromkeys(OWN_TOPICS, "operation")
-    fitting = (purpose for item, purpose in {**settings.purposes, **own}.items() if fnmatchcase(topic, item))
+    fitting = (purpose for item, purpose in {**settings.purposes, **OWN_TOPICS}.items() if fnmatchcase(topic, item))
     positions = settings.positions if settings.grid_m is not None else []
     return _TopicRules(
         next(fitting, settings.default_purpose),

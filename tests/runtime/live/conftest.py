@@ -5,10 +5,13 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import select
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -151,6 +154,73 @@ def _free_port() -> int:
         return port
 
 
+class Wire:
+    """Passes connections on to the broker until `cut`, which resets them; new ones pass again."""
+
+    def __init__(self, port: int) -> None:
+        self._to = ("127.0.0.1", port)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._ends: dict[socket.socket, socket.socket] = {}
+        self._cut, self._stop = threading.Event(), threading.Event()
+        self.cuts = 0
+        """Connections that were cut."""
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def cut(self) -> None:
+        """Reset every connection; returns when it is done."""
+        self._cut.set()
+        while self._cut.is_set():
+            self._stop.wait(0.001)
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._reset_all()
+        self._listening.close()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            readable, _, _ = select.select([self._listening, *self._ends], [], [], 0.005)
+            if self._cut.is_set():
+                self._reset_all()
+                self._cut.clear()
+                continue
+            for end in readable:
+                if end is self._listening:
+                    self._join(self._listening.accept()[0])
+                elif end in self._ends:
+                    self._pass_on(end)
+
+    def _join(self, near: socket.socket) -> None:
+        try:
+            far = socket.create_connection(self._to, 5)
+        except OSError:
+            near.close()
+            return
+        self._ends[near], self._ends[far] = far, near
+
+    def _pass_on(self, end: socket.socket) -> None:
+        other = self._ends[end]
+        try:
+            data = end.recv(65536)
+            other.sendall(data)
+        except OSError:
+            data = b""
+        if not data:
+            for side in (end, other):
+                del self._ends[side]
+                side.close()
+
+    def _reset_all(self) -> None:
+        for end in list(self._ends):
+            self.cuts += 1
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            end.close()
+        self._ends.clear()
+
+
 class Cloud:
     """Somebody who hears everything and may ask everything. Reconnects by itself."""
 
@@ -224,6 +294,14 @@ def broker(authority: Authority) -> Iterator[Mosquitto]:
         yield broker
     finally:
         broker.kill()
+
+
+@pytest.fixture
+def wire(broker: Mosquitto) -> Iterator[Wire]:
+    """Between the vehicle and the broker."""
+    wire = Wire(broker.port)
+    yield wire
+    wire.close()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from cardan.runtime.privacy.settings import FieldRule, PrivacySettings
 from cardan.runtime.testing import Bench
 
 if TYPE_CHECKING:
-    from tests.runtime.live.conftest import Authority, Cloud, Mosquitto
+    from tests.runtime.live.conftest import Authority, Cloud, Mosquitto, Wire
 
 Until = Callable[[Callable[[], object], Callable[[], object]], None]
 EVENTS, CRITICAL = "vehicles/car-7/event/event", "vehicles/car-7/event/critical"
@@ -203,6 +203,19 @@ def test_killed_brokers_lose_no_event_and_what_comes_twice_has_the_same_id(
     assert sorted(set(numbers(cloud))) == list(range(1, 181))
     ids = {document["id"]: document["message"]["n"] for document in cloud.of(EVENTS)}
     assert len(ids) == 180
+
+
+@pytest.mark.slow
+def test_cut_connections_lose_no_event(vehicle: Vehicle, cloud: Cloud, wire: Wire, until: Until) -> None:
+    bench = vehicle.node(broker=f"mqtts://127.0.0.1:{wire.port}", window=8, messages_per_s=1000.0)
+    for told in range(0, 300, 30):
+        vehicle.write(30)
+        until(more_than(cloud, told + 5), working(bench, cloud))
+        wire.cut()
+    until(more_than(cloud, 299), working(bench, cloud))
+    assert set(numbers(cloud)) == set(range(1, 301)) and wire.cuts >= 20
+    assert len({document["id"] for document in cloud.of(EVENTS)}) == 300
+    until(lambda: bench.node._feeds["event"].position.seq == 300, working(bench, cloud))
 
 
 @pytest.mark.slow
