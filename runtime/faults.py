@@ -322,7 +322,7 @@ MACHINE = (
         "machine-hot",
         "the computer is near its critical temperature",
         "a fan that stands still, a covered air way, a hot day",
-        "look at the fan and the air way; lower the rate of what runs hottest (`cardan why slow`)",
+        "look at the fan and the air way; lower the rate of what runs hottest",
     ),
     Fault(
         "machine-throttled",

@@ -163,6 +163,12 @@ def keep_last(paths: RunPaths) -> None:
             shutil.copyfile(ring, paths.last_bus / ring.name)
 
 
+def keep_plan(paths: RunPaths) -> None:
+    """The plan beside the logs of its run from the beginning on, whatever becomes of the computer."""
+    paths.logs.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(paths.plan, paths.logs / paths.plan.name)
+
+
 def _keep_with_logs(paths: RunPaths) -> None:
     """Plan and vitals beside the logs of the run, so that it can be looked at when later ones have ended."""
     paths.logs.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from cardan.runtime.cli.moments import clock_text, date_text
 from cardan.runtime.cli.place import place_of
 from cardan.runtime.cli.runs import FoundRun, find_run
 from cardan.runtime.clock import MonotonicClock
-from cardan.runtime.why.answer import Answer, Fact, Signals
+from cardan.runtime.why.answer import Answer, Fact, Signals, last_line
 from cardan.runtime.why.evidence import evidence_of
 
 SIGNALS_HEAD = ("", "engagement", "speed", "steering", "accel", "verdict on the command")
@@ -73,11 +73,6 @@ def _fact_lines(facts: list[Fact]) -> list[Line]:
         )
         for fact in facts
     ]
-
-
-def last_line(text: str) -> str:
-    """Of a traceback that is what happened."""
-    return text.strip().rpartition("\n")[2]
 
 
 def _signal_lines(signals: list[Signals]) -> list[Line]:

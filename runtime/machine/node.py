@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -25,6 +26,8 @@ class MachineConfig(NodeConfig, frozen=True):
 
     sample_s: Annotated[float, msgspec.Meta(ge=1.0)] = 10.0
     """How often a sample goes to the event log; also at once when something goes wrong."""
+    root: str = "/"
+    """Below it lie `proc` and `sys`: another folder for tests, and for the files of another computer."""
 
 
 class Machine(Node):
@@ -36,7 +39,8 @@ class Machine(Node):
 
     def open(self) -> None:
         self.log.setLevel(logging.DEBUG)
-        self._health = self._sampled = look(self.context.data_dir)
+        self._root = Path(self.config.root)
+        self._health = look(self.context.data_dir, self._root)
         self._sampled_ns = self.clock.now_ns() - ns(self.config.sample_s)
         self._code = ""
         self._plan, self._vitals = self._open_vitals()
@@ -51,7 +55,7 @@ class Machine(Node):
             return None, None
 
     def step(self) -> None:
-        now, now_ns = look(self.context.data_dir), self.clock.now_ns()
+        now, now_ns = look(self.context.data_dir, self._root), self.clock.now_ns()
         self.health.send(now, valid=True)
         wrong = troubles(now, self._health)
         self._health = now

@@ -17,7 +17,7 @@ from contextlib import closing, suppress
 
 from cardan.runtime.clock import NS_PER_S, MonotonicClock, ns
 from cardan.runtime.errors import CardanError, RunError
-from cardan.runtime.run import RunPaths, hold_lock, keep_last, sweep
+from cardan.runtime.run import RunPaths, hold_lock, keep_last, keep_plan, sweep
 from cardan.runtime.supervise import kernel
 from cardan.runtime.supervise.delegation import find_delegation
 from cardan.runtime.supervise.groups import RunGroups, enter_groups
@@ -76,7 +76,7 @@ def _note_software(paths: RunPaths) -> None:
         from cardan.runtime.plan import read_plan
         from cardan.runtime.software import software_of, write_software
 
-        paths.logs.mkdir(parents=True, exist_ok=True)
+        keep_plan(paths)
         write_software(paths.logs, software_of(read_plan(paths.plan), paths.run_id))
     except CardanError:
         pass  # the supervisor says what is wrong with this plan

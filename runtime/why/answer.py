@@ -75,3 +75,8 @@ def explain(code: str, cause: str = "") -> tuple[str, str]:
     """Meaning and cure: of a code of the table of faults, else of a cause of the bridge; empty where neither knows."""
     fault = find_fault(code)
     return (fault.meaning, fault.cure) if fault is not None else meaning(cause or code)
+
+
+def last_line(text: str) -> str:
+    """Of a traceback that is what happened."""
+    return text.strip().rpartition("\n")[2]

@@ -51,7 +51,7 @@ def _compared(evidence: Evidence, name: str, records: list[LogRecord]) -> Answer
     now, then = logs / evidence.found.run_id, logs / name
     lines, missing = _software_changes(read_software_or_none(now), read_software_or_none(then))
     lines += _differences("networks", _networks(evidence.records), _networks(records))
-    lines += _plan_changes(_flat_plan(now), _flat_plan(then))
+    lines += _plan_changes(dict(_flat(msgspec.to_builtins(evidence.plan), "")), _flat_plan(then))
     when = date_text(records[0].wall_ns) if records else name
     what = f"since {name} ({when} UTC), which worked"
     if not lines:

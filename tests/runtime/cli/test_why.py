@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from cardan.runtime.cli.main import main
@@ -249,21 +250,20 @@ def test_what_changed_is_told_against_the_last_run_that_worked(told: Told, drive
     assert told.ask("changed", code=1)["verdict"].startswith("not recorded: no earlier run")
     driven.words[Vitals.RUN_STATE] = RunState.RUNNING
     worked, failed = (told.folder.parent / f"20251231-00000{n}-aaaa" for n in (1, 2))
-    plan = {"name": "small", "nodes": [{"name": "control", "rate_hz": 100.0}, {"name": "old", "x": 1}]}
+    now = msgspec.to_builtins(told.active.plan)
+    plan = {**now, "nodes": [{**node, "window_s": 5.0} if node["name"] == "control" else node for node in now["nodes"]]}
+    plan["nodes"] = [*plan["nodes"][1:], {"name": "old", "x": 1}]
     for folder, verdict in ((worked, "verdict: ok"), (failed, "verdict: control is lost")):
         folder.mkdir()
         (folder / "plan.json").write_text(json.dumps(plan))
         record = LogRecord(t_ns=5, wall_s=WALL_S, level="info", code="run-verdict", node="", text=verdict, fields={})
         (folder / "supervisor.log").write_bytes(encode(record))
-    (told.folder / "plan.json").write_text(
-        json.dumps({"name": "small", "nodes": [{"name": "control", "rate_hz": 50.0}, {"name": "new", "x": 1}]})
-    )
     answer = told.ask("changed", code=1)
     assert "since 20251231-000001-aaaa" in answer["verdict"]
     assert answer["facts"] == [
-        "plan: node new is new",
+        "plan: node camera is new",
         "plan: node old is gone",
-        "plan: nodes.control.rate_hz: 100.0 -> 50.0",
+        "plan: nodes.control.window_s: 5.0 -> 60.0",
     ]
-    (told.folder / "plan.json").write_text(json.dumps(plan))
+    (worked / "plan.json").write_text(json.dumps(now))
     assert told.ask("changed", code=0)["verdict"].startswith("nothing that is recorded has changed")

@@ -81,7 +81,7 @@ def test_the_node_publishes_each_second_and_says_what_is_wrong(
 ) -> None:
     caplog.set_level("DEBUG")
     found = MachineHealth()
-    monkeypatch.setattr("cardan.runtime.machine.node.look", lambda folder: found)
+    monkeypatch.setattr("cardan.runtime.machine.node.look", lambda folder, root: found)
     with Bench(Machine, config=MachineConfig()) as bench:
         for _ in range(12):
             bench.step()
