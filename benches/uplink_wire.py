@@ -1,7 +1,7 @@
 """How many bytes a sample of a signal takes on the wire, beside OpenTelemetry's protocol with zstd.
 
-The same samples go both ways: signals as a vehicle bus has them (an integer times a factor, walking at random, a third of
-them mostly still), one message a tick with a field for each signal. Ours carries more: sequence, three stamps, validity.
+The same samples go both ways: signals as a vehicle bus has them (an integer times a factor, walking at random, a third
+of them mostly still), one message a tick with a field for each signal. Ours carries more: sequence, stamps, validity.
 """
 
 from __future__ import annotations

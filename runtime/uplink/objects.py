@@ -10,7 +10,6 @@ HASH is of the records, not of the bytes: whoever finds the name taken knows by 
 
 from __future__ import annotations
 
-import gzip
 import struct
 from datetime import datetime, timezone
 from hashlib import sha256
@@ -21,7 +20,9 @@ from cardan.runtime.outbox.segment import Record, SegmentHeader
 LAYOUT = "v1"
 """First folder of every name: another layout of folders or columns has another."""
 COMPRESSION_LEVEL = 4
-"""Of gzip: half the time of level 6 for 4 % more bytes on telemetry."""
+"""Of zlib-ng: on telemetry fewer bytes than level 4 of zlib, in less time."""
+GZIP = 31
+"""Bits of the window, and that a header of gzip goes around it, without name and time."""
 CONTENT_TYPE = "application/gzip"
 
 _PLACE = struct.Struct("<QqqB")
@@ -51,8 +52,10 @@ def content_hash(header: SegmentHeader, records: list[Record]) -> str:
 
 
 def object_bytes(header: SegmentHeader, records: list[Record]) -> bytes:
-    """The records as compressed JSON Lines; the same bytes every time."""
-    return gzip.compress(json_lines(header, records), COMPRESSION_LEVEL, mtime=0)
+    """The records as compressed JSON Lines; the same bytes every time with the same zlib-ng."""
+    from zlib_ng.zlib_ng import compress
+
+    return compress(json_lines(header, records), COMPRESSION_LEVEL, GZIP)
 
 
 def json_lines(header: SegmentHeader, records: list[Record]) -> bytes:
