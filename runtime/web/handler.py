@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from cardan.runtime.cli.exits import NoDataError
 from cardan.runtime.errors import CardanError
 from cardan.runtime.web.access import SECURITY, host_allowed, token_cookie, token_fits, token_given
 
 if TYPE_CHECKING:
+    from cardan.runtime.web.bundles import Made
     from cardan.runtime.web.server import PageServer
 
 PARTS = {
@@ -26,6 +30,9 @@ SEND_WITHIN_S = 5.0
 """A browser that takes nothing for so long is dropped."""
 KEPT_S = 4.0
 """So long a connection may wait for the next request; less than the server gives it to ask (ASKED_WITHIN_NS)."""
+OWN_HEADER = "Cardan-Page"
+PLAIN = "text/plain; charset=utf-8"
+PIECE_BYTES = 1 << 16
 LONGEST_PATH = 2000
 
 
@@ -45,24 +52,66 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
             self.close_connection = True  # nobody reads what would follow
+        self._within_time(self._get)
+
+    def do_POST(self) -> None:
+        """Only for a bundle. A foreign page cannot send our header without asking first, which nobody answers."""
+        self.close_connection = True
+        self._within_time(self._post)
+
+    def _within_time(self, answer: Callable[[], None]) -> None:
         self.server.has_asked(self.connection)
         self.connection.settimeout(SEND_WITHIN_S)
-        self._get()
+        answer()
         self.connection.settimeout(KEPT_S)
 
     def _get(self) -> None:
         url = urlsplit(self.path[:LONGEST_PATH])
         query = parse_qs(url.query, max_num_fields=8) if url.query else {}
-        if not host_allowed(self.headers.get("Host"), self.server.settings.names):
-            self._deny(HTTPStatus.MISDIRECTED_REQUEST, "ask for this page by address, or as localhost")
-        elif url.path == "/" and "token" in query:
+        if url.path == "/" and "token" in query and self._is_for_us():
             self._log_in(query["token"][0])
-        elif not token_fits(
-            token_given(self.headers.get("Authorization"), self.headers.get("Cookie")), self.server.token
-        ):
-            self._deny(HTTPStatus.UNAUTHORIZED, "add ?token=... to the address of the page")
-        else:
+        elif self._may_look():
             self._route(url.path, query)
+
+    def _post(self) -> None:
+        if not self._may_look():
+            return
+        if urlsplit(self.path[:LONGEST_PATH]).path != "/bundle" or OWN_HEADER not in self.headers:
+            self._answer(HTTPStatus.NOT_FOUND, PLAIN, b"there is nothing here\n")
+            return
+        found = self.server.hub.found
+        try:
+            if found is None:
+                raise NoDataError("there is no run", hint="start one with `cardan up`")
+            self._send_file(self.server.bundles.make(found))
+        except CardanError as error:
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, PLAIN, f"{error}\n".encode())
+
+    def _send_file(self, made: Made) -> None:
+        """In pieces, each of which has its time: a slow link may take long, a dead one may not."""
+        with made.path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            name = f'attachment; filename="{made.path.name}"'
+            headers = {"Content-Length": str(size), "Content-Disposition": name, "Connection": "close"}
+            self._head(HTTPStatus.OK, "application/zip", {**headers, "Cardan-Bundle": made.id})
+            while piece := file.read(PIECE_BYTES):
+                self.wfile.write(piece)
+
+    def _is_for_us(self) -> bool:
+        if host_allowed(self.headers.get("Host"), self.server.settings.names):
+            return True
+        self._deny(HTTPStatus.MISDIRECTED_REQUEST, "ask for this page by address, or as localhost")
+        return False
+
+    def _may_look(self) -> bool:
+        """True when the request is for us and its token is right; else it has been answered."""
+        if not self._is_for_us():
+            return False
+        given = token_given(self.headers.get("Authorization"), self.headers.get("Cookie"))
+        if token_fits(given, self.server.token):
+            return True
+        self._deny(HTTPStatus.UNAUTHORIZED, "add ?token=... to the address of the page")
+        return False
 
     def _route(self, path: str, query: dict[str, list[str]]) -> None:
         if path in PARTS:
@@ -75,7 +124,7 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/picture":
             self._picture(query.get("topic", [""])[0], query.get("width", [""])[0])
         else:
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"there is nothing here\n")
+            self._answer(HTTPStatus.NOT_FOUND, PLAIN, b"there is nothing here\n")
 
     def _log_in(self, token: str) -> None:
         """Keep a right token in a cookie, so that it leaves the address bar."""
@@ -84,12 +133,12 @@ class Handler(BaseHTTPRequestHandler):
             return
         cookie = token_cookie(self.server.token, secure=self.server.tls is not None)
         headers = {"Location": "/", "Set-Cookie": cookie} if self.server.token else {"Location": "/"}
-        self._answer(HTTPStatus.SEE_OTHER, "text/plain; charset=utf-8", b"", headers)
+        self._answer(HTTPStatus.SEE_OTHER, PLAIN, b"", headers)
 
     def _deny(self, status: HTTPStatus, text: str) -> None:
         self.server.counters.add("denied")
         self.close_connection = True
-        self._answer(status, "text/plain; charset=utf-8", f"{text}\n".encode())
+        self._answer(status, PLAIN, f"{text}\n".encode())
 
     def _status(self) -> None:
         viewer = self.server.hub.join()
@@ -98,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             self.server.hub.leave(viewer)
         if text is None:
-            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", b"no answer yet\n")
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, PLAIN, b"no answer yet\n")
             return
         self._answer(HTTPStatus.OK, "application/json", text)
 
@@ -107,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             picture = self.server.pictures.newest(topic, widest_px)
         except CardanError as error:
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", f"{error}\n".encode())
+            self._answer(HTTPStatus.NOT_FOUND, PLAIN, f"{error}\n".encode())
             return
         self._answer(HTTPStatus.OK, "image/jpeg", picture.jpeg, {"Cardan-Drawing": picture.drawing})
 
@@ -115,7 +164,7 @@ class Handler(BaseHTTPRequestHandler):
         """Server-sent events until the browser goes, or is too slow."""
         if not self.server.viewers.acquire(blocking=False):
             self.server.counters.add("refused")
-            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", b"too many pages are open\n")
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, PLAIN, b"too many pages are open\n")
             return
         viewer = self.server.hub.join()
         self.close_connection = True

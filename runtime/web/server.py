@@ -12,6 +12,7 @@ from typing import Any
 
 from cardan.runtime.clock import Clock, ns
 from cardan.runtime.errors import ConfigError
+from cardan.runtime.web.bundles import Bundles
 from cardan.runtime.web.handler import Handler
 from cardan.runtime.web.hub import Hub
 from cardan.runtime.web.pictures import Pictures
@@ -52,6 +53,7 @@ class PageServer(ThreadingHTTPServer):
         self.settings = settings
         self.hub = hub
         self.pictures = pictures
+        self.bundles = Bundles()
         self.counters = Counters()
         self.token = read_token(settings.token_file)
         self.tls = _tls(settings)

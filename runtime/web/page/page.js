@@ -4,6 +4,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const ENGAGEMENTS = ["enabled", "overriding", "pre-enabled", "disabled", "soft-disabling", "safe-stop", "fault-latched"];
 const TROUBLED = ["hung", "backing-off", "failed"];
 const PICTURE_MS = 500; // between two pictures: what a person needs, for little of a core
+const NARROW_PX = 112; // of a box: rate and time stand one below the other
 const STALE_MS = 4000; // the server speaks every second
 const at = (id) => document.getElementById(id);
 let newest = null, heardAt = 0, events = null, pictureTimer = 0, camera = "";
@@ -77,7 +78,7 @@ function showGraph(run) {
   const rows = layers.filter(Boolean), most = Math.max(1, ...rows.map((row) => row.length));
   // Layers run to the right where there is room, else downwards.
   const boxWidth = Math.min(136, across ? (wide - 60 * (rows.length - 1)) / rows.length : (wide - 14 * (most - 1)) / most);
-  const boxHeight = across ? 60 : 44;
+  const boxHeight = across || boxWidth < NARROW_PX ? 60 : 44;
   const high = across ? Math.max(220, most * (boxHeight + 44)) : rows.length * (boxHeight + 34) - 30;
   const places = new Map();
   rows.forEach((row, layer) => row.forEach((node, place) => {
@@ -102,7 +103,7 @@ function showGraph(run) {
 function drawNode(node, [x, y], width, height, across) {
   const group = make("g", { class: `node ${role(node)}`, transform: `translate(${x},${y})` });
   const steps = node.state === "running" || node.state === "late", way = none(node.step_p99_ms) ? "" : ms(node.step_p99_ms);
-  const figures = !steps ? [node.state] : across ? [hz(node.rate_hz), way] : [`${hz(node.rate_hz)}${way ? ` · ${way}` : ""}`];
+  const figures = !steps ? [node.state] : across || width < NARROW_PX ? [hz(node.rate_hz), way] : [`${hz(node.rate_hz)}${way ? ` · ${way}` : ""}`];
   const more = [`${node.name}: ${node.state}`, `jitter p99 ${ms(node.jitter_p99_ms)}, missed ${node.missed}, starts ${node.starts}`,
     node.condition, node.fault].filter(Boolean).join("\n");
   const middle = (row, kind, text) => make("text", { x: width / 2, y: row, "text-anchor": "middle", class: kind }, text);
@@ -131,10 +132,11 @@ function drawArrow(arrow, from, to, width, height, across) {
   line.append(make("title", {}, `${arrow.topic}: ${hz(arrow.rate_hz)}, one way ${ms(arrow.one_way_ms)}, ${count(arrow.gone)} lost`));
   const parts = [line];
   if (back) return parts;
+  const toLeft = !across && end[0] > start[0] + 8 && width >= NARROW_PX; // of the line, where there is room
   // Beside the publisher: an arrow that passes over a layer has its middle behind a box.
   const label = across ? [start[0] + 4, start[1] + (end[1] > start[1] + 8 ? -5 : end[1] < start[1] - 8 ? 14 : -5)]
-    : [start[0] + (end[0] > start[0] + 8 ? -6 : 5), start[1] + 14];
-  const anchor = !across && end[0] > start[0] + 8 ? "end" : "start";
+    : [start[0] + (toLeft ? -6 : 5), start[1] + 14];
+  const anchor = toLeft ? "end" : "start";
   parts.push(make("text", { x: label[0], y: label[1], class: "small way", "text-anchor": anchor }, ms(arrow.one_way_ms)));
   return parts;
 }
@@ -259,6 +261,26 @@ function drawPicture(image, drawing) {
   pen.fillStyle = "#ffc58a";
   pen.fillText(drawing.label, ...text);
 }
+
+async function takeBundle() {
+  const button = at("bundle"), about = at("bundle-about");
+  button.disabled = true;
+  about.textContent = "collecting, some seconds …";
+  try {
+    const answer = await fetch("/bundle", { method: "POST", headers: { "Cardan-Page": "1" }, cache: "no-store" });
+    if (!answer.ok) throw new Error(await answer.text());
+    const file = await answer.blob(), place = URL.createObjectURL(file), link = tag("a");
+    link.href = place;
+    link.download = (answer.headers.get("Content-Disposition").match(/filename="([^"]+)"/) || [])[1] || "bundle.zip";
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(place), 60000);
+    about.textContent = `${answer.headers.get("Cardan-Bundle")} · ${(file.size / 1e6).toFixed(1)} MB`;
+  } catch (error) {
+    about.textContent = error.message;
+  }
+  button.disabled = false;
+}
+at("bundle").addEventListener("click", takeBundle);
 
 function listen() {
   if (events) events.close();

@@ -10,14 +10,16 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from cardan.runtime.cli.exits import NoDataError
 from cardan.runtime.cli.runs import FoundRun
 from cardan.runtime.clock import MonotonicClock
-from cardan.runtime.errors import ConfigError
+from cardan.runtime.errors import ConfigError, RunError
 from cardan.runtime.web import server as server_module
+from cardan.runtime.web.bundles import Bundles
 from cardan.runtime.web.hub import WAITING, Hub
 from cardan.runtime.web.serve import Page
 from cardan.runtime.web.settings import WebSettings
@@ -97,8 +99,27 @@ def test_a_foreign_name_is_refused_and_counted(page: Page) -> None:
 
 
 def test_nothing_can_be_done_but_reading(page: Page) -> None:
-    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+    for method in ("PUT", "DELETE", "OPTIONS"):
         assert _ask(page, "/status.json", method=method)[0] == 501
+    assert _ask(page, "/status.json", {"Cardan-Page": "1"}, "POST")[0] == 404
+
+
+def test_a_bundle_is_made_only_for_this_page_and_of_a_run(page: Page) -> None:
+    assert _ask(page, "/bundle")[0] == 404
+    assert _ask(page, "/bundle", method="POST")[0] == 404, "a foreign page cannot add our header"
+    assert _ask(page, "/bundle", {"Cardan-Page": "1", "Host": "evil.example"}, "POST")[0] == 421
+    status, body, _ = _ask(page, "/bundle", {"Cardan-Page": "1"}, "POST")
+    assert (status, body.splitlines()[0]) == (503, b"there is no run")
+
+
+def test_one_bundle_is_made_at_a_time_and_what_fails_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = SimpleNamespace(data_dir=tmp_path)
+    bundles = Bundles()
+    with bundles._busy, pytest.raises(RunError, match="is being made already"):
+        bundles.make(found)  # type: ignore[arg-type]  # only its folder is asked for
+    monkeypatch.setenv("CARDAN_RUN_DIR", str(tmp_path / "runs"))
+    with pytest.raises(RunError, match="no bundle was made"):
+        bundles.make(found)  # type: ignore[arg-type]  # as above
 
 
 def test_there_is_no_picture_without_a_run(page: Page) -> None:

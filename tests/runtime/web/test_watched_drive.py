@@ -6,11 +6,13 @@ import http.client
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -159,6 +161,28 @@ def test_a_browser_shows_it_on_a_phone_and_on_a_desktop(drive: Drive) -> None:
                 assert seen["green"] > 100, "the lanes are drawn"
         finally:
             browser.close()
+
+
+def test_a_bundle_is_downloaded_with_a_click(drive: Drive, tmp_path: Path) -> None:
+    program = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    if program is None:
+        pytest.skip("needs a browser: apt install chromium-headless-shell")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    drive.wait_for(_drives)
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        try:
+            page = browser.new_page(viewport={"width": 390, "height": 844})
+            page.goto(drive.page.address)
+            with page.expect_download(timeout=WITHIN_S * 1000) as waiting:
+                page.click("#bundle")
+            waiting.value.save_as(tmp_path / "bundle.zip")
+            assert waiting.value.suggested_filename.endswith(".zip")
+            assert re.match(r"[2-9A-Z]{6} · \d+\.\d MB", page.text_content("#bundle-about") or "")
+        finally:
+            browser.close()
+    with zipfile.ZipFile(tmp_path / "bundle.zip") as bundle:
+        assert json.loads(bundle.read("bundle.json"))["vehicle"] == "reference"
 
 
 def test_a_node_that_was_killed_stands_on_the_timeline(drive: Drive) -> None:
