@@ -21,12 +21,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cli_bundle import bundle_rows
 from cli_page import browser_rows, viewer_rows
 from cli_usage import Used, children_used, used_by
 from rows import Row, at_most, parse_arguments, report
 
 CARDAN = [sys.executable, "-m", "cardan.runtime.cli.main"]
 WITHIN_S = 40.0
+STARTS = {"--help": 60.0, "status": 150.0, "topic list": 150.0}
+"""Commands and how long they may take, in ms."""
 HUNG = """
 import os
 from cardan.runtime.doctor.check import Check, passed
@@ -41,30 +44,40 @@ CHECKS = tuple(Check(f"hung.device-{n}", "does it answer?", hang, limit_s=60.0) 
 
 
 def rows(quick: bool) -> list[Row]:
-    """All rows, around one drive."""
-    with driving() as folder:
-        return [
-            *start_rows(7 if quick else 31),
-            *top_rows(5.0 if quick else 30.0),
-            *viewer_rows(folder, 6.0 if quick else 30.0),
-            *browser_rows(folder, 5 if quick else 15),
-            *doctor_rows(folder),
-        ]
+    """All rows: while the reference vehicle drives, and when it has ended."""
+    rounds = 7 if quick else 31
+    with folders() as folder:
+        with driving():
+            driven = [
+                *start_rows(rounds, driving=True),
+                *top_rows(5.0 if quick else 30.0),
+                *viewer_rows(6.0 if quick else 30.0),
+                *browser_rows(5 if quick else 15),
+                *doctor_rows(folder),
+                *bundle_rows(str(folder), 0.0 if quick else 600.0),
+            ]
+        return [*start_rows(rounds, driving=False), *driven]
 
 
 @contextmanager
-def driving() -> Iterator[Path]:
-    """The reference vehicle, engaged, with folders of its own in the environment."""
+def folders() -> Iterator[Path]:
+    """Run and data folders of our own, in the environment."""
     with tempfile.TemporaryDirectory(prefix="cli", dir="/dev/shm") as name:
         os.environ |= {"CARDAN_RUN_DIR": f"{name}/r", "CARDAN_DATA_DIR": f"{name}/d"}
-        command = [*CARDAN, "up", "--for", "600s", "--json"]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as vehicle:
-            try:
-                wait_until_engaged()
-                yield Path(name)
-            finally:
-                vehicle.send_signal(signal.SIGINT)
-                vehicle.wait(WITHIN_S)
+        yield Path(name)
+
+
+@contextmanager
+def driving() -> Iterator[None]:
+    """The reference vehicle, engaged."""
+    command = [*CARDAN, "up", "--for", "1200s", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as vehicle:
+        try:
+            wait_until_engaged()
+            yield
+        finally:
+            vehicle.send_signal(signal.SIGINT)
+            vehicle.wait(WITHIN_S)
 
 
 def wait_until_engaged() -> None:
@@ -76,15 +89,12 @@ def wait_until_engaged() -> None:
         time.sleep(0.2)
 
 
-def start_rows(rounds: int) -> list[Row]:
-    """From starting a command to its end, medians, by turns with a Python that does nothing."""
-    commands = {
-        "bare": [sys.executable, "-c", "pass"],
-        "--help": [*CARDAN, "--help"],
-        "status": [*CARDAN, "status"],
-        "topic list": [*CARDAN, "topic", "list"],
-        "can list": [*CARDAN, "can", "list"],
-    }
+def start_rows(rounds: int, *, driving: bool) -> list[Row]:
+    """From starting a command to its end, medians, by turns with a Python that does nothing.
+
+    The bars are for a computer that does nothing else; what it takes beside a vehicle that drives is shown.
+    """
+    commands = {"bare": [sys.executable, "-c", "pass"], **{name: [*CARDAN, *name.split()] for name in STARTS}}
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
@@ -92,13 +102,15 @@ def start_rows(rounds: int) -> list[Row]:
             subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
             taken[name].append((time.perf_counter() - began_s) * 1e3)
     medians = {name: statistics.median(values) for name, values in taken.items()}
-    bars = {"--help": 60.0, "status": 150.0, "topic list": 150.0, "can list": 150.0}
-    return [_beside_python(name, medians[name], bar, medians["bare"]) for name, bar in bars.items()]
+    return [_beside_python(name, medians[name], bar, medians["bare"], driving) for name, bar in STARTS.items()]
 
 
-def _beside_python(name: str, value: float, bar: float, bare: float) -> Row:
-    met = value <= bar
-    return Row(f"cardan {name}", value, "ms", f"<= {bar:g}", met, "bare Python", bare, value / bare)
+def _beside_python(name: str, value: float, bar: float, bare: float, driving: bool) -> Row:
+    if driving:
+        return Row(
+            f"cardan {name}, while the vehicle drives", value, "ms", "shown", True, "bare Python", bare, value / bare
+        )
+    return Row(f"cardan {name}", value, "ms", f"<= {bar:g}", value <= bar, "bare Python", bare, value / bare)
 
 
 def top_rows(seconds: float) -> list[Row]:

@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 from cli_usage import used_by
@@ -90,7 +89,7 @@ class Viewer:
             thread.join(WITHIN_S)
 
 
-def viewer_rows(folder: Path, seconds: float) -> list[Row]:
+def viewer_rows(seconds: float) -> list[Row]:
     """Processor time of the page while nobody looks, one looks, and several do."""
     shares: dict[int, float] = {}
     with watching() as (page, address):
@@ -122,7 +121,7 @@ class _Empty(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-def browser_rows(folder: Path, rounds: int) -> list[Row]:
+def browser_rows(rounds: int) -> list[Row]:
     """In Chromium, on a phone's screen; without it or playwright the rows say so and are not ok."""
     program = next((path for path in map(shutil.which, BROWSERS) if path), None)
     try:

@@ -372,7 +372,8 @@ examples:
 Run every check of this computer against its profile, of the manifest, and of how the last run ended.
 
 Each check has a time limit and ends with pass, fail or ? (it could not be found out here); what fails says what helps.
-Checks of other packages are found by the entry point group `cardan.checks`.
+Checks of other packages are found by the entry point group `cardan.checks`. With --engage everything is as with
+`cardan control arm`, its document too.
 
 examples:
   cardan doctor

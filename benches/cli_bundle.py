@@ -1,0 +1,69 @@
+"""A bundle of a drive that goes on: how large, how long, at what price, and whether control notices."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from cli_usage import children_used
+from rows import Row, at_most
+
+from cardan.runtime.cli.runs import FoundRun, find_run
+from cardan.runtime.cli.snapshot import Spread
+from cardan.runtime.clock import MonotonicClock
+
+MAKE = [sys.executable, "-m", "cardan.runtime.cli.main", "bundle", "make", "--json", "--out"]
+ROUNDS = 3
+"""Bundles, with as much time without one before each."""
+CONTROL = "control"
+
+
+def bundle_rows(folder: str, least_s: float) -> list[Row]:
+    """Wait until the drive is `least_s` old, then make bundles of it."""
+    found, clock = find_run(None), MonotonicClock()
+    age_s = _age_s(found, clock)
+    if age_s < least_s:
+        time.sleep(least_s - age_s)
+    age_s, sizes, walls, shares = _age_s(found, clock), [], [], []
+    quiet, busy = [], []
+    for number in range(ROUNDS):
+        file = f"{folder}/bundle-{number}.zip"
+        before = _lateness(found, clock)
+        began_s = time.monotonic()
+        used = children_used([*MAKE, file], os.environ)
+        after = _lateness(found, clock)
+        busy.append(after.since(before).at(0.999) / 1e3)
+        time.sleep(time.monotonic() - began_s)
+        quiet.append(_lateness(found, clock).since(after).at(0.999) / 1e3)
+        sizes.append(os.path.getsize(file) / 1e6)
+        walls.append(used.wall_s)
+        shares.append(used.percent)
+    of = f"bundle of {age_s / 60:.0f} min"
+    with_it, without = sorted(busy)[ROUNDS // 2], sorted(quiet)[ROUNDS // 2]
+    return [
+        at_most(f"{of}, size", max(sizes), 20.0, "MB"),
+        at_most(f"{of}, time", max(walls), 10.0, "s"),
+        at_most(f"{of}, processor time", max(shares), 10.0, "% of a core"),
+        Row(
+            f"{of}, control's lateness p99.9 meanwhile",
+            with_it,
+            "us",
+            "<= 1.1 x without",
+            with_it <= 1.1 * without,
+            "without",
+            without,
+            with_it / without if without else None,
+        ),
+    ]
+
+
+def _age_s(found: FoundRun, clock: MonotonicClock) -> float:
+    shot = found.snapshot(clock)
+    return float(shot.taken_ns - shot.started_ns) / 1e9
+
+
+def _lateness(found: FoundRun, clock: MonotonicClock) -> Spread:
+    nodes = found.snapshot(clock).nodes
+    spread: Spread = next(node for node in nodes if node.plan.name == CONTROL).lateness
+    return spread
