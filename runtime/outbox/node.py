@@ -95,7 +95,9 @@ class Outbox(Node):
     def step(self) -> None:
         spool, door = self._parts()
         now = self._wall.stamp()
-        spool.keep_under(self._policy.hash, tuple(sorted(self._policy.consent_now().purposes)), now)
+        consented = self._policy.consent_now().purposes
+        spool.keep_under(self._policy.hash, tuple(sorted(consented)), now)
+        spool.erase(consented, now)
         self._append(now)
         if door.serve(now):
             self.step_again()

@@ -231,6 +231,12 @@ class Queue:
         """Complete segments that are not collected yet, oldest first; some may be claimed."""
         return list(self._waiting.values())
 
+    def resized(self, file: SegmentFile, size: int) -> None:
+        """A waiting segment was rewritten (see `erase`); its numbers are the same."""
+        if file.name in self._waiting:
+            self._waiting[file.name] = SegmentFile(file.first, file.last, size)
+            self._bytes += size - file.size
+
     def collect(self) -> int:
         """Count and remove what the uplink has delivered since the last call, and examine what it could not read.
 

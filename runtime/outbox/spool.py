@@ -21,6 +21,7 @@ import msgspec
 from cardan.runtime.clock import NS_PER_S, ns
 from cardan.runtime.errors import CardanError
 from cardan.runtime.outbox.disk import make_folder_durably
+from cardan.runtime.outbox.erase import Eraser
 from cardan.runtime.outbox.folder import class_dir, stream_of
 from cardan.runtime.outbox.ledger import Ledger
 from cardan.runtime.outbox.limits import ClassLimits, SpoolLimits, checked
@@ -122,6 +123,11 @@ class Spool:
             self.commit(kind, now)
             lane.keep_under(policy, purposes, now.mono_ns)
 
+    def erase(self, consented: frozenset[str], now: Stamp) -> None:
+        """Go on erasing what consent was withdrawn for."""
+        for lane in self._lanes.values():
+            lane.erase(consented, now.mono_ns)
+
     def commit_all(self, now: Stamp) -> None:
         """Make everything durable that has come."""
         for kind in self._lanes:
@@ -206,6 +212,7 @@ class Lane:
         self.limits = limits
         own = QueueLimits(max_bytes=limits.max_bytes, segment_bytes=limits.segment_bytes)
         self.queue = Queue(class_dir(folder, kind), vehicle=vehicle, boot=boot, stream=stream_of(kind), limits=own)
+        self._eraser = Eraser(self.queue)
         self.refused = 0
         self.trouble = ""
         self._reason = ""
@@ -292,6 +299,11 @@ class Lane:
     def keep_under(self, policy: str, purposes: tuple[str, ...], now_ns: int) -> None:
         """Begin a segment of another privacy policy."""
         self._guarded(lambda: self.queue.keep_under(policy, purposes), now_ns)
+
+    def erase(self, consented: frozenset[str], now_ns: int) -> None:
+        """Take what nobody consents to any more out of what waits; a little at a time."""
+        if now_ns >= self._quiet_until_ns:
+            self._guarded(lambda: self._eraser.step(consented, now_ns), now_ns)
 
     def close(self, now_ns: int) -> None:
         """Seal, and give the folder back."""

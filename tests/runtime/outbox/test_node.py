@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import threading
 from pathlib import Path
@@ -16,9 +17,10 @@ from cardan.runtime.log.read import log_folder
 from cardan.runtime.log.record import LogRecord, encode
 from cardan.runtime.messages import BridgeVerdict, CameraFrame, CanFrame, CanFrames, Message
 from cardan.runtime.outbox.claims import Claims
-from cardan.runtime.outbox.folder import outbox_dir
+from cardan.runtime.outbox.folder import class_dir, outbox_dir
 from cardan.runtime.outbox.ledger import Ledger, read_ledgers
 from cardan.runtime.outbox.node import Outbox, OutboxConfig
+from cardan.runtime.outbox.peek import Peek
 from cardan.runtime.outbox.producer import NotKept, Producer
 from cardan.runtime.outbox.segment import RecordClass, SegmentHeader, read_segment
 from cardan.runtime.outbox.settings import ClassSettings
@@ -274,9 +276,11 @@ def test_a_word_of_consent_counts_while_the_outbox_runs_and_each_segment_says_it
             person.say(["improvement"], given=given, by="anna", clock=bench.clock)
             run(bench, 3)
             bench.step(2)
+            if given:
+                assert sum(record["topic"] == "can/frames" for record in open_records(tmp_path)) == 3
     headers = segment_headers(tmp_path)
-    assert [header.purposes for header in headers] == [("improvement", "operation")]
-    assert len(kept(tmp_path)) == 3 and headers[0].policy
+    assert [header.purposes for header in headers] == [("operation",)] and headers[0].policy
+    assert [record["topic"] for record in kept(tmp_path)] == ["outbox/erased"] * 3, "it was withdrawn again"
 
 
 def test_what_comes_through_the_door_passes_the_policy_too(tmp_path: Path) -> None:
@@ -310,6 +314,11 @@ class Answering:
     def __exit__(self, *_: object) -> None:
         self._ends.set()
         self._thread.join()
+
+
+def open_records(data_dir: Path) -> list[dict[str, Any]]:
+    records = Peek(class_dir(outbox_dir(data_dir), RecordClass.TREND)).after(0)
+    return [json.loads(record.payload) for record in records]
 
 
 def segment_headers(data_dir: Path) -> list[SegmentHeader]:
