@@ -87,11 +87,17 @@ def _unknown_word(parser: Parser, word: str) -> UsageError:
 
 def overview() -> Parser:
     """`cardan --help`."""
-    rows = "\n".join(f"  {prog:<16} {text}" for prog, text in SHORT.items())
+    rows = "\n".join(
+        [
+            *(f"  {name:<16} {SHORT[name]}" for name in OWN),
+            *(f"  {name:<16} {about}\n  {'':<16} {' '.join(verbs)}" for name, (verbs, about) in NOUNS.items()),
+            *(f"  {name:<16} {SHORT[name]}" for name in TAIL),
+        ]
+    )
     parser = Parser(
         "cardan",
         description=f"The runtime that is flashed onto a vehicle computer.\n\ncommands:\n{rows}",
-        epilog=f"`cardan COMMAND --help` says more.\n{EXIT_CODES}",
+        epilog=f"`cardan COMMAND --help` says more, `cardan man` everything.\n{EXIT_CODES}",
     )
     parser.usage = "cardan COMMAND [OPTIONS]"
     parser.add_argument("--version", action="store_true", help="show the version and exit")
