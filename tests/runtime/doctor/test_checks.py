@@ -10,30 +10,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cardan.runtime.clock import FakeClock, MonotonicClock, ns
+from cardan.runtime.clock import FakeClock, ns
 from cardan.runtime.doctor import clock_check, machine, service, storage, vehicle
 from cardan.runtime.doctor.check import Result, Subject, Verdict
 from cardan.runtime.findings import Finding
-from cardan.runtime.graph import load_plan
 from cardan.runtime.outbox.folder import outbox_dir
 from cardan.runtime.plan import write_plan
-from cardan.runtime.profile import Profile, RealtimeSettings, StorageSettings, WatchdogSettings
+from cardan.runtime.profile import RealtimeSettings, StorageSettings, WatchdogSettings
 from cardan.runtime.run import RunPaths
 from cardan.runtime.vitals import create_vitals
 
 HERE = Path(__file__)
-
-
-@pytest.fixture
-def subject(tmp_path: Path) -> Subject:
-    return Subject(
-        profile=Profile(name="test"),
-        plan=load_plan(),
-        findings=[],
-        data_dir=tmp_path / "data",
-        clock=MonotonicClock(),
-        root=tmp_path / "root",
-    )
 
 
 def put(subject: Subject, path: str, text: str) -> None:

@@ -17,21 +17,8 @@ from cardan.engines.build.recipe import Recipe
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.doctor import clock_check, machine, profile_checks, service, storage
 from cardan.runtime.doctor.check import Result, Subject, Verdict
-from cardan.runtime.graph import load_plan
 from cardan.runtime.plan import Plan
-from cardan.runtime.profile import DiskSettings, LinkSettings, MachineSettings, Profile
-
-
-@pytest.fixture
-def subject(tmp_path: Path) -> Subject:
-    return Subject(
-        profile=Profile(name="test"),
-        plan=load_plan(),
-        findings=[],
-        data_dir=tmp_path / "data",
-        clock=MonotonicClock(),
-        root=tmp_path / "root",
-    )
+from cardan.runtime.profile import DiskSettings, LinkSettings, MachineSettings
 
 
 def put(subject: Subject, path: str, text: str) -> None:
