@@ -69,6 +69,7 @@ CASES = {
     **{f"why {verb}": Case(codes=(0, 1)) for verb in VERBS},
     "bundle make": Case("--out {folder}/one.cardan.zip", codes=(0, 1), process=True),
     "bundle open": Case("{folder}/one.cardan.zip", codes=(0, 1)),
+    "bundle send": Case("{folder}/one.cardan.zip", codes=(3,)),
     "bundle list": Case(),
     "bundle redact": Case("{folder}/one.cardan.zip --no-positions --out {folder}/two.cardan.zip"),
     "record list": Case(),

@@ -19,6 +19,7 @@ def _add_make(parser: Parser) -> None:
     _add_taken_out(parser)
     parser.add_argument("--pictures", action="store_true", help="with camera pictures, as far as there is room")
     parser.add_argument("--size", metavar="MB", default="20", help="about so large at most (default: 20)")
+    parser.add_argument("--send", action="store_true", help="put it into the outbox, which sends it when it may")
     parser.add_argument("--at", metavar="TIME", help="of the run at that time (default: the active, else the last one)")
     add_data_dir(parser)
     add_json(parser, "one JSON document")
@@ -26,6 +27,12 @@ def _add_make(parser: Parser) -> None:
 
 def _add_open(parser: Parser) -> None:
     parser.add_argument("file", metavar="FILE", help="a bundle")
+    add_json(parser, "one JSON document")
+
+
+def _add_send(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a bundle")
+    add_data_dir(parser)
     add_json(parser, "one JSON document")
 
 
@@ -43,6 +50,7 @@ def _add_redact(parser: Parser) -> None:
 ADD: dict[str, Callable[[Parser], None]] = {
     "make": _add_make,
     "open": _add_open,
+    "send": _add_send,
     "list": _add_list,
     "redact": _add_redact,
 }
@@ -59,10 +67,13 @@ killed in the making goes on where it was. Its id is made to be read over the ph
 
 examples:
   cardan bundle make
-  cardan bundle make --at 14:32 --no-positions""",
+  cardan bundle make --at 14:32 --no-positions --send""",
     "open": """\
 What a bundle is of, how each of its collectors ended, and where it lies opened. Every looking command takes it as
 --bundle FILE.""",
+    "send": """\
+Put a bundle into the outbox of the active run, part by part; the uplink brings it to the store when it may. Sent again,
+it goes on where it was. Exit code 4 without consent to diagnostics.""",
     "list": """\
 The bundles that were made on this computer.""",
     "redact": """\
@@ -73,8 +84,9 @@ _HEADER = (
     "collectors (name, ok, text, files, bytes, seconds)"
 )
 JSON = {
-    "make": Shape(f"{_HEADER}, verdict"),
+    "make": Shape(f"{_HEADER}, verdict, parts"),
     "open": Shape(f"{_HEADER}, verdict, folder"),
+    "send": Shape("id, file, put, parts"),
     "list": Shape("bundles (id, file, bytes, run, made)"),
     "redact": Shape(_HEADER),
 }

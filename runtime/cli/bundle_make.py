@@ -13,9 +13,10 @@ from cardan.runtime.bundle.header import Collected
 from cardan.runtime.bundle.job import Job
 from cardan.runtime.bundle.make import begin, collect_all, pack, target_of
 from cardan.runtime.bundle.redact import Redaction
+from cardan.runtime.cli.bundle_send import put_into_outbox, require_consent, sent_text
 from cardan.runtime.cli.bundle_show import document, header_lines, verdict_of
 from cardan.runtime.cli.exits import Exit, NoDataError, UsageError
-from cardan.runtime.cli.lines import write_lines
+from cardan.runtime.cli.lines import Line, write_lines
 from cardan.runtime.cli.place import place_of
 from cardan.runtime.cli.runs import FoundRun, find_run
 from cardan.runtime.cli.version import versions
@@ -35,6 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("this is a bundle already", hint="`cardan bundle redact` takes more out of it")
     redaction = Redaction(positions=arguments.no_positions, pictures=not arguments.pictures)
     limit_bytes = _bytes(arguments.size)
+    if arguments.send:
+        require_consent(found)
     os.nice(GIVE_WAY)
     progress, folder = begin(found.data_dir, found.run_id, f"{redaction} {limit_bytes}", clock.wall_ns())
     if progress.done:
@@ -43,10 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
     collect_all(job, progress, _say)
     target = Path(arguments.out).expanduser() if arguments.out else target_of(found.data_dir, progress.id)
     header = pack(job, progress, clock.wall_ns(), (platform.node(), versions()["cardan"]), target)
+    put, parts = put_into_outbox(target, header.id, found) if arguments.send else (0, 0)
     if arguments.json:
-        print(json.dumps(document(header, target, verdict=verdict_of(header))))
+        print(json.dumps(document(header, target, verdict=verdict_of(header), parts=parts)))
     else:
-        write_lines(header_lines(header, target), sys.stdout)
+        sent = [Line(""), Line(sent_text(header.id, put, parts))] if arguments.send else []
+        write_lines([*header_lines(header, target), *sent], sys.stdout)
     return int(Exit.HEALTHY if verdict_of(header) == "ok" else Exit.FINDING)
 
 

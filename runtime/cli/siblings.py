@@ -69,6 +69,7 @@ SIBLINGS = {
         {
             "make": "collect what a run left, clean it, and pack it",
             "open": "what a bundle is of, and how its collectors ended",
+            "send": "put a bundle into the outbox",
             "list": "the bundles that were made on this computer",
             "redact": "take more out of a bundle",
         },
