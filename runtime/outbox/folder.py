@@ -16,6 +16,7 @@ segment is in exactly one of them.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
@@ -121,11 +122,10 @@ def whole_path(folder: Path, first: int, last: int) -> Path:
 
 def range_of_name(name: str, suffix: str = SEALED) -> Range | None:
     """The sequence numbers in the name of a complete segment; None for any other name."""
-    stem, ending = os.path.splitext(name)
-    numbers = stem.split("-")
-    if ending != suffix or len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
+    if not name.endswith(suffix):
         return None
-    return Range(int(numbers[0]), int(numbers[1]))
+    first, _, last = name[: -len(suffix)].partition("-")
+    return Range(int(first), int(last)) if first.isdecimal() and last.isdecimal() else None
 
 
 def move(folder: Path, name: str, here: Place, there: Place) -> bool:
@@ -145,6 +145,25 @@ def segments_in(folder: Path, place: Place) -> list[SegmentFile]:
         if numbers is not None and size is not None:
             found.append(SegmentFile(numbers.first, numbers.last, size))
     return sorted(found)
+
+
+def opened_in(folder: Path) -> list[int]:
+    """First sequence number of each open segment; reads names only, so that a backlog does not matter."""
+    stems = (entry.name.removesuffix(OPEN) for entry in _entries(folder) if entry.name.endswith(OPEN))
+    return sorted(int(stem) for stem in stems if stem.isdecimal())
+
+
+def whole_in(folder: Path) -> list[Range]:
+    """What was saved from damaged segments and is not sealed yet; reads names only."""
+    ranges = (range_of_name(entry.name, WHOLE) for entry in _entries(folder) if entry.name.endswith(WHOLE))
+    return sorted(found for found in ranges if found is not None)
+
+
+def next_first_or_none(folder: Path, first: int) -> int | None:
+    """Where the segment behind `first` begins, wherever it lies; reads names only."""
+    names = (entry.name for place in Place for entry in _entries(folder / place.value))
+    sealed = (numbers.first for name in names if (numbers := range_of_name(name)) is not None)
+    return min((item for item in (*opened_in(folder), *sealed) if item > first), default=None)
 
 
 def listing(folder: Path) -> Listing:
@@ -169,12 +188,13 @@ def _take_folder(folder: Path, seen: dict[str, tuple[Place, SegmentFile]], found
         size = _size_or_none(entry)
         if size is None:
             continue
-        numbers, whole = range_of_name(entry.name), range_of_name(entry.name, WHOLE)
-        stem, suffix = os.path.splitext(entry.name)
+        numbers = range_of_name(entry.name)
         if numbers is not None:
             seen[entry.name] = Place.WAITING, SegmentFile(numbers.first, numbers.last, size)
             continue
         other_bytes += size
+        whole = range_of_name(entry.name, WHOLE)
+        stem, suffix = os.path.splitext(entry.name)
         if whole is not None:
             found.whole.append(SegmentFile(whole.first, whole.last, size))
         elif suffix == OPEN and stem.isdecimal():
@@ -184,12 +204,13 @@ def _take_folder(folder: Path, seen: dict[str, tuple[Place, SegmentFile]], found
     return other_bytes
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """What lies in a folder; nothing where there is none."""
     try:
         with os.scandir(folder) as entries:
-            return list(entries)
+            yield from entries
     except FileNotFoundError:
-        return []
+        return
 
 
 def _size_or_none(entry: os.DirEntry[str]) -> int | None:

@@ -96,7 +96,7 @@ def _read(folder: Path, state: QueueState, found: Listing) -> Ledger:
             else:
                 pending += _records_of(folder, state, file, place)
     for first in found.open:
-        count = _open_records(folder, first, found)
+        count = _open_records(folder, first)
         pending, produced = pending + count, max(produced, first + count - 1)
     pending += sum(len(file) for file in found.whole if not _is_being_split(folder, state, file))
     state = msgspec.structs.replace(state, delivered=state.delivered + delivered)
@@ -116,9 +116,9 @@ def _is_being_split(folder: Path, state: QueueState, file: SegmentFile) -> bool:
     return any(file.range.overlaps(lost) and source_or_none(folder, lost) for lost in state.quarantining)
 
 
-def _open_records(folder: Path, first: int, found: Listing) -> int:
+def _open_records(folder: Path, first: int) -> int:
     """Records of an open segment; 0 when it was sealed in the meantime (the caller looks again)."""
     try:
-        return len(records_of_open(folder, first, found))
+        return len(records_of_open(folder, first))
     except FileNotFoundError:
         return 0

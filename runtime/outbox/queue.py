@@ -17,7 +17,16 @@ import msgspec
 
 from cardan.runtime.errors import ConfigError
 from cardan.runtime.outbox.disk import make_folder_durably, sync_folder
-from cardan.runtime.outbox.folder import Listing, Place, SegmentFile, listing, move, sealed_path, segments_in
+from cardan.runtime.outbox.folder import (
+    Listing,
+    Place,
+    SegmentFile,
+    listing,
+    move,
+    opened_in,
+    sealed_path,
+    segments_in,
+)
 from cardan.runtime.outbox.ledger import Ledger, ledger_of
 from cardan.runtime.outbox.lock import CLAIMS_LOCK, FolderLock, lock_or_none
 from cardan.runtime.outbox.open_segment import OpenSegment
@@ -97,7 +106,7 @@ class Queue:
     def _recover_producers(self) -> None:
         """Learn from the segments that were left open before they are sealed."""
         self.producers.load()
-        for first in listing(self.folder).open:
+        for first in opened_in(self.folder):
             self.producers.recovered(records_of_open(self.folder, first))
         self.producers.save()
 

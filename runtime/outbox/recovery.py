@@ -22,9 +22,12 @@ from cardan.runtime.outbox.folder import (
     damaged_path,
     listing,
     move,
+    next_first_or_none,
     open_path,
+    opened_in,
     sealed_path,
     segments_in,
+    whole_in,
     whole_path,
 )
 from cardan.runtime.outbox.lock import CLAIMS_LOCK, FolderLock
@@ -40,6 +43,8 @@ from cardan.runtime.outbox.segment import (
 from cardan.runtime.outbox.state import MOST_RANGES, QueueState, Range, read_state_or_none, set_aside_state, write_state
 
 LISTING_TRIES = 20
+HEADERS_TRIED = 16
+"""A start does not depend on what waits, also when the state was lost."""
 
 
 def recover(folder: Path) -> tuple[QueueState, Listing]:
@@ -50,7 +55,7 @@ def recover(folder: Path) -> tuple[QueueState, Listing]:
     state = read_state_or_none(folder) or _new_state(folder)
     _finish_removals(folder, state)
     state = _finish_setting_aside(folder, state)
-    for first in listing(folder).open:
+    for first in opened_in(folder):
         state = _seal_left_open(folder, state, first)
     for file in segments_in(folder, Place.SUSPECT):
         state = examine(folder, state, file)
@@ -67,7 +72,7 @@ def _log_of_files_or_none(folder: Path) -> str | None:
     found = listing(folder)
     paths = [open_path(folder, first) for first in found.open]
     paths += [sealed_path(folder, item.first, item.last) for item in reversed(found.segments[Place.WAITING])]
-    headers = (read_segment(path.read_bytes()).header for path in paths)
+    headers = (read_whatever(path).header for path in paths[:HEADERS_TRIED])
     return next((header.log for header in headers if header is not None), None)
 
 
@@ -85,9 +90,9 @@ def _finish_setting_aside(folder: Path, state: QueueState) -> QueueState:
     sources = [(lost, source_or_none(folder, lost)) for lost in state.quarantining]
     unfinished = [lost for lost, source in sources if source is not None]
     unfinished += [file.range for file in segments_in(folder, Place.SUSPECT)]
-    for file in listing(folder).whole:
+    for file in whole_in(folder):
         path = whole_path(folder, file.first, file.last)
-        if any(file.range.overlaps(lost) for lost in unfinished):
+        if any(file.overlaps(lost) for lost in unfinished):
             path.unlink()
         else:
             os.replace(path, sealed_path(folder, file.first, file.last))
@@ -115,7 +120,7 @@ def read_whatever(path: Path) -> Segment:
 
 def _seal_left_open(folder: Path, state: QueueState, first: int) -> QueueState:
     path = open_path(folder, first)
-    segment = _up_to_the_next(first, read_whatever(path), listing(folder))
+    segment = _up_to_the_next(folder, first, read_whatever(path))
     expected = Range(first, segment.records[-1].seq if segment.records else first)
     if segment.damaged and len(segment.records) < len(expected):
         return set_aside(folder, state, path, expected, segment)
@@ -135,17 +140,15 @@ def _seal_left_open(folder: Path, state: QueueState, first: int) -> QueueState:
     return state
 
 
-def records_of_open(folder: Path, first: int, found: Listing | None = None) -> list[Record]:
+def records_of_open(folder: Path, first: int) -> list[Record]:
     """The acknowledged records of an open segment. FileNotFoundError when it was sealed meanwhile."""
-    segment = read_whatever(open_path(folder, first))
-    return _up_to_the_next(first, segment, found or listing(folder)).records
+    return _up_to_the_next(folder, first, read_whatever(open_path(folder, first))).records
 
 
-def _up_to_the_next(first: int, segment: Segment, found: Listing) -> Segment:
+def _up_to_the_next(folder: Path, first: int, segment: Segment) -> Segment:
     """`segment` without records whose numbers were given again: they were refused by the disk, not acknowledged."""
-    files = (file for files in found.segments.values() for file in files)
-    later = [item for item in (*found.open, *(file.first for file in files)) if item > first]
-    records = [record for record in segment.records if record.seq < min(later, default=record.seq + 1)]
+    following = next_first_or_none(folder, first)
+    records = [record for record in segment.records if following is None or record.seq < following]
     return msgspec.structs.replace(segment, records=records)
 
 
