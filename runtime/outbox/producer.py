@@ -268,11 +268,19 @@ class Producer:
         """Be connected and know what is kept. Unanswered at the deadline, NotKept when we may not come in."""
         while self._socket is None:
             self._socket = self._connected_or_none()
-            if self._socket is not None and self._greet(deadline_ns):
+            if self._socket is not None and self._greeted(deadline_ns):
                 return
             if self._clock.now_ns() >= deadline_ns:
                 raise self._unanswered("is not there")
             self._clock.sleep_until_ns(min(deadline_ns, self._clock.now_ns() + ns(TRY_AGAIN_S)))
+
+    def _greeted(self, deadline_ns: int) -> bool:
+        """Without a welcome nobody knows which number is next: such a connection is of no use."""
+        try:
+            return self._greet(deadline_ns)
+        except Unanswered:
+            self._lost()
+            raise
 
     def _connected_or_none(self) -> socket.socket | None:
         try:

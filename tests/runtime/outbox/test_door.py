@@ -173,6 +173,22 @@ def test_a_connection_that_breaks_before_the_answer_doubles_nothing(memory_path:
     assert kept(outbox.folder, EVENT) == [b"{%d}" % number for number in range(20)]
 
 
+def test_an_outbox_that_does_not_welcome_in_time_leaves_no_doubt_about_the_numbers(outbox: Outbox) -> None:
+    with Producer(outbox.folder, "one") as producer:
+        producer.put_many(EVENT, [PutRecord(0, 0, b"{%d}" % number) for number in range(5)])
+    outbox.door.serve = lambda now: False  # type: ignore[method-assign]  # has too much else to do
+    producer = Producer(outbox.folder, "one", timeout_s=0.05)
+    with pytest.raises(Unanswered):
+        producer.highest(EVENT)
+    del outbox.door.serve
+    producer._timeout_ns = 2 * 10**9
+    assert producer.highest(EVENT) == 5
+    producer.put(EVENT, b"{5}")
+    producer.close()
+    outbox.close()
+    assert kept(outbox.folder, EVENT) == [b"{%d}" % number for number in range(6)]
+
+
 def test_a_disk_that_refuses_is_said_and_the_next_put_is_kept_under_the_same_number(memory_path: Path) -> None:
     outbox = Outbox(memory_path / "outbox")
     with Producer(outbox.folder, "p") as producer:
