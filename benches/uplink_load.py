@@ -26,8 +26,9 @@ from cardan.runtime.outbox.ledger import read_ledgers, total
 from cardan.runtime.outbox.limits import SpoolLimits
 from cardan.runtime.outbox.producer import Producer
 from cardan.runtime.outbox.segment import RecordClass
+from cardan.runtime.uplink.parcels import SyncSettings
 from cardan.runtime.uplink.stores.choose import open_store
-from cardan.runtime.uplink.sync import LET_OUT, SyncSettings, open_sync
+from cardan.runtime.uplink.sync import LET_OUT, open_sync
 
 RATE_HZ, BATCH_S = 10_000, 0.1
 SETTLE_S = 2.0

@@ -85,6 +85,7 @@ CASES = {
     "sync pause": Case("bulk"),
     "sync metered": Case("no"),
     "sync retry": Case(),
+    "sync send": Case("{recording} --purpose operation"),
     "profile list": Case(when="alone"),
     "profile show": Case("bench", "alone"),
     "profile detect": Case(when="alone"),

@@ -98,6 +98,7 @@ SIBLINGS = {
             "pause": "hold classes of records back, or let them go",
             "metered": "say whether the link costs money",
             "retry": "try now what waits or was refused",
+            "send": "hand whole files to the uplink, such as clips",
         },
     ),
     "profile": Noun(

@@ -33,6 +33,15 @@ def _add_metered(parser: Parser) -> None:
     _add_why(parser)
 
 
+def _add_send(parser: Parser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a finished file, such as a clip of the recorder")
+    purposes = ("operation", "diagnostics", "improvement")
+    parser.add_argument("--purpose", required=True, choices=purposes, help="what it was kept for")
+    classes = ("critical", "event", "trend", "bulk")
+    parser.add_argument("--class", dest="kind", choices=classes, default="bulk", help="its class (default: bulk)")
+    _add_why(parser)
+
+
 def _add_ls(parser: Parser) -> None:
     parser.add_argument("classes", nargs="*", metavar="CLASS", help="critical, event, trend, bulk (default: all)")
     _add_why(parser)
@@ -60,6 +69,7 @@ ADD: dict[str, Callable[[Parser], None]] = {
     "pause": _add_pause,
     "metered": _add_metered,
     "retry": _add_why,
+    "send": _add_send,
 }
 
 DESCRIPTIONS = {
@@ -107,6 +117,13 @@ costs money, a budget, the store's answer and when it is tried again, objects th
 full yet. Read from the disk: also when nothing runs.
 
 Exit code 1 when a cause wants somebody.""",
+    "send": """\
+Hand finished files to the uplink: each becomes one object of the store, in blocks when it is large. Until then a link
+to it is kept, so the file itself may be deleted. Nobody looks into it: redaction is for records, so say what it was
+kept for. It leaves only while there is consent to that.
+
+examples:
+  cardan sync send ~/.local/share/cardan/recordings/RUN.crash*.mcap --purpose diagnostics --class event""",
     "pause": """\
 Hold classes of records back, all when none is named, until `--off`; also over restarts. What waits stays in the
 outbox, whose oldest go when it is full.
@@ -129,7 +146,8 @@ JSON = {
     "repair": Shape("data_dir, classes, set_aside"),
     "export": Shape("data_dir, out, records, unreadable"),
     "consent": Shape("data_dir, consented, purposes (purpose, given, by, wall_ns), problem"),
-    "why": Shape("data_dir, waiting, reasons (code, text, hint, classes, finding), running, report"),
+    "why": Shape("data_dir, waiting, reasons (code, text, hint, classes, finding), files, running, report"),
+    "send": Shape("data_dir, files (name, size_bytes, sha256)"),
     **dict.fromkeys(("pause", "metered", "retry"), Shape("data_dir, paused, metered, retries")),
 }
 

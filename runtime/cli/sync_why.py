@@ -29,6 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
             "data_dir": str(data_dir),
             "waiting": facts.waiting,
             "reasons": found,
+            "files": facts.files,
             "running": facts.running,
             "report": facts.report,
         }
@@ -43,8 +44,11 @@ def why_lines(facts: SyncFacts, found: list[Reason]) -> list[Line]:
     waits = sum(waiting.records for waiting in facts.waiting.values())
     first = found[0]
     role = "good" if not any(reason.finding for reason in found) else "bad" if first.finding else "warning"
-    waiting = "1 record waits" if waits == 1 else f"{waits} records wait"
-    head = f"{waiting}: {safe_text(first.text)}" if waits else safe_text(first.text)
+    files = len(facts.files)
+    things = [counted(waits, "record"), counted(files, "file")]
+    waiting = " and ".join(thing for thing in things if thing)
+    verb = "waits" if waits + files == 1 else "wait"
+    head = f"{waiting} {verb}: {safe_text(first.text)}" if waiting else safe_text(first.text)
     lines = [Line(head, role)]
     for reason in found:
         who = f"  [{', '.join(reason.classes)}]" if reason.classes else ""
@@ -55,7 +59,15 @@ def why_lines(facts: SyncFacts, found: list[Reason]) -> list[Line]:
     counts = ", ".join(f"{name} {waiting.records}" for name, waiting in facts.waiting.items() if waiting.records)
     if counts:
         lines.append(Line(f"waiting: {counts}"))
+    if facts.files:
+        size = units.size(sum(note.size for note in facts.files))
+        lines.append(Line(f"files that wait: {size}, the oldest is {facts.files[0].name}"))
     return lines + (_where(facts.report) if facts.report is not None else [])
+
+
+def counted(count: int, thing: str) -> str:
+    """`1 record`, `2 records`, and nothing for none."""
+    return f"{count} {thing}{'' if count == 1 else 's'}" if count else ""
 
 
 def _where(report: SyncReport) -> list[Line]:

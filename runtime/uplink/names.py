@@ -86,9 +86,9 @@ class Names:
             self._append(Name(key=key))
 
     def retry(self) -> None:
-        """Try again what was refused."""
+        """Try again what was refused: the store has nothing of it, so it is decided anew."""
         for name in self.refused():
-            self.keep(msgspec.structs.replace(name, refused=""))
+            self.forget(name.key)
 
     def _append(self, name: Name) -> None:
         line = line_of(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 from typing import Annotated, Literal
 
@@ -13,22 +14,29 @@ from cardan.runtime.errors import NodeError
 from cardan.runtime.node.node import Node, NodeConfig
 from cardan.runtime.outbox.claims import Claims
 from cardan.runtime.outbox.folder import outbox_dir
+from cardan.runtime.outbox.names import checked_name
 from cardan.runtime.outbox.segment import Record, RecordClass, SegmentHeader
+from cardan.runtime.plan import Plan
 from cardan.runtime.privacy.consent import ConsentFile
+from cardan.runtime.privacy.policy import open_policy
 from cardan.runtime.uplink.budget import Budgets
+from cardan.runtime.uplink.files import FileQueue
 from cardan.runtime.uplink.forms import form_of, forms_with
 from cardan.runtime.uplink.holds import Conditions
 from cardan.runtime.uplink.links import LOCAL, Link, System, link_of
+from cardan.runtime.uplink.parcels import SyncSettings
 from cardan.runtime.uplink.signals import Signal
 from cardan.runtime.uplink.status import SyncReport, store_dir, uplink_dir, write_report
 from cardan.runtime.uplink.stores.choose import is_on_this_computer, open_store
-from cardan.runtime.uplink.sync import Sync, SyncSettings, open_sync
+from cardan.runtime.uplink.sync import Sync, open_sync
 from cardan.runtime.uplink.wishes import UplinkWishes, WishesFile
 from cardan.runtime.uplink.worker import Worker
 
 LINK_EVERY_NS = 10 * NS_PER_S
 """How often the link is looked at: a process may be started for it."""
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+OUTBOX = "cardan.runtime.outbox.node:Outbox"
 NO_HEADER = SegmentHeader(vehicle="", boot="", stream="", log="")
 NO_RECORD = Record(1, 0, 0, RecordClass.TREND, b"{}")
 
@@ -107,6 +115,12 @@ class Uplink(Node):
             random=Random(),
             settings=SyncSettings(forms=forms, form=config.form, block_from_bytes=config.block_from_bytes),
             budgets=budgets_of(config),
+            files=FileQueue(
+                folder,
+                vehicle=self._vehicle_name(),
+                boot=BOOT_ID.read_text().strip(),
+                block_from_bytes=config.block_from_bytes,
+            ),
             report_fault=self.report_fault,
         )
         self._look(self._sync)
@@ -129,6 +143,14 @@ class Uplink(Node):
             self._sync.close()
         if self._claims is not None:
             self._claims.close()
+
+    def _vehicle_name(self) -> str:
+        """How the store knows this vehicle: what the outbox writes into its segments."""
+        context = self.context
+        plan = msgspec.json.decode(context.plan_json, type=Plan)
+        names = (node.config.get("vehicle_id") for node in plan.nodes if node.use == OUTBOX)
+        policy = open_policy(context.privacy, context.data_dir, context.manifest_dir)
+        return policy.vehicle_name(checked_name("vehicle_id", next((str(name) for name in names if name), "bench")))
 
     def settle(self, timeout_s: float) -> bool:
         """Wait until there is nothing to send, and write the report; False when that takes longer."""

@@ -9,6 +9,7 @@ import msgspec
 
 from cardan.runtime.outbox.folder import outbox_dir
 from cardan.runtime.outbox.ledger import Ledger, read_ledgers, total
+from cardan.runtime.uplink.files import FileNote, files_dir, waiting_notes
 from cardan.runtime.uplink.holds import Hold
 from cardan.runtime.uplink.links import NO_LINK, Link
 
@@ -64,6 +65,11 @@ def store_dir(data_dir: Path) -> Path:
 def uplink_dir(data_dir: Path) -> Path:
     """What the uplink keeps for itself."""
     return data_dir / "uplink"
+
+
+def files_waiting(data_dir: Path) -> list[FileNote]:
+    """Whole files that wait for the store, oldest first."""
+    return list(waiting_notes(files_dir(uplink_dir(data_dir))).values())
 
 
 def sync_status_or_none(data_dir: Path) -> SyncStatus | None:

@@ -7,7 +7,6 @@ byte leaves, so a kill or a cut at any point leads to the same put again, which 
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -16,15 +15,15 @@ import msgspec
 
 from cardan.runtime.clock import Clock, ns
 from cardan.runtime.errors import CardanError
-from cardan.runtime.outbox.claims import Claim, Claims
+from cardan.runtime.outbox.claims import Claims
 from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.uplink.backoff import Backoff
 from cardan.runtime.uplink.budget import Budgets, Ledger
-from cardan.runtime.uplink.forms import Form, form_of, forms_with
+from cardan.runtime.uplink.files import FileQueue
 from cardan.runtime.uplink.holds import Conditions, Hold, hold_or_none, withdrawn
 from cardan.runtime.uplink.links import LOCAL, LinkKind
-from cardan.runtime.uplink.names import MOST_HASHES, Name, Names
-from cardan.runtime.uplink.objects import object_name
+from cardan.runtime.uplink.names import Name, Names
+from cardan.runtime.uplink.parcels import Parcel, Segment, SyncSettings
 from cardan.runtime.uplink.stores.store import HeldBackError, Outcome, SealedObject, Store, StoreError
 from cardan.runtime.uplink.turns import Turns
 
@@ -32,8 +31,6 @@ TOO_LARGE = 413
 """The one HTTP status that speaks of an object and not of the store."""
 
 
-LINES = "jsonl"
-"""The form that takes every record as it is."""
 LONGEST_SHORTAGE_S = 86_400.0
 
 
@@ -46,15 +43,6 @@ class Shortage(NamedTuple):
 
 LET_OUT = Conditions(consent=True, link=LOCAL, over_metered=())
 """Conditions under which everything may leave, to a store on this computer."""
-
-
-class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How objects are made."""
-
-    forms: dict[str, Form] = msgspec.field(default_factory=lambda: forms_with({}))
-    form: str = "jsonl"
-    block_from_bytes: int = 4 << 20
-    """Larger objects go in blocks, where the store can take them up again."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +87,7 @@ class Sync:
         random: Random,
         settings: SyncSettings | None = None,
         conditions: Conditions | None = None,
+        files: FileQueue | None = None,
         report_fault: Callable[[str, str], None] = lambda code, text: None,
     ) -> None:
         self.conditions = conditions or Conditions()
@@ -108,10 +97,11 @@ class Sync:
         self._budget = budget
         self._clock = clock
         self._settings = settings or SyncSettings()
+        self._files = files
         self._report_fault = report_fault
         self._backoff = Backoff(random)
         self._turns = Turns(clock.now_ns())
-        self._held: tuple[Claim, SealedObject] | None = None
+        self._held: tuple[Parcel, SealedObject] | None = None
         """Of which nobody knows whether the store has it: kept until it answers, so that it is not evicted as well."""
         self._problem: CardanError | OSError | None = None
         self._objects = self._sent_bytes = 0
@@ -125,7 +115,7 @@ class Sync:
         self._names.close()
 
     def step(self) -> int:
-        """Deliver one segment of the class whose turn it is; returns how many records that were, or 0.
+        """Deliver one segment or file of the class whose turn it is; returns how many records that were, or 0.
 
         Blocks for as long as the store takes. After a failure nothing is tried for a while (see Backoff).
         """
@@ -167,35 +157,46 @@ class Sync:
 
     # ------------------------------------------------------------------------------------------------------- choosing
 
-    def _held_or_next(self) -> tuple[Claim, SealedObject] | None:
+    def _held_or_next(self) -> tuple[Parcel, SealedObject] | None:
         if self._held is not None:
             held = self._held[0]
-            stays = withdrawn(held.header.purposes, self.conditions) or self._hold_or_none(held.kind)
+            stays = withdrawn(held.purposes, self.conditions) or self._hold_or_none(held.kind)
             return self._held if not stays else None
-        claim = self._next_or_none()
-        if claim is None:
+        parcel = self._next_or_none()
+        if parcel is None:
             return None
-        gone = withdrawn(claim.header.purposes, self.conditions)
+        gone = withdrawn(parcel.purposes, self.conditions)
         if gone:
-            self._withdrawn[claim.name] = tuple(gone)
-            claim.release()
+            self._withdrawn[parcel.name] = tuple(gone)
+            parcel.release()
             return None
         try:
-            return claim, self._sealed(claim)
-        except CardanError:
-            claim.release()
-            raise
+            decided, item = parcel.sealed(self._names.get_or_none(parcel.key))
+        except CardanError as error:
+            self._refuse(parcel, error.message)
+            return None
+        self._keep(decided)
+        return parcel, item
 
-    def _next_or_none(self) -> Claim | None:
+    def _next_or_none(self) -> Parcel | None:
         now_ns = self._clock.now_ns()
         order = self._turns.order([kind for kind in RecordClass if self._hold_or_none(kind) is None], now_ns)
         if self._consented != self.conditions.purposes:
             self._consented = self.conditions.purposes
             self._withdrawn.clear()
-        besides = {name.key.partition("/")[2] for name in self._names.refused()} | set(self._withdrawn)
-        claim = self._claims.oldest_or_none(order, besides)
-        self._turns.took(order, claim.kind if claim is not None else None, now_ns)
-        return claim
+        besides = {name.key for name in self._names.refused()}
+        parcels = (self._oldest_or_none(kind, besides) for kind in order)
+        parcel = next((parcel for parcel in parcels if parcel is not None), None)
+        self._turns.took(order, parcel.kind if parcel is not None else None, now_ns)
+        return parcel
+
+    def _oldest_or_none(self, kind: RecordClass, besides: set[str]) -> Parcel | None:
+        """Of one class: records first, which tell of the files."""
+        claims = {key.partition("/")[2] for key in besides} | set(self._withdrawn)
+        claim = self._claims.oldest_or_none([kind], claims)
+        if claim is not None:
+            return Segment(claim, self._settings, self._report_fault)
+        return self._files.oldest_or_none(kind, besides | set(self._withdrawn)) if self._files is not None else None
 
     def _hold_or_none(self, kind: RecordClass) -> Hold | None:
         hold = hold_or_none(kind, self.conditions, self._left_or_none(kind))
@@ -207,42 +208,6 @@ class Sync:
     def _left_or_none(self, kind: RecordClass) -> int | None:
         return self._budget.left_or_none(self.conditions.link.kind, kind)
 
-    # ------------------------------------------------------------------------------------------------------- sealing
-
-    def _sealed(self, claim: Claim) -> SealedObject:
-        """The object of a claim, under the name that was fixed for it, or is fixed now."""
-        key = key_of(claim)
-        before = self._names.get_or_none(key)
-        form_name, data = self._encoded(claim, before)
-        form = form_of(self._settings.forms, form_name)
-        digest = sha256(data).hexdigest()
-        if before is None:
-            name = object_name(claim.header, claim.records(), kind=form.folder, ending=form.ending)
-            in_blocks = len(data) > self._settings.block_from_bytes
-            before = Name(key=key, name=name, form=form_name, hashes=(digest,), in_blocks=in_blocks)
-        hashes = before.hashes if digest in before.hashes else (*before.hashes, digest)[-MOST_HASHES:]
-        decided = self._keep(msgspec.structs.replace(before, hashes=hashes))
-        return SealedObject(
-            name=decided.name,
-            data=data,
-            sha256=digest,
-            content_type=form.content_type,
-            in_blocks=decided.in_blocks,
-            earlier=tuple(other for other in decided.hashes if other != digest),
-        )
-
-    def _encoded(self, claim: Claim, before: Name | None) -> tuple[str, bytes]:
-        """The records, in the form that was decided, and its name; what a form cannot say is written as lines."""
-        form_name = before.form if before is not None else self._settings.form
-        form = form_of(self._settings.forms, form_name)
-        try:
-            return form_name, form.encode(claim.header, claim.records())
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            if before is not None or form_name == LINES:
-                raise
-            self._report_fault("uplink-form", f"{claim.name} cannot be written as {form_name}: {error}")
-            return LINES, form_of(self._settings.forms, LINES).encode(claim.header, claim.records())
-
     def _keep(self, name: Name) -> Name:
         """A full disk must not keep the outbox from being emptied: the name follows from segment and settings too."""
         try:
@@ -253,27 +218,27 @@ class Sync:
 
     # ------------------------------------------------------------------------------------------------------ delivering
 
-    def _deliver(self, claim: Claim, item: SealedObject) -> int:
-        self._held, self._touched = (claim, item), self._touched and self._held is not None
+    def _deliver(self, parcel: Parcel, item: SealedObject) -> int:
+        self._held, self._touched = (parcel, item), self._touched and self._held is not None
         try:
-            outcome = self._store.put(item, self._gate(claim.kind))
+            outcome = self._store.put(item, self._gate(parcel.kind))
         except HeldBackError:
             if not self._touched:
-                self._give_back(claim)
+                self._give_back(parcel)
             raise
         except StoreError as error:
             if error.status == TOO_LARGE:
-                self._refuse(claim, error.message)
+                self._refuse(parcel, error.message)
             raise
         if outcome is Outcome.OTHER:
-            self._refuse(claim, "the store holds something else under this name, which is left there")
+            self._refuse(parcel, "the store holds something else under this name, which is left there")
             return 0
-        claim.delivered()
-        self._names.forget(key_of(claim))
+        parcel.delivered()
+        self._names.forget(parcel.key)
         self._held = self._problem = None
         self._backoff.reset()
         self._objects += 1
-        return len(claim)
+        return len(parcel)
 
     def _gate(self, kind: RecordClass) -> Callable[[int], None]:
         def gate(count: int) -> None:
@@ -297,27 +262,22 @@ class Sync:
         self._short[link, kind] = Shortage(count, self._clock.now_ns() + ns(wait_s))
         raise HeldBackError("the day's bytes are used up")
 
-    def _refuse(self, claim: Claim, reason: str) -> None:
+    def _refuse(self, parcel: Parcel, reason: str) -> None:
         """The store does not have it, and will not: the rest goes on."""
-        name = self._names.get_or_none(key_of(claim))
-        if name is not None:
-            self._keep(msgspec.structs.replace(name, refused=reason))
-        self._problem = CardanError(f"{claim.name} is not taken: {reason}", hint="look at it, then `cardan sync retry`")
-        self._give_back(claim)
+        name = self._names.get_or_none(parcel.key) or Name(key=parcel.key, name=parcel.name)
+        self._keep(msgspec.structs.replace(name, refused=reason))
+        hint = "look at it, then `cardan sync retry`"
+        self._problem = CardanError(f"{parcel.name} is not taken: {reason}", hint=hint)
+        self._give_back(parcel)
 
-    def _give_back(self, claim: Claim) -> None:
-        claim.release()
+    def _give_back(self, parcel: Parcel) -> None:
+        parcel.release()
         self._held = None
 
     def _failed(self, error: CardanError | OSError) -> None:
         self._problem = error
         soon = isinstance(error, StoreError) and error.kind == "access"
         self._backoff.failed(self._clock.now_ns(), soon=soon)
-
-
-def key_of(claim: Claim) -> str:
-    """What a segment is called in the ledger of names, whenever it is claimed."""
-    return f"{claim.header.log}/{claim.name}"
 
 
 def open_sync(
@@ -330,6 +290,7 @@ def open_sync(
     settings: SyncSettings | None = None,
     budgets: Budgets | None = None,
     conditions: Conditions | None = None,
+    files: FileQueue | None = None,
     report_fault: Callable[[str, str], None] = lambda code, text: None,
 ) -> Sync:
     """A delivery that goes on where an earlier process was; `folder` is where it keeps what it must not forget."""
@@ -346,5 +307,6 @@ def open_sync(
         random=random,
         settings=settings,
         conditions=conditions,
+        files=files,
         report_fault=report_fault,
     )

@@ -12,7 +12,8 @@ from cardan.runtime.outbox.folder import Place, class_dir, listing, outbox_dir
 from cardan.runtime.outbox.ledger import Ledger, read_ledgers
 from cardan.runtime.outbox.lock import CLAIMS_LOCK, lock_or_none
 from cardan.runtime.outbox.segment import RecordClass
-from cardan.runtime.uplink.status import SyncReport, read_report_or_none, uplink_dir
+from cardan.runtime.uplink.files import FileNote
+from cardan.runtime.uplink.status import SyncReport, files_waiting, read_report_or_none, uplink_dir
 from cardan.runtime.uplink.wishes import UplinkWishes, read_wishes
 
 FULL_SHARE = 0.02
@@ -73,6 +74,8 @@ class SyncFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a process empties the outbox now."""
     report: SyncReport | None
     wishes: UplinkWishes
+    files: list[FileNote]
+    """Whole files that wait."""
     free_share: float
     """Of the disk that the outbox lies on."""
     wall_ns: int
@@ -90,6 +93,7 @@ def read_facts(data_dir: Path, wall_ns: int) -> SyncFacts | None:
         running=_is_running(folder),
         report=read_report_or_none(data_dir),
         wishes=read_wishes(uplink_dir(data_dir)),
+        files=files_waiting(data_dir),
         free_share=disk.f_bavail / max(1, disk.f_blocks),
         wall_ns=wall_ns,
     )
@@ -111,13 +115,13 @@ def _is_running(folder: Path) -> bool:
 
 def reasons(facts: SyncFacts) -> list[Reason]:
     """Why what waits is not at the store, the first cause first."""
-    waits = sum(waiting.records for waiting in facts.waiting.values())
+    waits = sum(waiting.records for waiting in facts.waiting.values()) + len(facts.files)
     found = [*_of_the_uplink(facts), *_of_the_outbox(facts)] if waits else []
     found += _set_aside(facts)
     if not waits:
-        return [*found, Reason(code="nothing-waits", text="nothing waits: the store has all records", finding=False)]
+        return [*found, Reason(code="nothing-waits", text="nothing waits: the store has everything", finding=False)]
     if not found:
-        text = f"{waits} records are complete and on their way"
+        text = "what is complete is on its way"
         found.append(Reason(code="on-its-way", text=text, finding=False))
     return found
 
@@ -141,9 +145,11 @@ def _holds(report: SyncReport, facts: SyncFacts) -> list[Reason]:
         "metered": "a Wi-Fi; or `over_metered` in the config of the uplink; or `cardan sync pause --metered no`",
         "budget": "it fills up evenly over a day; `budgets` in the config of the uplink sets it",
     }
+    waiting = {name for name, found in facts.waiting.items() if found.records}
+    waiting |= {RecordClass(note.kind).name.lower() for note in facts.files}
     by_text: dict[str, list[str]] = {}
     for name, hold in report.holds.items():
-        if name in facts.waiting and facts.waiting[name].records:
+        if name in waiting:
             by_text.setdefault(f"{hold.code} {hold.text}", []).append(name)
     found = []
     for key, names in by_text.items():

@@ -24,7 +24,13 @@ MOBILE = Link(interface="wwan0", kind="mobile", metered=True, because="a link of
 REPORT = SyncReport(store="azure://acc/fleet", consent=True, link=MOBILE)
 WAITING = Waiting(records=7, complete=2, open=1, damaged=0)
 FACTS = SyncFacts(
-    waiting={"trend": WAITING}, running=True, report=REPORT, wishes=UplinkWishes(), free_share=0.5, wall_ns=10**18
+    waiting={"trend": WAITING},
+    running=True,
+    report=REPORT,
+    wishes=UplinkWishes(),
+    files=[],
+    free_share=0.5,
+    wall_ns=10**18,
 )
 
 

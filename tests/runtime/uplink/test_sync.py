@@ -23,9 +23,10 @@ from cardan.runtime.uplink.forms import Form, forms_with
 from cardan.runtime.uplink.links import NO_LINK, Link
 from cardan.runtime.uplink.names import Name
 from cardan.runtime.uplink.objects import object_name
+from cardan.runtime.uplink.parcels import SyncSettings
 from cardan.runtime.uplink.stores.folder import FolderStore
 from cardan.runtime.uplink.stores.store import Gate, Outcome, SealedObject, Store, StoreError, open_gate
-from cardan.runtime.uplink.sync import LET_OUT, Progress, SyncSettings, open_sync
+from cardan.runtime.uplink.sync import LET_OUT, Progress, open_sync
 
 MOBILE = Link(interface="wwan0", kind="mobile", metered=True, because="a link of kind mobile")
 ABROAD = msgspec.structs.replace(LET_OUT, link=MOBILE, over_metered=("critical", "trend"))
@@ -371,7 +372,7 @@ def test_an_unknown_form_is_refused(tmp_path: Path, store: Path) -> None:
     outbox = Outbox(tmp_path / "outbox", 1)
     delivery = Delivery(tmp_path, outbox.claims, FolderStore(store), settings=SyncSettings(form="jsonp"))
     assert delivery.steps(1) == [0]
-    assert delivery.progress.problem is not None and 'did you mean "jsonl"?' in delivery.progress.problem
+    assert [name.refused for name in delivery.progress.refused] == ['"jsonp" is no form of objects']
     assert segments_in(outbox.trend.folder, Place.LEAVING) == []
 
 
