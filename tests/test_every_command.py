@@ -21,6 +21,7 @@ import pytest
 from cardan.runtime.cli.main import main
 from cardan.runtime.cli.parser import SHORT, parser_of
 from cardan.runtime.cli.why_grammar import VERBS
+from cardan.runtime.live.report import LiveReport, write_report
 
 pytestmark = pytest.mark.slow
 MODEL = Path(__file__).parents[1] / "engines" / "models" / "road_net.onnx"
@@ -77,6 +78,7 @@ CASES = {
     "record export": Case("last --to candump --out {folder}/out.log"),
     "record repair": Case(),
     "sync consent": Case("give improvement"),
+    "sync live": Case(),
     "downlink sign": Case("{folder}/ping.toml --key {folder}/signer.key --out {folder}/ping.json"),
     "downlink take": Case("{folder}/ping.json"),
     "downlink check": Case("{folder}/campaign.toml {recording}"),
@@ -250,6 +252,8 @@ def write_what_is_asked(folder: Path) -> None:
     memory = folder / "data" / "downlink" / "memory.json"
     memory.parent.mkdir(parents=True)
     memory.write_text("{}")
+    report = LiveReport(broker="mqtts://b", vehicle="v", connected=True, code="", text="", told={}, wall_ns=0)
+    write_report(folder / "data", report)
 
 
 def wait_until_engaged() -> None:

@@ -89,6 +89,7 @@ SIBLINGS = {
         "cardan.runtime.cli.sync_grammar",
         {
             "status": "the account of the outbox: what became of every record",
+            "live": "is the vehicle at its broker, and how much was told",
             "ls": "every file of the outbox with its records",
             "verify": "check every record and the account, here or at a store",
             "repair": "set damaged files aside and offer what is whole in them",

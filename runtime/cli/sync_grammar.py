@@ -60,6 +60,7 @@ def _add_export(parser: Parser) -> None:
 
 ADD: dict[str, Callable[[Parser], None]] = {
     "status": _add_why,
+    "live": _add_why,
     "ls": _add_ls,
     "verify": _add_verify,
     "repair": _add_why,
@@ -73,6 +74,12 @@ ADD: dict[str, Callable[[Parser], None]] = {
 }
 
 DESCRIPTIONS = {
+    "live": """\
+Is the vehicle at its broker, how many records of each class were told, and why the rest was not: gone (at the store or
+given up before their turn), withheld (consent was withdrawn), refused (the broker takes no such message). Read from the
+disk: also when nothing runs.
+
+Exit code 1 when something wants somebody.""",
     "status": """\
 The account of the outbox: every record that was ever acknowledged is delivered, waits, was given up with a reason, or
 is damaged; by class, with the numbers of each boot. Read from the disk: also when nothing runs.
@@ -140,6 +147,7 @@ Try now what waits for its next try, and once more what the store refused.""",
 }
 
 JSON = {
+    "live": Shape("data_dir, broker, vehicle, connected, code, text, told, wall_ns"),
     "status": Shape("data_dir, exact, classes (stream, ledger, exact, bytes, boots, damaged_files)"),
     "ls": Shape("stream, place, first, last, bytes, vehicle, boot, log, path", lines=True),
     "verify": Shape("data_dir, store, ok, flaws, classes, streams"),

@@ -24,6 +24,7 @@ from cardan.runtime.live.feed import Feed, Position, Waiting
 from cardan.runtime.live.happenings import Down, Happening, NotSubscribed, Outgoing, Received, Refused, Told, Up
 from cardan.runtime.live.plan_facts import has_downlink, vehicle_id_or_none
 from cardan.runtime.live.positions import keep_positions, positions_path, read_positions
+from cardan.runtime.live.report import LiveReport, write_report
 from cardan.runtime.live.session import Session, SessionSettings
 from cardan.runtime.live.settings import LiveConfig, host_and_port
 from cardan.runtime.live.teller import Teller
@@ -45,7 +46,9 @@ TOLD_CLASSES = (RecordClass.CRITICAL, RecordClass.EVENT)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 KEEP_S = 0.5
 """How often the positions are kept: what a kill repeats at most."""
+REPORT_S = 5.0
 STOP_S = 1.5
+FILES = ("ca", "certificate", "key")
 STATE, STATUS = "state", "status"
 """Tokens of the messages that are no records."""
 UNREACHABLE, REFUSED, NOT_AUTHORIZED, NOT_LISTENING, NO_CONSENT = (
@@ -78,7 +81,17 @@ class Live(Node):
         if vehicle_id_or_none(plan) is None:
             what = "there is no outbox, whose records would be told"
             return [Objection(("nodes", node.name, "use"), what, 'add a node with use = "outbox"')]
-        return review_positions(plan, node, "topics")
+        folder = Path(plan.manifest).parent
+        missing = [name for name in FILES if not (folder / str(node.config.get(name, ""))).is_file()]
+        found = [
+            Objection(
+                ("nodes", node.name, "config", name),
+                f'there is no file "{node.config.get(name, "")}" beside the manifest',
+                "put the PEM file there, or correct its name",
+            )
+            for name in missing
+        ]
+        return found + review_positions(plan, node, "topics")
 
     def open(self) -> None:
         config, context = self.config, self.context
@@ -97,6 +110,8 @@ class Live(Node):
         self._deaf: dict[str, str] = {}
         self._up = False
         self._lost_ns = self._kept_ns = self.clock.now_ns()
+        self._said: tuple[bool, str, str] | None = None
+        self._said_ns = 0
         self._stated_ns: int | None = None
         self._state_on_the_way = False
         self._feeds = self._open_feeds()
@@ -166,6 +181,9 @@ class Live(Node):
                 self._happened(happening, self.clock.now_ns())
         if hasattr(self, "_kept"):
             self._keep(self.clock.now_ns())
+            if self._problem is None or not self._problem.refused:
+                self._problem = Down("the run has ended", False)
+            self._judge(self.clock.now_ns(), "operation" in self._policy.consent_now().purposes)
         if hasattr(self, "_vitals"):
             self._vitals.close()
 
@@ -299,26 +317,47 @@ class Live(Node):
             self.report_fault("live-disk", f"{positions_path(self.context.data_dir)}: {error.strerror}")
 
     def _judge(self, now_ns: int, allowed: bool) -> None:
-        """What is not as it should be at this moment."""
-        config = self.config
+        """Say what is not as it should be at this moment, here and on disk."""
+        code, text = self._trouble(now_ns, allowed)
+        self.report_condition(code, text)
+        said = (self._up, code, text)
+        if said == self._said and now_ns - self._said_ns < ns(REPORT_S):
+            return
+        self._said, self._said_ns = said, now_ns
+        report = LiveReport(
+            broker=self.config.broker,
+            vehicle=self._identity.vehicle,
+            connected=self._up,
+            code=code,
+            text=text,
+            told={stream: feed.counts for stream, feed in self._feeds.items()},
+            wall_ns=self.clock.wall_ns(),
+        )
+        try:
+            write_report(self.context.data_dir, report)
+        except OSError as error:
+            self.report_fault("live-disk", f"{self.context.data_dir}: {error.strerror}")
+
+    def _trouble(self, now_ns: int, allowed: bool) -> tuple[str, str]:
+        """Code and text; a text without a code is no finding (yet)."""
+        config, problem = self.config, self._problem
         if not allowed:
-            self.report_condition(NO_CONSENT, "nobody has consented to the purpose operation: nothing is told")
-        elif self._problem is not None and self._problem.refused:
-            self.report_condition(REFUSED, f"{config.broker}: {self._problem.problem}")
-        elif not self._up:
-            if now_ns - self._lost_ns > ns(config.offline_after_s):
-                why = self._problem.problem if self._problem is not None else "it has not answered yet"
-                self.report_condition(UNREACHABLE, f"{config.broker}: {why}")
-        elif self._teller.pauses:
+            return NO_CONSENT, "nobody has consented to the purpose operation: nothing is told"
+        if problem is not None and problem.refused:
+            return REFUSED, f"{config.broker}: {problem.problem}"
+        if not self._up:
+            late = now_ns - self._lost_ns > ns(config.offline_after_s)
+            why = problem.problem if problem is not None else "it has not answered yet"
+            return UNREACHABLE if late else "", f"{config.broker}: {why}"
+        if self._teller.pauses:
             topic, pause = next(iter(self._teller.pauses.items()))
-            self.report_condition(NOT_AUTHORIZED, f'the broker takes nothing for "{topic}" from us: {pause.reason}')
-        elif self._deaf:
+            return NOT_AUTHORIZED, f'the broker takes nothing for "{topic}" from us: {pause.reason}'
+        if self._deaf:
             topic, reason = next(iter(self._deaf.items()))
             names = {STATE: self._names.state, STATUS: self._names.status}
             code = NOT_AUTHORIZED if topic in names else NOT_LISTENING
-            self.report_condition(code, f'the broker refuses us "{names.get(topic, topic)}": {reason}')
-        else:
-            self.report_condition("")
+            return code, f'the broker refuses us "{names.get(topic, topic)}": {reason}'
+        return "", ""
 
 
 def _waiting(peek: Peek, seq: int) -> Waiting:

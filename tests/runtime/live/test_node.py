@@ -12,6 +12,7 @@ import pytest
 
 from cardan.runtime.clock import FakeClock
 from cardan.runtime.live.node import Live
+from cardan.runtime.live.report import read_report_or_none
 from cardan.runtime.live.settings import LiveConfig
 from cardan.runtime.messages import BridgeVerdict, Message, VehicleState
 from cardan.runtime.outbox.folder import class_dir, outbox_dir, stream_of
@@ -244,6 +245,8 @@ def test_a_topic_that_the_broker_does_not_take_is_a_finding_by_name_and_nothing_
     assert bench.metric("events")[1] == 0
     assert bench.node._feeds["event"].position.seq == 0
     assert list(bench.node._teller.pauses) == ["vehicles/half/event/event"]
+    report = read_report_or_none(vehicle.data_dir)
+    assert report is not None and '"vehicles/half/event/event" from us: Not authorized' in report.text
     bench.close()
     bench = vehicle.node()
     until(lambda: len(cloud.of(EVENTS)) == 3, working(bench, cloud))
@@ -319,6 +322,8 @@ def test_the_end_of_the_run_is_told(vehicle: Vehicle, cloud: Cloud, until: Until
     until(lambda: len(cloud.of("vehicles/car-7/status")) == 2, cloud.listen)
     last = cloud.of("vehicles/car-7/status")[-1]
     assert last["online"] is False and last["why"] == "the run has ended"
+    report = read_report_or_none(vehicle.data_dir)
+    assert report is not None and not report.connected and "the run has ended" in report.text
 
 
 @pytest.mark.parametrize("bad", ["mqtt://host:1883", "host", "mqtts://", "mqtts://host:port", "mqtts://me@host"])
