@@ -128,15 +128,35 @@ def ingest_rows(folder: Path, seconds: float) -> list[Row]:
                 ours.append(put_for(producer, seconds))
                 if peer is not None:
                     theirs.append(peer.publish_for(seconds, SIZE))
+            late = latency_row(producer, folder, round(40 * seconds))
     finally:
         process.kill()
         process.wait()
     value, bar = statistics.median(ours), ">= 10 x nats-server, sync always"
     if not theirs:
-        return [Row("durable ingest, 256 B records", value, "1/s (nats-server is not installed)", bar, False)]
+        return [Row("durable ingest, 256 B records", value, "1/s (nats-server is not installed)", bar, False), late]
     other = statistics.median(theirs)
     name = "nats-server"
-    return [Row("durable ingest, 256 B records", value, "1/s", bar, value >= 10 * other, name, other, value / other)]
+    rate = Row("durable ingest, 256 B records", value, "1/s", bar, value >= 10 * other, name, other, value / other)
+    return [rate, late]
+
+
+def latency_row(producer: Producer, folder: Path, count: int) -> Row:
+    """A critical record from `put` to its answer, and a bare write and fdatasync on the same disk by turns."""
+    ours, bare = [], []
+    descriptor = os.open(folder / "bare", os.O_WRONLY | os.O_CREAT)
+    for _ in range(count):
+        begin = time.monotonic()
+        producer.put(RecordClass.CRITICAL, PAYLOAD)
+        middle = time.monotonic()
+        os.write(descriptor, PAYLOAD)
+        os.fdatasync(descriptor)
+        ours.append((middle - begin) * 1e3)
+        bare.append((time.monotonic() - middle) * 1e3)
+    os.close(descriptor)
+    value, other = statistics.median(ours), statistics.median(bare)
+    bar = "<= fdatasync + 10 ms"
+    return Row("a critical record is durable after", value, "ms", bar, value <= other + 10, "fdatasync", other)
 
 
 @contextmanager
@@ -515,7 +535,7 @@ def main() -> int:
         rows = ingest_rows(Path(on_disk), 0.5 if arguments.quick else 3.0)
     with tempfile.TemporaryDirectory(prefix="cardan-outbox-", dir="/dev/shm") as in_memory:
         rows += disk_rows(Path(in_memory), arguments.quick)
-    rows += [clock_row(), *flip_rows(5 if arguments.quick else 100)]
+    rows += [clock_row(), *flip_rows(5 if arguments.quick else 50)]
     return report("outbox", rows, as_json=arguments.json)
 
 
