@@ -62,7 +62,7 @@ JOBS = (
     Job("Is the camera dropping frames, and where?", "why dropped camera"),
     Job("Which process is late, and why?", "why late"),
     Job("Is CAN healthy?", "can health --for 1s", bundled="can health"),
-    Job("Collect a bundle.", "bundle make --out {bundle}", bundled=""),
+    Job("Collect a bundle.", "bundle make --hurry --out {bundle}", bundled=""),
     Job("Is it the disk or the link that data did not upload?", "why upload"),
     Job("Which models run, in which precision?", "engine status"),
     Job("Is the right software everywhere?", "why software"),

@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def shown(job: Job, at: str) -> str:
-    return job.words.format(at=at, bundle="FILE").replace(" --out FILE", "")
+    return job.words.format(at=at, bundle="FILE").replace(" --hurry --out FILE", "")
 
 
 def section(job: Job, said: Said, day: Day) -> str:

@@ -68,7 +68,7 @@ CASES = {
     "control reset": Case(when="live"),
     "control disarm": Case(when="live"),
     **{f"why {verb}": Case(codes=(0, 1)) for verb in VERBS},
-    "bundle make": Case("--out {folder}/one.cardan.zip", codes=(0, 1), process=True),
+    "bundle make": Case("--hurry --out {folder}/one.cardan.zip", codes=(0, 1), process=True),
     "bundle open": Case("{folder}/one.cardan.zip", codes=(0, 1)),
     "bundle send": Case("{folder}/one.cardan.zip", codes=(3,)),
     "bundle list": Case(),

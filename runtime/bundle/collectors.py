@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +21,8 @@ EARLIER_RUNS = 5
 EARLIER_BYTES = 2 << 20
 """Of each log file of an earlier run, its end."""
 CRASHES = 5
+ANSWER_S = 1.0
+"""A bridge answers in the period in which it is asked."""
 DOCTOR, ENGAGE = "doctor.json", "engage.json"
 """What `cardan doctor` and `cardan doctor --engage` print as JSON."""
 
@@ -105,9 +106,9 @@ def _vehicle(job: Job) -> str:
 
 def _doctor(job: Job) -> str:
     """Every check of this computer, against the plan of the run as it is."""
-    from cardan.runtime.cli.doctor import report
     from cardan.runtime.doctor.check import Subject
     from cardan.runtime.doctor.examine import all_checks, examine
+    from cardan.runtime.doctor.report import report
 
     subject = Subject(profile=job.plan.profile, plan=job.plan, findings=[], data_dir=job.data_dir, clock=job.clock)
     checks = all_checks()
@@ -126,23 +127,16 @@ def _software(job: Job) -> str:
 
 
 def _engage(job: Job) -> str:
-    if not job.is_live:
+    """Every arming check, as the bridge answers it now."""
+    from cardan.runtime.cli.control_facts import verdict_topic
+    from cardan.runtime.control_port import Ask, ask, port_path
+
+    if not job.is_live or job.bus_dir is None:
         raise Nothing("the run has ended: nobody can be asked")
-    report = _ask(["doctor", "--engage", "--json", "--data-dir", str(job.data_dir)])
-    job.write(ENGAGE, report)
-    return str(msgspec.json.decode(report).get("engagement", ""))
-
-
-def _ask(words: list[str]) -> bytes:
-    """What another command of ours prints as JSON; ValueError when it prints none. In this process, which is ours."""
-    from cardan.runtime.cli.main import main
-
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        main(words)
-    if not out.getvalue().strip():
-        raise ValueError(err.getvalue().strip().partition("\n")[0] or "no answer")
-    return out.getvalue().encode()
+    bridge = verdict_topic(job.plan).partition("/")[0]
+    answer = ask(port_path(job.bus_dir.parent, bridge), Ask(verb="check", who="bundle"), ANSWER_S)
+    job.write(ENGAGE, msgspec.json.encode({"schema_version": 1, "done": False, **msgspec.to_builtins(answer)}))
+    return answer.engagement
 
 
 def _outbox(job: Job) -> str:

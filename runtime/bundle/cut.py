@@ -20,7 +20,7 @@ from cardan.runtime.plan import Plan
 from cardan.runtime.record.window import CHANNEL, CHUNK, MAGIC, MESSAGE, SCHEMA, Inner, channel_of, inside, parts
 
 AROUND_NS = ns(15.0)
-LAST_NS = ns(30.0)
+LAST_NS = ns(15.0)
 MOST_SPANS = 20
 LARGEST_MESSAGE = 64 << 10
 HEADER, METADATA = 1, 12
@@ -55,7 +55,7 @@ def cut_recordings(job: Job, limit_bytes: int) -> str:
 def spans(records: Iterable[LogRecord], newest_ns: int) -> list[Span]:
     """The seconds around each fault and each end of an engagement, joined where they touch, the newest first.
 
-    The last half minute when there was none.
+    The last quarter of a minute when there was none.
     """
     moments = sorted(record.wall_ns for record in records if record.level == "error" or _ends_control(record))
     joined: list[Span] = []
@@ -98,33 +98,33 @@ class Cutter:
         return True
 
     def _add_chunk(self, records: Iterator[Inner], channels: dict[int, str], span: Span) -> bool:
-        body, first_ns, last_ns = [], 1 << 63, 0
+        body: list[bytes] = []
+        first_ns, last_ns = 1 << 63, 0
         for opcode, content in records:
-            data = bytes(content)
-            if opcode == SCHEMA:
-                self._schemas.setdefault(int.from_bytes(data[:2], "little"), data)
-            elif opcode == CHANNEL and (found := channel_of(data)) is not None:
-                channels[found[0]] = found[1].topic
-                self._announced.setdefault(found[0], data)
-            elif opcode == MESSAGE and len(data) >= _MESSAGE.size:
-                number, _, log_ns, _ = _MESSAGE.unpack_from(data)
-                if span[0] <= log_ns <= span[1] and self._takes(channels.get(number, ""), data[_MESSAGE.size :]):
-                    body.append(_framed(MESSAGE, self._job.redaction.of_binary(data)))
+            if opcode == MESSAGE and len(content) >= _MESSAGE.size:
+                number, _, log_ns, _ = _MESSAGE.unpack_from(content)
+                if span[0] <= log_ns <= span[1] and self._takes(channels.get(number, ""), content[_MESSAGE.size :]):
+                    body += (_RECORD.pack(MESSAGE, len(content)), content.tobytes())
                     first_ns, last_ns = min(first_ns, log_ns), max(last_ns, log_ns)
+            elif opcode == SCHEMA:
+                self._schemas.setdefault(int.from_bytes(content[:2], "little"), content.tobytes())
+            elif opcode == CHANNEL and (found := channel_of(content)) is not None:
+                channels[found[0]] = found[1].topic
+                self._announced.setdefault(found[0], content.tobytes())
         if not body:
             return True
-        chunk = _chunk(b"".join(body), first_ns, last_ns)
+        chunk = _chunk(self._job.redaction.of_binary(b"".join(body)), first_ns, last_ns)
         if len(chunk) > self._left:
             return False
         self._left -= len(chunk)
         self._chunks.append((first_ns, chunk))
-        self.messages += len(body)
+        self.messages += len(body) // 2
         return True
 
-    def _takes(self, topic: str, content: bytes) -> bool:
+    def _takes(self, topic: str, content: memoryview) -> bool:
         if topic not in self._wanted or (len(content) > LARGEST_MESSAGE and self._job.redaction.pictures):
             return False
-        return not (self._job.redaction.positions and has_position(content))
+        return not (self._job.redaction.positions and has_position(bytes(content)))
 
     def write(self, path: Path) -> int:
         """Write everything, in order of time, and finish the file; the number of messages."""

@@ -20,6 +20,7 @@ import msgspec
 from cardan.runtime.bundle.collectors import COLLECTORS, Collector, collect_or_why
 from cardan.runtime.bundle.header import NAME, SUFFIX, Collected, Header, write_header
 from cardan.runtime.bundle.job import Job
+from cardan.runtime.bundle.pace import Pace
 from cardan.runtime.clock import NS_PER_S, Clock, ns
 from cardan.runtime.errors import RunError
 
@@ -75,15 +76,23 @@ def new_id() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
 
 
-def collect_all(job: Job, progress: Progress, say: Say, collectors: Iterable[Collector] = COLLECTORS) -> None:
-    """Run every collector that is not done yet, each within its time."""
+def collect_all(
+    job: Job, progress: Progress, say: Say, collectors: Iterable[Collector] = COLLECTORS, *, hurry: bool = False
+) -> None:
+    """Run every collector that is not done yet, each within its time. Beside a vehicle that runs it rests in between.
+
+    hurry: it does not.
+    """
     done = {item.name for item in progress.done}
+    pace = Pace(job.clock) if job.is_live and not hurry else None
     for collector in collectors:
         if collector.name not in done:
             item = collect_apart(collector, job)
             progress.done.append(item)
             _keep(progress, job.folder)
             say(item)
+            if pace is not None:
+                pace.rest()
 
 
 def collect_apart(collector: Collector, job: Job) -> Collected:

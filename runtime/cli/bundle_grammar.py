@@ -19,6 +19,7 @@ def _add_make(parser: Parser) -> None:
     _add_taken_out(parser)
     parser.add_argument("--pictures", action="store_true", help="with camera pictures, as far as there is room")
     parser.add_argument("--size", metavar="MB", default="20", help="about so large at most (default: 20)")
+    parser.add_argument("--hurry", action="store_true", help="do not spare the processor of a vehicle that runs")
     parser.add_argument("--send", action="store_true", help="put it into the outbox, which sends it when it may")
     parser.add_argument("--at", metavar="TIME", help="of the run at that time (default: the active, else the last one)")
     add_data_dir(parser)
@@ -62,7 +63,8 @@ manifest and models, account of the outbox, arming checks, versions, the report 
 and the recording around each fault. Secrets and vehicle identification numbers are taken out, and pictures unless asked
 for.
 
-Each collector has a time limit and a process of its own; those that failed are named (exit code 1). A bundle that was
+Each collector has a time limit and a process of its own; those that failed are named (exit code 1). Beside a vehicle
+that runs it takes a tenth of a processor, and up to ten seconds; --hurry takes what there is. A bundle that was
 killed in the making goes on where it was. Its id is made to be read over the phone.
 
 examples:

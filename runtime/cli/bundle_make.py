@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     if progress.done:
         print(f"going on with {progress.id}, which has {len(progress.done)} parts", file=sys.stderr)
     job = _job(found, folder, redaction, limit_bytes)
-    collect_all(job, progress, _say)
+    collect_all(job, progress, _say, hurry=arguments.hurry)
     target = Path(arguments.out).expanduser() if arguments.out else target_of(found.data_dir, progress.id)
     header = pack(job, progress, clock.wall_ns(), (platform.node(), versions()["cardan"]), target)
     put, parts = put_into_outbox(target, header.id, found) if arguments.send else (0, 0)

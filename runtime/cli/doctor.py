@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -15,6 +14,7 @@ from cardan.runtime.cli.lines import Line, safe_text, write_lines
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.doctor.check import Check, Result, Subject, Verdict
 from cardan.runtime.doctor.examine import all_checks, chosen, examine
+from cardan.runtime.doctor.report import report
 from cardan.runtime.errors import near_names
 from cardan.runtime.graph import check as check_manifest
 from cardan.runtime.profile import Profile
@@ -22,17 +22,6 @@ from cardan.runtime.run import data_folder
 
 ROLES = {Verdict.PASS: "plain", Verdict.FAIL: "bad", Verdict.UNKNOWN: "faint"}
 SIGNS = {Verdict.PASS: "pass", Verdict.FAIL: "FAIL", Verdict.UNKNOWN: "?"}
-
-
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """One check and its answer, as `--json` prints it."""
-
-    name: str
-    about: str
-    verdict: str
-    """pass, fail or unknown."""
-    text: str
-    fix: str
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,13 +40,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         write_lines(lines(checks, results), sys.stdout)
     return int(Exit.FINDING if failures else Exit.HEALTHY)
-
-
-def report(checks: list[Check], results: dict[str, Result]) -> dict[str, Any]:
-    """What `--json` prints."""
-    failures = sum(result.verdict is Verdict.FAIL for result in results.values())
-    answered = [_answered(check, results[check.name]) for check in checks]
-    return {"schema_version": 1, "verdict": "ok" if not failures else f"{failures} failed", "checks": answered}
 
 
 def _engage(arguments: argparse.Namespace) -> int:
@@ -88,10 +70,6 @@ def _subject(arguments: argparse.Namespace) -> Subject:
         data_dir=Path(arguments.data_dir) if arguments.data_dir else data_folder(profile.storage.data_dir),
         clock=MonotonicClock(),
     )
-
-
-def _answered(check: Check, result: Result) -> Answered:
-    return Answered(name=check.name, about=check.about, verdict=result.verdict.value, text=result.text, fix=result.fix)
 
 
 def lines(checks: list[Check], results: dict[str, Result]) -> list[Line]:

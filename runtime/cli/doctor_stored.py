@@ -12,12 +12,13 @@ import msgspec
 
 from cardan.runtime.bundle.collectors import DOCTOR, ENGAGE
 from cardan.runtime.cli.control_ask import answer_lines
-from cardan.runtime.cli.doctor import Answered, lines
+from cardan.runtime.cli.doctor import lines
 from cardan.runtime.cli.exits import Exit, NoDataError
 from cardan.runtime.cli.lines import write_lines
 from cardan.runtime.cli.place import place_of
 from cardan.runtime.control_port import Answer
 from cardan.runtime.doctor.check import Check, Result, Verdict
+from cardan.runtime.doctor.report import Answered
 
 
 def show(arguments: argparse.Namespace) -> int:
