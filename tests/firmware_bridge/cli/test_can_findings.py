@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
+import msgspec
 import pytest
 
 from cardan.drivers.can.candump import LoggedFrame
@@ -263,7 +263,7 @@ def test_a_message_is_missing_only_after_it_had_time_to_come() -> None:
 
 def node(**changes: Any) -> NodeShot:
     plan = NodePlan(name="can", index=0, use="x:Can", channels=["vehicle"])
-    fields: dict[str, Any] = {field.name: 0 for field in dataclasses.fields(NodeShot)}
+    fields: dict[str, Any] = {field.name: 0 for field in msgspec.structs.fields(NodeShot)}
     return NodeShot(**{**fields, "plan": plan, "series": [], "fault": None, **changes})
 
 
@@ -286,5 +286,5 @@ def test_a_fault_of_a_node_is_told_when_it_speaks_of_this_channel(code: str, tex
 
 def test_frames_that_a_reader_lost_are_counted_whole() -> None:
     plan = SeriesPlan(name="frames_dropped", topic="", kind=SeriesKind.METRIC, unit="count")
-    fields: dict[str, Any] = {field.name: 0 for field in dataclasses.fields(SeriesShot)}
+    fields: dict[str, Any] = {field.name: 0 for field in msgspec.structs.fields(SeriesShot)}
     assert dropped_of(node(series=[SeriesShot(**{**fields, "plan": plan, "sum": 7_000_000})])) == 7
