@@ -160,10 +160,12 @@ def whole_in(folder: Path) -> list[Range]:
 
 
 def next_first_or_none(folder: Path, first: int) -> int | None:
-    """Where the segment behind `first` begins, wherever it lies; reads names only."""
+    """Where the segment behind `first` begins, wherever it lies; reads names only, and parses one."""
+    here = f"{first:020d}"
     names = (entry.name for place in Place for entry in _entries(folder / place.value))
-    sealed = (numbers.first for name in names if (numbers := range_of_name(name)) is not None)
-    return min((item for item in (*opened_in(folder), *sealed) if item > first), default=None)
+    later = (name[:20] for name in names if name[:20] > here and name.endswith((SEALED, OPEN)))
+    found = min((name for name in later if name.isdecimal()), default=None)
+    return None if found is None else int(found)
 
 
 def listing(folder: Path) -> Listing:

@@ -117,10 +117,15 @@ class Queue:
         try:
             self.seal()
         finally:
-            if self._mark is not None:
-                self._mark.close()
+            self.release()
+
+    def release(self) -> None:
+        """Give the folder back as it is; also after an `open` that failed half-way."""
+        if self._mark is not None:
+            self._mark.close()
+        if self._lock is not None:
             self._lock.release()
-            self._lock = None
+        self._mark = self._lock = None
 
     # ------------------------------------------------------------------------------------------------------ producers
 

@@ -66,8 +66,13 @@ class Spool:
     def open(self) -> None:
         """Recover what an earlier process left. DeviceError: another process has the folder; OSError: the disk."""
         make_folder_durably(self.folder)
-        for lane in self._lanes.values():
-            lane.queue.open()
+        try:
+            for lane in self._lanes.values():
+                lane.queue.open()
+        except (CardanError, OSError):
+            for lane in self._lanes.values():
+                lane.queue.release()
+            raise
         self._reserve.take()
 
     def close(self, now: Stamp) -> None:

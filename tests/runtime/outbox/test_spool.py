@@ -279,6 +279,15 @@ def test_a_record_that_is_too_long_is_refused_and_nothing_else(outbox: Outbox) -
     assert outbox.produced(EVENT) == 1
 
 
+def test_an_open_that_fails_half_way_leaves_nothing_locked(tmp_path: Path) -> None:
+    (tmp_path / "trend").write_text("a file is in the way")
+    for _ in range(2):
+        with pytest.raises(OSError, match="File exists|Not a directory"):
+            Outbox(tmp_path, limits())
+    (tmp_path / "trend").unlink()
+    Outbox(tmp_path, limits()).spool.close(Stamp(0, 0))
+
+
 def test_limits_that_cannot_work_are_refused(tmp_path: Path) -> None:
     tiny = ClassLimits(max_bytes=1 << 16, segment_bytes=1 << 15, commit_s=0.0, seal_s=1.0)
     with pytest.raises(ConfigError, match="trend: 65536 bytes cannot hold four segments"):
