@@ -44,7 +44,8 @@ def _add_send(parser: Parser) -> None:
 
 def _add_ls(parser: Parser) -> None:
     parser.add_argument("classes", nargs="*", metavar="CLASS", help="critical, event, trend, bulk (default: all)")
-    _add_why(parser)
+    add_data_dir(parser)
+    add_json(parser, "JSON Lines, one object a file")
 
 
 def _add_verify(parser: Parser) -> None:

@@ -282,7 +282,7 @@ def test_a_record_that_is_too_long_is_refused_and_nothing_else(outbox: Outbox) -
 def test_an_open_that_fails_half_way_leaves_nothing_locked(tmp_path: Path) -> None:
     (tmp_path / "trend").write_text("a file is in the way")
     for _ in range(2):
-        with pytest.raises(OSError, match="File exists|Not a directory"):
+        with pytest.raises(OSError, match=r"File exists|Not a directory"):
             Outbox(tmp_path, limits())
     (tmp_path / "trend").unlink()
     Outbox(tmp_path, limits()).spool.close(Stamp(0, 0))
