@@ -13,8 +13,11 @@ from cardan.runtime.cli.exits import NoDataError
 from cardan.runtime.cli.kept import recording_of
 from cardan.runtime.cli.runs import FoundRun
 from cardan.runtime.clock import NS_PER_S, Clock, ns
+from cardan.runtime.log.read import log_folder, read_log
 from cardan.runtime.plan import Plan
 
+CHANGED = ("before", "after", "cause")
+"""Fields of a change in the event log."""
 VERDICT = "cardan.runtime.messages:BridgeVerdict"
 WAIT_S = 1.0
 """A bridge answers in every period; after so long without a verdict it does not answer."""
@@ -65,6 +68,21 @@ def live_verdict_or_none(found: FoundRun, clock: Clock) -> Verdict | None:
             tail.wait((ends_ns - clock.now_ns()) / NS_PER_S)
             tail.drain(lambda _, message: newest.append(message))
     return verdict_of(decode_foreign(newest[-1][HEADER_SIZE:])) if newest else None
+
+
+def engagement_changes(found: FoundRun) -> list[Change]:
+    """Every change of engagement of a run: as the bridge noted it in the event log, else as it was recorded.
+
+    NoDataError when this vehicle has no bridge, or neither log nor recording says anything.
+    """
+    verdict_topic(found.plan)
+    records = read_log(log_folder(found.data_dir) / found.run_id) if found.run_id else []
+    noted = [
+        Change(wall_ns=record.wall_ns, **{name: str(record.fields.get(name, "")) for name in CHANGED})
+        for record in records
+        if record.code == "engagement"
+    ]
+    return noted or changes(recorded_verdicts(found))
 
 
 def recorded_verdicts(found: FoundRun) -> list[tuple[int, Verdict]]:

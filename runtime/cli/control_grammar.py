@@ -48,9 +48,9 @@ Who drives, why, and what happened to the newest command: live from the bridge, 
 Exit code 1 while soft-disabling, in a safe stop, or with a latched fault.""",
     "why": """\
 Why control ended, was interrupted, or could not begin the last time: the first cause, what it means, and each change
-that followed. Read from the recording.""",
+that followed. Read from the event log, else from the recording.""",
     "history": """\
-Every change of engagement of a run with its one cause. Read from the recording, which is about a second behind.""",
+Every change of engagement of a run with its one cause. Read from the event log, else from the recording.""",
     "arm": """\
 Run every arming check of the bridge and show each, with what to do about those that have not passed.
 

@@ -7,7 +7,7 @@ import sys
 
 import msgspec
 
-from cardan.runtime.cli.control_facts import Change, changes, recorded_verdicts
+from cardan.runtime.cli.control_facts import Change, engagement_changes
 from cardan.runtime.cli.lines import Line, cut, table, write_lines
 from cardan.runtime.cli.runs import find_run, stamp
 
@@ -17,14 +17,14 @@ HEAD = ("time (UTC)", "from", "to", "cause")
 def run(arguments: argparse.Namespace) -> int:
     """Print the changes, oldest first."""
     found = find_run(arguments.data_dir)
-    history = changes(recorded_verdicts(found))
+    history = engagement_changes(found)
     if arguments.json:
         document = {"schema_version": 1, "live": found.live, "run": found.run_id, "changes": history}
         print(msgspec.json.encode(document).decode())
         return 0
     write_lines(history_lines(history), sys.stdout)
     if found.live:
-        print("from the recording, which is about a second behind: `cardan control state` is now", file=sys.stderr)
+        print("`cardan control state` is now", file=sys.stderr)
     return 0
 
 

@@ -8,7 +8,7 @@ import sys
 import msgspec
 
 from cardan.runtime.cli.control_causes import last_interruption, meaning
-from cardan.runtime.cli.control_facts import Change, changes, recorded_verdicts
+from cardan.runtime.cli.control_facts import Change, engagement_changes
 from cardan.runtime.cli.control_history import history_lines
 from cardan.runtime.cli.lines import Line, safe_text, write_lines
 from cardan.runtime.cli.runs import find_run
@@ -17,7 +17,7 @@ from cardan.runtime.cli.runs import find_run
 def run(arguments: argparse.Namespace) -> int:
     """Print the cause; also when it was the driver: that is no finding."""
     found = find_run(arguments.data_dir)
-    chain = last_interruption(changes(recorded_verdicts(found)))
+    chain = last_interruption(engagement_changes(found))
     if arguments.json:
         said, hint = meaning(chain[0].cause) if chain else ("", "")
         cause = chain[0].cause if chain else None

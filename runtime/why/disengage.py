@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from cardan.runtime.cli.control_causes import CONTROLLED, IN_CHARGE, INTERRUPTED, meaning
-from cardan.runtime.cli.control_facts import changes, recorded_verdicts, verdict_topic
+from cardan.runtime.cli.control_facts import Change, engagement_changes, verdict_topic
 from cardan.runtime.cli.moments import clock_text, date_text
 from cardan.runtime.clock import ns
 from cardan.runtime.errors import CardanError
@@ -27,33 +25,17 @@ OF_BUS = ("bus:", "bus-off", "not-confirmed", "send-failed", "second-sender", "n
 OF_COMMAND = ("command:",)
 
 
-class Turn(NamedTuple):
-    """One change of engagement."""
-
-    wall_ns: int
-    before: str
-    after: str
-    cause: str
-
-
-def turns_of(evidence: Evidence) -> tuple[list[Turn], list[str]]:
-    """Every change of the run: from the event log, else from the recording; and what is missing."""
-    turns = [
-        Turn(record.wall_ns, *(str(record.fields.get(name, "")) for name in ("before", "after", "cause")))
-        for record in evidence.of_codes("engagement")
-    ]
-    if turns:
-        return turns, []
+def turns_of(evidence: Evidence) -> tuple[list[Change], list[str]]:
+    """Every change of the run, and what is missing."""
     try:
-        recorded = changes(recorded_verdicts(evidence.found))
+        return engagement_changes(evidence.found), []
     except CardanError as error:
         return [], [f"changes of engagement: none is in the event log, and {error.message}"]
-    return [Turn(change.wall_ns, change.before, change.after, change.cause) for change in recorded], []
 
 
-def interruptions(turns: list[Turn]) -> list[list[Turn]]:
+def interruptions(turns: list[Change]) -> list[list[Change]]:
     """Each time that control ended or could not begin, with what came of it. A driver who overrides is none."""
-    chains: list[list[Turn]] = []
+    chains: list[list[Change]] = []
     for turn in turns:
         if turn.before in IN_CHARGE and turn.after not in CONTROLLED:
             chains.append([turn])
@@ -74,7 +56,7 @@ def answer(evidence: Evidence) -> Answer:
     return _explained(evidence, chain, _well_until(turns, chain[0]), missing)
 
 
-def _nothing_happened(turns: list[Turn], missing: list[str]) -> Answer:
+def _nothing_happened(turns: list[Change], missing: list[str]) -> Answer:
     if missing:
         return Answer(question=QUESTION, verdict=f"not recorded: {missing[0]}", healthy=False, missing=missing)
     engaged = next((turn for turn in reversed(turns) if turn.after in CONTROLLED), None)
@@ -82,14 +64,14 @@ def _nothing_happened(turns: list[Turn], missing: list[str]) -> Answer:
     return Answer(question=QUESTION, verdict=f"control has not been interrupted in this run{since}", healthy=True)
 
 
-def _well_until(turns: list[Turn], first: Turn) -> int:
+def _well_until(turns: list[Change], first: Change) -> int:
     """Control drove until a moment only if all that it needs was well at the change before: no earlier fault counts."""
     before = [turn.wall_ns for turn in turns if turn.wall_ns < first.wall_ns]
     earliest_ns = first.wall_ns - AROUND_NS
     return max(earliest_ns, before[-1]) if before and first.before in CONTROLLED else earliest_ns
 
 
-def _explained(evidence: Evidence, chain: list[Turn], since_ns: int, missing: list[str]) -> Answer:
+def _explained(evidence: Evidence, chain: list[Change], since_ns: int, missing: list[str]) -> Answer:
     first = chain[0]
     moment_ns, by_person = first.wall_ns, first.cause.startswith(BY_PERSON)
     names = suspects(evidence.plan, first.cause)
@@ -126,7 +108,7 @@ def _what_was_missing(evidence: Evidence, names: list[str], since_ns: int, momen
     return sorted([*quiet, *stale_inputs(evidence, names, moment_ns)], key=lambda fact: fact.wall_ns)
 
 
-def _verdict(first: Turn, cause: Fact) -> str:
+def _verdict(first: Change, cause: Fact) -> str:
     what = "disengaged" if first.before in CONTROLLED else "could not engage"
     when = f"{what} at {date_text(first.wall_ns)} UTC ({first.before} -> {first.after})"
     if cause.code == "engagement":
@@ -151,7 +133,7 @@ def suspects(plan: Plan, cause: str) -> list[str]:
     return [bridge.name]
 
 
-def faults_before(evidence: Evidence, first: Turn, since_ns: int) -> list[LogRecord]:
+def faults_before(evidence: Evidence, first: Change, since_ns: int) -> list[LogRecord]:
     """Faults of the suspects that had begun when control ended, and not before `since_ns`, in the order of beginning.
 
     What the bridge itself reports as a consequence of its change is none.
@@ -169,7 +151,7 @@ def faults_before(evidence: Evidence, first: Turn, since_ns: int) -> list[LogRec
     return sorted(found, key=onset_ns)
 
 
-def _chain(evidence: Evidence, turns: list[Turn], faults: list[LogRecord], causes: list[Fact]) -> list[Fact]:
+def _chain(evidence: Evidence, turns: list[Change], faults: list[LogRecord], causes: list[Fact]) -> list[Fact]:
     """What came before, the first cause first; the faults that followed; and every change of engagement."""
     moment_ns, last_ns = turns[0].wall_ns, turns[-1].wall_ns
     names = {fault.node for fault in faults} | {""}
@@ -196,7 +178,7 @@ def _bridge(evidence: Evidence) -> str:
     return verdict_topic(evidence.plan).partition("/")[0]
 
 
-def _turn_fact(turn: Turn, moment_ns: int, who: str) -> Fact:
+def _turn_fact(turn: Change, moment_ns: int, who: str) -> Fact:
     said = meaning(turn.cause)[0]
     text = f"{turn.before} -> {turn.after}: {turn.cause}" + (f" ({said})" if said else "")
     after_s = round((turn.wall_ns - moment_ns) / 1e9, 3)

@@ -110,3 +110,25 @@ def test_a_run_that_was_kept_is_found_by_its_time(active: Any, logs: Path, capsy
     assert main(["status", "--at", "2026-01-03", "--json"]) == 3, "of that run only the log is kept"
     assert main(["status", "--at", "2025-01-03"]) == 3
     assert "no run had begun at 2025-01-03" in capsys.readouterr().err
+
+
+def test_changes_of_engagement_are_told_from_the_log(logs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fields = {"before": "enabled", "after": "soft-disabling", "cause": "command:stale"}
+    turn = LogRecord(t_ns=1, wall_s=DAY_S + 30, level="info", code="engagement", node="bridge", text="", fields=fields)
+    (logs / "bridge.log").write_bytes(encode(turn))
+    assert main(["control", "history", "--json"]) == 0
+    assert json.loads(shown(capsys)[0])["changes"] == [{"wall_ns": (DAY_S + 30) * 10**9, **fields}]
+    assert main(["control", "why"]) == 0
+    assert "command:stale" in shown(capsys)[0]
+
+
+def test_the_last_recording_is_the_one_of_the_time_that_is_asked_for(
+    active: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = active.paths.data_dir / "recordings"
+    folder.mkdir(parents=True)
+    for run in ("20260101-000000-aaaa", "20260103-000000-bbbb"):
+        (folder / f"{run}.mcap").write_bytes(b"")
+    assert main(["record", "info", "last", "--at", "2026-01-02"]) == 1, "it was never finished"
+    assert "20260101-000000-aaaa" in shown(capsys)[0]
+    assert main(["record", "info", "last", "--at", "2025-01-02"]) == 3
