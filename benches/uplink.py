@@ -19,7 +19,7 @@ import uplink_wire
 from rows import Row, at_most, exactly, report
 
 KILLS, QUICK_KILLS = 1000, 100
-LOAD_S, QUICK_LOAD_S = 20.0, 4.0
+LOAD_S, QUICK_LOAD_S = 10.0, 4.0
 SHARE_OF_OTLP = 0.75
 SHARE_OF_A_CORE = 0.10
 SETS = {
