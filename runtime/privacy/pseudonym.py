@@ -54,19 +54,19 @@ def open_pseudonyms(settings: PrivacySettings, data_dir: Path, manifest_dir: Pat
     return Pseudonyms(read_key(path))
 
 
-def read_key(path: Path) -> bytes:
-    """32 bytes, in base64 in a file of its owner alone; ConfigError otherwise."""
+def read_key(path: Path, what: str = "the key of the pseudonyms") -> bytes:
+    """32 bytes, in base64 in a file of its owner alone; ConfigError otherwise. what: the key that this should be."""
     try:
         mode, content = path.stat().st_mode, base64.b64decode(path.read_bytes().strip(), validate=True)
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"the key of the pseudonyms {path} cannot be read: {error}",
+            f"{what} {path} cannot be read: {error}",
             hint="`openssl rand -base64 32 > FILE && chmod 600 FILE` makes one; keep a copy of it",
         ) from error
     if len(content) != KEY_BYTES:
-        raise ConfigError(f"{path} has {len(content)} bytes, and a key of pseudonyms has {KEY_BYTES}")
+        raise ConfigError(f"{path} has {len(content)} bytes, and {what} has {KEY_BYTES}")
     if mode & 0o077:
-        raise ConfigError(f"others may read {path}, the key of the pseudonyms", hint=f"`chmod 600 {path}`")
+        raise ConfigError(f"others may read {path}, {what}", hint=f"`chmod 600 {path}`")
     return content
 
 

@@ -20,6 +20,7 @@ from cardan.runtime.plan import Plan
 from cardan.runtime.privacy.consent import ConsentFile
 from cardan.runtime.privacy.policy import open_policy
 from cardan.runtime.uplink.budget import Budgets
+from cardan.runtime.uplink.cipher import Cipher, open_cipher
 from cardan.runtime.uplink.files import FileQueue
 from cardan.runtime.uplink.forms import form_of, forms_with
 from cardan.runtime.uplink.holds import Conditions
@@ -60,6 +61,9 @@ class UplinkConfig(NodeConfig, frozen=True):
     """What obstore knows beside the place and the key, such as `client_id`, `tenant_id`, `role_arn`."""
     form: str = "jsonl"
     """How objects are written: `jsonl`, `parquet` (extra `parquet`), `columns` (extra `record`)."""
+    encryption_key: str = ""
+    """File of a key (32 bytes in base64, readable for its owner only) that every object is encrypted with; empty: none.
+    A path that is not absolute begins in the folder of the manifest. Wants the extra `sign`."""
     signals: dict[str, Signal] = msgspec.field(default_factory=dict)
     """Names of signals in `parquet` and `columns`, by `topic.field` or `Type.field`, such as
     `{ "gnss/fix.altitude_m" = { name = "Vehicle.CurrentLocation.Altitude" } }`; docs/uplink.md has those we know."""
@@ -113,7 +117,9 @@ class Uplink(Node):
             folder,
             clock=self.clock,
             random=Random(),
-            settings=SyncSettings(forms=forms, form=config.form, block_from_bytes=config.block_from_bytes),
+            settings=SyncSettings(
+                forms=forms, form=config.form, cipher=self._cipher_or_none(), block_from_bytes=config.block_from_bytes
+            ),
             budgets=budgets_of(config),
             files=FileQueue(
                 folder,
@@ -143,6 +149,10 @@ class Uplink(Node):
             self._sync.close()
         if self._claims is not None:
             self._claims.close()
+
+    def _cipher_or_none(self) -> Cipher | None:
+        name = self.config.encryption_key
+        return open_cipher(self.context.manifest_dir / Path(name).expanduser()) if name else None
 
     def _vehicle_name(self) -> str:
         """How the store knows this vehicle: what the outbox writes into its segments."""

@@ -11,6 +11,7 @@ import msgspec
 from cardan.runtime.errors import CardanError
 from cardan.runtime.outbox.claims import Claim
 from cardan.runtime.outbox.segment import RecordClass
+from cardan.runtime.uplink.cipher import SUFFIX, Cipher
 from cardan.runtime.uplink.forms import Form, form_of, forms_with
 from cardan.runtime.uplink.names import MOST_HASHES, Name
 from cardan.runtime.uplink.objects import object_name
@@ -25,6 +26,8 @@ class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     forms: dict[str, Form] = msgspec.field(default_factory=lambda: forms_with({}))
     form: str = LINES
+    cipher: Cipher | None = None
+    """Encrypts every object before it leaves."""
     block_from_bytes: int = 4 << 20
     """Larger objects go in blocks, where the store can take them up again."""
 
@@ -97,6 +100,32 @@ class Segment:
                 raise CardanError(f"{self.name} cannot be written as {form_name}: {error}") from error
             self._report_fault("uplink-form", f"{self.name} cannot be written as {form_name}: {error}")
             return LINES, form_of(self._settings.forms, LINES).encode(claim.header, claim.records())
+
+
+class Encrypted:
+    """A parcel whose object nobody can read without the key. One that was decided to leave in the clear stays so."""
+
+    def __init__(self, parcel: Parcel, cipher: Cipher) -> None:
+        self._parcel = parcel
+        self._cipher = cipher
+        self.name, self.key = parcel.name, parcel.key
+        self.kind, self.purposes = parcel.kind, parcel.purposes
+        self.delivered, self.release = parcel.delivered, parcel.release
+
+    def __len__(self) -> int:
+        return len(self._parcel)
+
+    def sealed(self, before: Name | None) -> Sealed:
+        if before is not None and not before.name.endswith(SUFFIX):
+            return self._parcel.sealed(before)
+        hashes = before.hashes if before is not None else ()
+        if before is not None:
+            before = msgspec.structs.replace(before, name=before.name.removesuffix(SUFFIX), hashes=())
+        inner = self._parcel.sealed(before)
+        name = inner.item.name + SUFFIX
+        data = self._cipher.seal(name, inner.item.data)
+        decided = msgspec.structs.replace(inner.name, name=name, hashes=hashes)
+        return sealed_as(decided, data, sha256(data).hexdigest(), "application/octet-stream")
 
 
 def sealed_as(decided: Name, data: bytes | memoryview, digest: str, content_type: str) -> Sealed:

@@ -23,7 +23,7 @@ from cardan.runtime.uplink.files import FileQueue
 from cardan.runtime.uplink.holds import Conditions, Hold, hold_or_none, withdrawn
 from cardan.runtime.uplink.links import LOCAL, LinkKind
 from cardan.runtime.uplink.names import Name, Names
-from cardan.runtime.uplink.parcels import Parcel, Segment, SyncSettings
+from cardan.runtime.uplink.parcels import Encrypted, Parcel, Segment, SyncSettings
 from cardan.runtime.uplink.stores.store import HeldBackError, Outcome, SealedObject, Store, StoreError
 from cardan.runtime.uplink.turns import Turns
 
@@ -188,7 +188,8 @@ class Sync:
         parcels = (self._oldest_or_none(kind, besides) for kind in order)
         parcel = next((parcel for parcel in parcels if parcel is not None), None)
         self._turns.took(order, parcel.kind if parcel is not None else None, now_ns)
-        return parcel
+        cipher = self._settings.cipher
+        return Encrypted(parcel, cipher) if parcel is not None and cipher is not None else parcel
 
     def _oldest_or_none(self, kind: RecordClass, besides: set[str]) -> Parcel | None:
         """Of one class: records first, which tell of the files."""
