@@ -26,7 +26,7 @@ from cardan.runtime.live.happenings import Outgoing
 
 pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed: pip install 'cardan[live]'")
 
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 BEGIN = datetime(2020, 1, 1, tzinfo=timezone.utc)
 END = datetime(2049, 1, 1, tzinfo=timezone.utc)
 ACL = """\
@@ -338,13 +338,13 @@ def settings_for(authority: Authority) -> Callable[..., BrokerSettings]:
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], object], Callable[[], object]], None]:
-    """Do something again and again until a condition holds; fails after twenty seconds."""
+    """Do something again and again until a condition holds; fails after half a minute."""
 
     def wait(condition: Callable[[], object], work: Callable[[], object]) -> None:
         clock = MonotonicClock()
         deadline_ns = clock.now_ns() + ns(PATIENCE_S)
         while not condition():
-            assert clock.now_ns() < deadline_ns, "waited twenty seconds in vain"
+            assert clock.now_ns() < deadline_ns, "waited half a minute in vain"
             work()
 
     return wait
