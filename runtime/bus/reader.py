@@ -246,8 +246,7 @@ class Reader(Generic[M]):
         counted as dropped.
         """
         taken = []
-        for decoder, _ in self._topics.values():
-            decoder.release()
+        self.release()
         while self._queue:
             topic, header, payload = self._queue.popleft()
             decoder, series = self._topics[topic]
@@ -260,6 +259,11 @@ class Reader(Generic[M]):
                 continue
             taken.append(sample_of(header, value, topic))
         return taken
+
+    def release(self) -> None:
+        """The arrays of all messages that were taken are no longer used: their publisher may fill them again."""
+        for decoder, _ in self._topics.values():
+            decoder.release()
 
     def step_begins(self, now_ns: int) -> None:
         """Called by the loop before each step: keeps the worst age of an input that reads one topic."""

@@ -9,11 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cardan.runtime.clock import ns
 from cardan.runtime.record.files import evict, free_room, next_clip, next_part, recordings_dir
 from cardan.runtime.record.mcap_chunk import Chunk
 from cardan.runtime.record.mcap_writer import ChunkFile
 from cardan.runtime.record.preroll import PreRoll
 from cardan.runtime.record.triggers import Roll
+
+LATE_NS = ns(2.0)
+"""A clip stays open for so long after its end: pictures come behind telemetry that was sent later."""
 
 LONGEST_CLIP_S = 300.0
 """A clip whose trigger fires again and again ends after so long, and the next one begins."""
@@ -50,7 +54,7 @@ class _Clip:
 
     def __init__(self, roll: Roll, file: ChunkFile, limit_ns: int) -> None:
         self.file = file
-        self.to_ns = roll.to_ns
+        self.from_ns, self.to_ns = roll.from_ns, roll.to_ns
         self._limit_ns = limit_ns
 
     def extend(self, to_ns: int) -> None:
@@ -101,10 +105,10 @@ class Archive:
                 raise
             self.counts.saved += chunk.messages
         for name, clip in list(self._clips.items()):
-            if chunk.publish_ns[0] > clip.to_ns:
+            if chunk.publish_ns[0] > clip.to_ns + LATE_NS:
                 del self._clips[name]
                 clip.file.finish()
-            else:
+            elif chunk.publish_ns[0] <= clip.to_ns and chunk.publish_ns[1] >= clip.from_ns:
                 self._write(clip.file, chunk)
 
     def trigger(self, roll: Roll) -> None:
@@ -118,7 +122,7 @@ class Archive:
         past = self._past.since(roll.from_ns)
         path = next_clip(settings.data_dir, settings.run_id, roll.kind, roll.name)
         file = self._make_file(path, {**settings.metadata, **_about(roll, past)})
-        self._clips[roll.name] = _Clip(roll, file, roll.at_ns + round(LONGEST_CLIP_S * 1e9))
+        self._clips[roll.name] = _Clip(roll, file, roll.at_ns + ns(LONGEST_CLIP_S))
         self.counts.clips += 1
         self.counts.bytes += file.bytes_written
         for chunk in past:

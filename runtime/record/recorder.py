@@ -93,6 +93,7 @@ class Recorder(Node):
 
     def step(self) -> None:
         self._record(self._take())
+        self.everything.release()
         now_ns = self.clock.now_ns()
         for roll in self._triggers.tick(now_ns):
             self._fire(roll)
@@ -107,7 +108,7 @@ class Recorder(Node):
             return
         self._record(self._take())
         self._close_chunks(0, -1)
-        self._worker.put(self._archive.finish)
+        self._worker.put(self._archive.finish, large=True)
         if self._steps is not None:
             self._steps.close()
         if not self._worker.close(CLOSE_S):
@@ -174,12 +175,11 @@ class Recorder(Node):
             self._close_chunk(place)
 
     def _write_raw(self, place: Place, sample: Sample[Any]) -> None:
-        """A raw picture is a chunk of its own, behind what came before it."""
-        self._close_chunk(place)
+        """A raw picture is a chunk of its own; it waits until no telemetry does."""
         chunk = ChunkBuilder()
         self._channels.add(chunk, sample)
         of_run, closed = place is Place.RUN, chunk.close(compress=False)
-        if not self._worker.put(lambda: self._archive.add(closed, of_run=of_run), closed.size):
+        if not self._worker.put(lambda: self._archive.add(closed, of_run=of_run), closed.size, large=True):
             self._refused(closed.messages)
 
     def _close_chunks(self, now_ns: int, age_ns: int) -> None:

@@ -187,6 +187,7 @@ def test_the_past_is_bounded_in_memory_and_a_clip_says_how_much_of_it_there_was(
         drive.bench.send("everything", CameraFrame(frame_id=1, image=noise), topic="camera/frame")
         drive.bench.send("everything", verdict(), topic="bridge/verdict")
         drive.bench.step()
+    assert drive.bench.node.settle()
     drive.on(0.1, "safe-stop")
     assert drive.bench.node._archive._past.bytes <= 1 << 20
     drive.bench.node.close()

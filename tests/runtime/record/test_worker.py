@@ -26,6 +26,21 @@ def test_tasks_are_done_in_order_and_an_error_of_the_disk_ends_none_but_its_own(
     assert worker.close(5.0)
 
 
+def test_large_tasks_wait_until_no_other_does_and_have_a_bound_of_their_own() -> None:
+    done: list[str] = []
+    stuck = threading.Event()
+    worker = Worker("test", 100, lambda error: None)
+    worker.put(lambda: wait_for(stuck))
+    assert worker.put(lambda: done.append("picture"), 90, large=True)
+    assert not worker.put(lambda: done.append("one more picture"), 90, large=True)
+    assert worker.put(lambda: done.append("telemetry"), 90)
+    assert worker.put(lambda: done.append("end"), large=True)
+    stuck.set()
+    assert worker.settle(5.0)
+    assert done == ["telemetry", "picture", "end"]
+    assert worker.close(5.0)
+
+
 def test_what_waits_is_bounded_and_what_is_beyond_is_refused_at_once() -> None:
     stuck = threading.Event()
     worker = Worker("test", 100, lambda error: None)
