@@ -18,6 +18,7 @@ from cardan.runtime.clock import ns
 from cardan.runtime.downlink.inbox import Inbox
 from cardan.runtime.errors import BusError
 from cardan.runtime.findings import Objection
+from cardan.runtime.live.backlog import Backlog
 from cardan.runtime.live.broker import BrokerSettings, tls_context
 from cardan.runtime.live.budget import Budget
 from cardan.runtime.live.feed import Feed, Position, Waiting
@@ -130,9 +131,13 @@ class Live(Node):
 
     def _open_feeds(self) -> dict[str, Feed]:
         kept = read_positions(positions_path(self.context.data_dir))
+        self._backlogs: dict[str, Backlog] = {}
         feeds = {}
         for kind in TOLD_CLASSES:
-            stream, peek = stream_of(kind), Peek(class_dir(outbox_dir(self.context.data_dir), kind))
+            stream, queue = stream_of(kind), class_dir(outbox_dir(self.context.data_dir), kind)
+            own = self.context.data_dir / "live" / "backlog" / stream
+            self._backlogs[stream] = Backlog(queue, own, self.config.backlog_bytes)
+            peek = Peek(queue, own)
             feeds[stream] = Feed(lambda seq, peek=peek: _waiting(peek, seq), kept.get(stream) or Position())  # type: ignore[misc]
         return feeds
 
@@ -163,6 +168,7 @@ class Live(Node):
         self._connect_if(allowed)
         for happening in self._session.take() if self._session is not None else []:
             self._happened(happening, now_ns)
+        self._hold()
         if self._up:
             self._teller.step(now_ns)
             self._tell_state(now_ns)
@@ -198,6 +204,15 @@ class Live(Node):
             if sample.valid:
                 self._policy.saw(sample.topic, sample.value, sample.sent_ns)
             self._newest[sample.topic] = sample
+
+    def _hold(self) -> None:
+        """Let nothing that is not told go with the outbox."""
+        consented = self._policy.consent_now().purposes
+        try:
+            for stream, backlog in self._backlogs.items():
+                backlog.keep_up(self._kept[stream], consented)
+        except OSError as error:
+            self.report_fault("live-disk", f"{self.context.data_dir}: {error.strerror}")
 
     def _connect_if(self, allowed: bool) -> None:
         """Nobody hears from this vehicle while there is no consent to its operation."""

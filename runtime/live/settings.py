@@ -44,6 +44,8 @@ class LiveConfig(NodeConfig, frozen=True, kw_only=True):
     window: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 32
     """Most messages on their way to the broker without an answer."""
     window_bytes: Annotated[int, msgspec.Meta(ge=1 << 10, le=64_000)] = 64_000
+    backlog_bytes: Annotated[int, msgspec.Meta(ge=0)] = 16 << 20
+    """Of each class: what is not told yet is held so far, although the store has it and the outbox has removed it."""
     connect_timeout_s: Positive = 10.0
     first_wait_s: Positive = 1.0
     longest_wait_s: Positive = 300.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cardan.runtime.outbox.folder import SCANNED, listing, open_path, sealed_path
+from cardan.runtime.outbox.folder import SCANNED, Place, listing, open_path, sealed_path, segments_in
 from cardan.runtime.outbox.segment import Record, Segment, read_segment
 from cardan.runtime.outbox.synced import read_synced
 
@@ -16,10 +16,11 @@ MOST_RECORDS = 256
 
 
 class Peek:
-    """Reads on in one queue's folder. One thread."""
+    """Reads on in one queue's folder. One thread. beside: a folder with links to its complete segments."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, beside: Path | None = None) -> None:
         self._folder = folder
+        self._beside = beside
         self._in_vain: tuple[Path, int, int, int] | None = None
         self.log = ""
         """Of the queue, once something was found."""
@@ -27,7 +28,10 @@ class Peek:
     def after(self, seq: int) -> list[Record]:
         """The oldest records above `seq` that are there, at most MOST_RECORDS; the whole ones of a damaged segment."""
         found = listing(self._folder)
-        for file in sorted({file for files in found.segments.values() for file in files}):
+        files = {file for files in found.segments.values() for file in files}
+        if self._beside is not None:
+            files.update(segments_in(self._beside, Place.WAITING))
+        for file in sorted(files):
             if file.last > seq and (records := self._after(seq, self._sealed_or_none(file.first, file.last))):
                 return records
         for first in found.open:
@@ -37,7 +41,9 @@ class Peek:
 
     def _sealed_or_none(self, first: int, last: int) -> Segment | None:
         """It may move while we look: along the places in which segments move."""
-        paths = (sealed_path(self._folder, first, last, place) for place in SCANNED)
+        paths = [sealed_path(self._folder, first, last, place) for place in SCANNED]
+        if self._beside is not None:
+            paths.append(sealed_path(self._beside, first, last))
         return next((segment for path in paths if (segment := _read_or_none(path)) is not None), None)
 
     def _after(self, seq: int, segment: Segment | None) -> list[Record]:

@@ -154,6 +154,7 @@ def test_a_command_that_was_cut_off_is_not_done_again_and_says_so(
     assert len(outbox.results()) == 1
 
 
+@pytest.mark.slow
 def test_answers_wait_for_an_outbox_that_is_away_also_over_a_restart(
     vehicle: Vehicle, outbox: Outbox, signed: Signed, command: Body
 ) -> None:
@@ -248,6 +249,7 @@ def test_a_parked_vehicle_restarts_a_node_and_waits_for_it(
     assert result["state"] == "done" and result["output"] == {"verb": "restart-node", "node": "state", "starts": 2}
 
 
+@pytest.mark.slow
 def test_a_bundle_needs_consent_and_holds_the_ends_of_the_logs(
     vehicle: Vehicle, outbox: Outbox, signed: Signed, command: Body
 ) -> None:
@@ -270,6 +272,7 @@ def test_a_bundle_needs_consent_and_holds_the_ends_of_the_logs(
     assert parts[0]["name"] == "state.json" and "node" in parts[0]["text"]
 
 
+@pytest.mark.slow
 def test_a_campaign_collects_what_it_says_until_its_budget_is_spent(
     vehicle: Vehicle, outbox: Outbox, signed: Signed, campaign: Body
 ) -> None:
@@ -288,6 +291,7 @@ def test_a_campaign_collects_what_it_says_until_its_budget_is_spent(
     assert len(outbox.records(RecordClass.EVENT)) == count
 
 
+@pytest.mark.slow
 def test_a_campaign_goes_on_after_a_restart_and_ends_when_a_version_collects_nothing(
     vehicle: Vehicle, outbox: Outbox, signed: Signed, campaign: Body
 ) -> None:
@@ -308,6 +312,7 @@ def test_a_campaign_goes_on_after_a_restart_and_ends_when_a_version_collects_not
     assert len(outbox.records(RecordClass.EVENT)) == count
 
 
+@pytest.mark.slow
 def test_a_campaign_that_does_not_fit_changes_nothing(
     vehicle: Vehicle, outbox: Outbox, signed: Signed, campaign: Body
 ) -> None:

@@ -15,6 +15,7 @@ from cardan.runtime.live.node import Live
 from cardan.runtime.live.report import read_report_or_none
 from cardan.runtime.live.settings import LiveConfig
 from cardan.runtime.messages import BridgeVerdict, Message, VehicleState
+from cardan.runtime.outbox.claims import Claims
 from cardan.runtime.outbox.folder import class_dir, outbox_dir, stream_of
 from cardan.runtime.outbox.queue import Queue, QueueLimits
 from cardan.runtime.outbox.segment import RecordClass
@@ -217,6 +218,27 @@ def test_cut_connections_lose_no_event(vehicle: Vehicle, cloud: Cloud, wire: Wir
     assert set(numbers(cloud)) == set(range(1, 301)) and wire.cuts >= 20
     assert len({document["id"] for document in cloud.of(EVENTS)}) == 300
     until(lambda: bench.node._feeds["event"].position.seq == 300, working(bench, cloud))
+
+
+def test_a_store_that_takes_everything_while_the_broker_is_away_takes_no_event_from_it(
+    vehicle: Vehicle, cloud: Cloud, broker: Mosquitto, until: Until
+) -> None:
+    bench = vehicle.node()
+    until(lambda: cloud.of("vehicles/car-7/status"), working(bench, cloud))
+    broker.kill()
+    vehicle.write(30)
+    vehicle.queues[RecordClass.EVENT].seal()
+    bench.step(2)
+    claims = Claims(outbox_dir(vehicle.data_dir))
+    claims.open()
+    while (claim := claims.oldest_or_none([RecordClass.EVENT])) is not None:
+        claim.delivered()
+    claims.close()
+    assert vehicle.queues[RecordClass.EVENT].collect() == 30
+    broker.start()
+    cloud.listening()
+    until(lambda: len(set(numbers(cloud))) == 30, working(bench, cloud))
+    assert bench.node._feeds["event"].counts.gone == 0
 
 
 @pytest.mark.slow
