@@ -45,16 +45,16 @@ CHECKS = tuple(Check(f"hung.device-{n}", "does it answer?", hang, limit_s=60.0) 
 
 def rows(quick: bool) -> list[Row]:
     """All rows: while the reference vehicle drives, and when it has ended."""
-    rounds = 7 if quick else 31
+    rounds = 5 if quick else 31
     with folders() as folder:
         with driving():
             driven = [
                 *start_rows(rounds, driving=True),
-                *top_rows(5.0 if quick else 30.0),
-                *viewer_rows(6.0 if quick else 30.0),
-                *browser_rows(5 if quick else 15),
+                *top_rows(4.0 if quick else 30.0),
+                *viewer_rows(4.0 if quick else 30.0),
+                *browser_rows(3 if quick else 15),
                 *doctor_rows(folder),
-                *bundle_rows(str(folder), 0.0 if quick else 600.0),
+                *(bundle_rows(str(folder), 0.0, 1) if quick else bundle_rows(str(folder), 600.0, 3)),
             ]
         return [*start_rows(rounds, driving=False), *driven]
 

@@ -14,20 +14,18 @@ from cardan.runtime.cli.snapshot import Spread
 from cardan.runtime.clock import MonotonicClock
 
 MAKE = [sys.executable, "-m", "cardan.runtime.cli.main", "bundle", "make", "--json", "--out"]
-ROUNDS = 3
-"""Bundles, with as much time without one before each."""
 CONTROL = "control"
 
 
-def bundle_rows(folder: str, least_s: float) -> list[Row]:
-    """Wait until the drive is `least_s` old, then make bundles of it."""
+def bundle_rows(folder: str, least_s: float, rounds: int) -> list[Row]:
+    """Wait until the drive is `least_s` old, then make bundles of it, with as much time without one after each."""
     found, clock = find_run(None), MonotonicClock()
     age_s = _age_s(found, clock)
     if age_s < least_s:
         time.sleep(least_s - age_s)
     age_s, sizes, walls, shares = _age_s(found, clock), [], [], []
     quiet, busy = [], []
-    for number in range(ROUNDS):
+    for number in range(rounds):
         file = f"{folder}/bundle-{number}.zip"
         before = _lateness(found, clock)
         began_s = time.monotonic()
@@ -40,7 +38,7 @@ def bundle_rows(folder: str, least_s: float) -> list[Row]:
         walls.append(used.wall_s)
         shares.append(used.percent)
     of = f"bundle of {age_s / 60:.0f} min"
-    with_it, without = sorted(busy)[ROUNDS // 2], sorted(quiet)[ROUNDS // 2]
+    with_it, without = sorted(busy)[rounds // 2], sorted(quiet)[rounds // 2]
     return [
         at_most(f"{of}, size", max(sizes), 20.0, "MB"),
         at_most(f"{of}, time", max(walls), 10.0, "s"),

@@ -24,7 +24,7 @@ from cardan.runtime.vitals import NodeState, NodeVitals
 
 WATCH = [sys.executable, "-m", "cardan.runtime.cli.main", "watch", "--port", "0"]
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser")
-PICTURE_S = 0.5
+PICTURE_S = 0.6
 """As page.js asks for pictures."""
 MANY = 4
 KILLED = "recorder"
@@ -57,7 +57,7 @@ def watching() -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 class Viewer:
-    """Asks as a browser does: events, and two pictures a second over one connection."""
+    """Asks as a browser does: events, and a picture every PICTURE_S over one connection."""
 
     def __init__(self, address: str) -> None:
         self._place = address.removeprefix("http://").rstrip("/")

@@ -19,6 +19,7 @@ class Spread(msgspec.Struct, frozen=True):
     """A histogram of integers with its true maximum."""
 
     counts: list[int]
+    """By bucket; those above the last one that is here hold nothing."""
     maximum: int
 
     @property
@@ -38,7 +39,7 @@ class Spread(msgspec.Struct, frozen=True):
         if self.counts == earlier.counts:
             return self.unused
         top = min(len(self.counts), bucket_of(self.maximum) + 1)  # nothing lies above the true maximum
-        counts = [*map(sub, self.counts[:top], earlier.counts[:top]), *([0] * (len(self.counts) - top))]
+        counts = list(map(sub, self.counts[:top], earlier.counts[:top]))
         highest = next((index for index in range(top - 1, -1, -1) if counts[index]), None)
         if highest is None:
             return Spread(counts, 0)

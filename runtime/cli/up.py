@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,11 +14,12 @@ from cardan.runtime.cli.durations import parse_duration_s
 from cardan.runtime.cli.exits import Exit, RefusedError, UsageError
 from cardan.runtime.cli.kept import recording_of, synced_of
 from cardan.runtime.cli.lines import write_lines
+from cardan.runtime.cli.process_start import process_start_ns
 from cardan.runtime.cli.report import report
 from cardan.runtime.cli.runs import link_data, run_label
 from cardan.runtime.cli.summary import OK, Summary, summarise
 from cardan.runtime.cli.watch import Outcome, Watch
-from cardan.runtime.clock import NS_PER_S, Clock, MonotonicClock
+from cardan.runtime.clock import Clock, MonotonicClock
 from cardan.runtime.errors import ManifestError, ProfileError
 from cardan.runtime.plan import Plan, write_plan
 from cardan.runtime.profile import Profile
@@ -132,14 +131,3 @@ def _summary(plan: Plan, paths: RunPaths, outcome: Outcome, up_started_ns: int) 
         recording=recording[0] if recording else None,
         synced=synced_of(plan, paths.data_dir),
     )
-
-
-def process_start_ns(clock: Clock) -> int:
-    """When this process was started, to 10 ms, as the kernel notes it (proc(5), field 22 of stat); else now."""
-    try:
-        after_name = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        since_boot_ns = int(after_name[19]) * NS_PER_S // os.sysconf("SC_CLK_TCK")
-        slept_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
-    except (OSError, ValueError, IndexError, AttributeError):
-        return clock.now_ns()
-    return min(clock.now_ns(), since_boot_ns - slept_ns)

@@ -39,6 +39,8 @@ class Answer:
         if self._pid == 0:
             self._be_the_child(write_end)
         os.close(write_end)
+        with suppress(OSError):  # both sides do it: whoever comes first
+            os.setpgid(self._pid, self._pid)
 
     def _be_the_child(self, write_end: int) -> None:
         """Never returns."""
@@ -46,6 +48,9 @@ class Answer:
         try:
             os.setpgid(0, 0)
             os.close(self._pipe)
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for number in (0, 1, 2):  # whoever reads our output must not wait for a check that never ends
+                os.dup2(nowhere, number)
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
             message = memoryview(msgspec.json.encode(answer_of(self.check, self._subject)))
@@ -72,7 +77,6 @@ class Answer:
         """One that is stuck in the kernel does not even die: it is nobody's to wait for when we are gone."""
         with suppress(ProcessLookupError):
             os.killpg(self._pid, signal.SIGKILL)  # with what the check has started
-            os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, os.WNOHANG)
         return unknown(f"no answer within {after_s:.3g} s", "something it looks at hangs: `dmesg | tail`")
 

@@ -3,7 +3,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const ENGAGEMENTS = ["enabled", "overriding", "pre-enabled", "disabled", "soft-disabling", "safe-stop", "fault-latched"];
 const TROUBLED = ["hung", "backing-off", "failed"];
-const PICTURE_MS = 500; // between two pictures: what a person needs, for little of a core
+const PICTURE_MS = 600; // between two pictures: what a person needs, for little of a core
 const NARROW_PX = 112; // of a box: rate and time stand one below the other
 const STALE_MS = 4000; // the server speaks every second
 const at = (id) => document.getElementById(id);

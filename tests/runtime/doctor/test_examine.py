@@ -47,6 +47,22 @@ def test_a_check_that_hangs_ends_with_unknown_and_the_others_have_their_answers(
     assert "no answer within 0.05 s" in results["a.hangs"].text
 
 
+def test_one_that_hangs_is_gone_at_once_however_soon_it_is_given_up(subject: Subject) -> None:
+    for _ in range(20):
+        examine([Check("a.hangs", "?", hang, limit_s=0.0)], subject)
+    ours = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    deadline_s = time.monotonic() + 5.0
+    while any(_state(pid) not in ("Z", "") for pid in ours):
+        assert time.monotonic() < deadline_s, "a check that was given up lives on"
+
+
+def _state(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
 def test_all_together_never_take_longer_than_they_may(subject: Subject) -> None:
     checks = [Check(f"a.hangs-{number}", "?", hang, limit_s=60.0) for number in range(5)]
     started_s = time.monotonic()
