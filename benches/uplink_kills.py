@@ -175,8 +175,8 @@ def kill(name: str, pid: int) -> None:
 # ------------------------------------------------------------------------------------------------------- what they do
 
 
-def live_outbox(folder: Path, limits: SpoolLimits = LIMITS) -> None:
-    """What the node does, without topics."""
+def live_outbox(folder: Path, limits: SpoolLimits = LIMITS, period_ms: int = 5) -> None:
+    """What the node does, without topics. period_ms: between two steps when nobody comes to the door."""
     spool = Spool(outbox_dir(folder), vehicle="van-7", boot="b1", limits=limits)
     clock = MonotonicClock()
     spool.open()
@@ -185,7 +185,7 @@ def live_outbox(folder: Path, limits: SpoolLimits = LIMITS) -> None:
     poll = select.poll()
     poll.register(door.fileno(), select.POLLIN)
     while True:
-        poll.poll(5)
+        poll.poll(period_ms)
         now = Stamp(clock.now_ns(), clock.wall_ns())
         while door.serve(now):
             door.answer()

@@ -31,6 +31,8 @@ from cardan.runtime.uplink.stores.choose import open_store
 from cardan.runtime.uplink.sync import LET_OUT, open_sync
 
 RATE_HZ, BATCH_S = 10_000, 0.1
+PERIOD_MS = 50
+"""Of the node `outbox`."""
 SETTLE_S = 2.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -59,7 +61,7 @@ def run(seconds: float, form: str) -> Load:
 def _run(seconds: float, form: str, folder: Path, store: Any) -> Load:
     (folder / "key").write_text(store.sas("cw"))
     roles: dict[str, Callable[[], None]] = {
-        "outbox": lambda: live_outbox(folder, SpoolLimits()),
+        "outbox": lambda: live_outbox(folder, SpoolLimits(), PERIOD_MS),
         "uplink": lambda: live_uplink(folder, store.url(), form),
         "producer": lambda: live_producer(folder),
     }
