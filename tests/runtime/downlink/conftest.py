@@ -20,8 +20,6 @@ from cardan.runtime.outbox.segment import Record, RecordClass
 from cardan.runtime.outbox.spool import Spool, Stamp
 from cardan.runtime.signing import new_key, sign_bytes
 
-pytest.importorskip("cryptography", reason="cryptography is not installed: pip install 'cardan[sign]'")
-
 NOW_S = 1_700_001_000
 """What a FakeClock says at first."""
 
@@ -29,6 +27,8 @@ NOW_S = 1_700_001_000
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:
     """The folder of trusted keys has that of `ops`; `mallory` has a key that nobody trusts."""
+    missing = "cryptography is not installed: pip install 'cardan[sign]'"
+    pytest.importorskip("cryptography", reason=missing, exc_type=ImportError)
     folder = tmp_path / "keys"
     folder.mkdir()
     private, _ = new_key("ops", folder)

@@ -24,8 +24,6 @@ from cardan.runtime.clock import MonotonicClock, ns
 from cardan.runtime.live.broker import BrokerSettings
 from cardan.runtime.live.happenings import Outgoing
 
-pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed: pip install 'cardan[live]'")
-
 PATIENCE_S = 30.0
 BEGIN = datetime(2020, 1, 1, tzinfo=timezone.utc)
 END = datetime(2049, 1, 1, tzinfo=timezone.utc)
@@ -275,7 +273,9 @@ class Cloud:
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     """Vouches for the broker and the vehicles."""
-    pytest.importorskip("cryptography", reason="cryptography is not installed: pip install 'cardan[sign]'")
+    missing = "{} is not installed: pip install 'cardan[live,sign]'"
+    pytest.importorskip("paho.mqtt.client", reason=missing.format("paho-mqtt"), exc_type=ImportError)
+    pytest.importorskip("cryptography", reason=missing.format("cryptography"), exc_type=ImportError)
     return Authority(tmp_path / "authority")
 
 
