@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from cardan.runtime.errors import ConfigError
 from cardan.runtime.outbox.spool import TOMBSTONE_TOPIC
 
 _NAME = re.compile(r"(?P<stream>[a-z]+)-(?P<log>[0-9a-f]+)-(?P<first>\d+)-(?P<last>\d+)(-[0-9a-f]+)?\.[a-z.]+")
-_FOLDER = re.compile(r"(vehicle|boot)=(?P<value>.+)")
 
 
 class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,20 +112,58 @@ def _audit(
 
 
 def tombstones_in(path: Path) -> Iterator[tuple[str, int, int]]:
-    """Stream, first and last number of what an object reports as given up; nothing for a form that is not read here."""
-    if not path.name.endswith(".jsonl.gz"):
-        return
+    """Stream, first and last number of everything that an object reports as given up, in any form of ours.
+
+    ConfigError when the library of its form is not installed.
+    """
+    for message in _told(path):
+        try:
+            yield str(message["stream"]), int(message["first"]), int(message["last"])
+        except (KeyError, TypeError, ValueError):
+            continue
+
+
+def _told(path: Path) -> Iterable[dict[str, Any]]:
+    if path.name.endswith(".jsonl.gz"):
+        return _told_in_lines(path)
+    if path.name.endswith(".msgpack.zst"):
+        from cardan.runtime.uplink.columns_form import read_columns
+
+        return _by_record(read_columns(path.read_bytes()))
+    return _by_record(_parquet_rows(path)) if path.name.endswith(".parquet") else []
+
+
+def _told_in_lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
         lines = gzip.decompress(path.read_bytes()).splitlines()
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return
     for line in lines:
-        if TOMBSTONE_TOPIC.encode() not in line:
-            continue
-        item: dict[str, Any] = msgspec.json.decode(line)
-        if item.get("topic") == TOMBSTONE_TOPIC:
-            message = item["message"]
-            yield str(message["stream"]), int(message["first"]), int(message["last"])
+        if TOMBSTONE_TOPIC.encode() in line:
+            item: dict[str, Any] = msgspec.json.decode(line)
+            if item.get("topic") == TOMBSTONE_TOPIC:
+                yield item["message"]
+
+
+def _parquet_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise ConfigError(
+            f"{path} cannot be read: pyarrow is not installed", hint="pip install 'cardan[parquet]'"
+        ) from error
+    columns = ["topic", "signal", "seq", "text", "integer"]
+    rows: list[dict[str, Any]] = pq.read_table(path, columns=columns, partitioning=None).to_pylist()
+    return [{**row, "value": row["integer"] if row["text"] is None else row["text"]} for row in rows]
+
+
+def _by_record(rows: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    """The messages of tombstones, put together from their signals."""
+    found: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        if row["topic"] == TOMBSTONE_TOPIC:
+            found.setdefault(row["seq"], {})[row["signal"].rpartition(".")[2]] = row["value"]
+    return found.values()
 
 
 def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

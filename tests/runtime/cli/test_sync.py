@@ -15,11 +15,12 @@ from cardan.runtime.cli.main import main
 from cardan.runtime.outbox.claims import Claims
 from cardan.runtime.outbox.folder import class_dir, outbox_dir, sealed_path
 from cardan.runtime.outbox.queue import Queue, QueueLimits
-from cardan.runtime.outbox.segment import RecordClass
+from cardan.runtime.outbox.segment import Record, RecordClass, SegmentHeader
 from cardan.runtime.outbox.spool import tombstone
 from cardan.runtime.outbox.state import Eviction
 from cardan.runtime.outbox.wall_clock import ClockReading, clock_record
-from cardan.runtime.uplink.store_audit import audit_store, merged, without
+from cardan.runtime.uplink.forms import forms_with
+from cardan.runtime.uplink.store_audit import audit_store, merged, tombstones_in, without
 
 DAY_NS = 86_400 * 10**9
 
@@ -170,6 +171,18 @@ def test_the_store_is_held_to_the_same_account(tmp_path: Path, capsys: pytest.Ca
     assert text.splitlines()[0] == "10 records are missing and 1 are there twice"
     assert "trend 0a1b2c3d: 21-30 missing" in text
     assert said(capsys, "verify", "--store", str(tmp_path / "nowhere"))[0] == 3
+
+
+@pytest.mark.parametrize(("form", "library"), [("jsonl", "gzip"), ("parquet", "pyarrow"), ("columns", "zstandard")])
+def test_what_was_given_up_is_read_from_every_form_of_objects(tmp_path: Path, form: str, library: str) -> None:
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    header = SegmentHeader(vehicle="v", boot="b", stream="critical", log="0a1b2c3d")
+    payloads = [b'{"topic":"log/x","message":{"first":9}}', tombstone(RecordClass.BULK, 5, Eviction(11, 15, 5, 100))]
+    records = [Record(number, 0, 0, RecordClass.CRITICAL, payload) for number, payload in enumerate(payloads, 1)]
+    written = forms_with({})[form]
+    path = tmp_path / f"critical-0a1b2c3d-1-2.{written.ending}"
+    path.write_bytes(written.encode(header, records))
+    assert list(tombstones_in(path)) == [("bulk", 11, 15)]
 
 
 def test_foreign_files_in_a_store_are_left_out(tmp_path: Path) -> None:
