@@ -66,14 +66,26 @@ class Lane:
         self.packet = b""
         """Counts as sent, but the outbox has not taken it yet."""
         self.next = 1
+        self.payload_bytes = 0
+        """Of all of them, and 1 for each."""
 
     def __len__(self) -> int:
         return len(self.sent) + len(self.unsent)
 
-    @property
-    def payload_bytes(self) -> int:
-        """Not less than 1 for each record."""
-        return sum(len(record.payload) + 1 for part in (self.sent, self.unsent) for _, record in part)
+    def add(self, record: PutRecord) -> None:
+        """One more."""
+        self.unsent.append((self.next, record))
+        self.next += 1
+        self.payload_bytes += len(record.payload) + 1
+
+    def answered_up_to(self, number: int) -> None:
+        """These are kept."""
+        while self.sent and self.sent[0][0] <= number:
+            self.payload_bytes -= len(self.sent.popleft()[1].payload) + 1
+
+    def count_again(self) -> None:
+        """After a change of what is left."""
+        self.payload_bytes = sum(len(record.payload) + 1 for part in (self.sent, self.unsent) for _, record in part)
 
     def unsend(self) -> None:
         """The connection is gone: everything is to be sent again."""
@@ -152,8 +164,7 @@ class Producer:
                     count,
                     hint="what is that long should be a file of its own",
                 )
-            lane.unsent.append((lane.next, record))
-            lane.next += 1
+            lane.add(record)
             count, waiting = count + 1, waiting + len(record.payload)
             if waiting >= UNANSWERED_BYTES:
                 self._pump(deadline_ns, before + count, wait_for_all=False)
@@ -240,9 +251,7 @@ class Producer:
         return Unanswered(text, hint="is the node `outbox` running? `cardan status`")
 
     def _kept(self, kind: RecordClass, number: int) -> None:
-        lane = self._lanes[kind]
-        while lane.sent and lane.sent[0][0] <= number:
-            lane.sent.popleft()
+        self._lanes[kind].answered_up_to(number)
 
     def _refused(self, message: Refused, deadline_ns: int, asked: int) -> None:
         """Learn through a new connection what is kept; the rest of this class is given back to the caller."""
@@ -250,6 +259,7 @@ class Producer:
         self._connect(deadline_ns)
         lane = self._lanes[message.kind]
         lane.unsent.clear()
+        lane.count_again()
         lane.next = self._next[message.kind]
         raise NotKept(
             f"the outbox in {self._folder} refuses {message.kind.name.lower()} records: {message.text}",
@@ -320,4 +330,5 @@ class Producer:
         below = [item for item in lane.unsent if item[0] <= highest]
         above = [record for number, record in lane.unsent if number > highest]
         lane.unsent = deque([*below, *enumerate(above, highest + 1)])
+        lane.count_again()
         lane.next = highest + 1 + len(above)

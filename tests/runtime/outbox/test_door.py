@@ -163,8 +163,7 @@ def test_a_connection_that_breaks_before_the_answer_doubles_nothing(memory_path:
     producer.put(EVENT, b"{0}")
     for number in range(1, 20):
         lane = producer._lanes[EVENT]
-        lane.unsent.append((lane.next, PutRecord(0, 0, b"{%d}" % number)))
-        lane.next += 1
+        lane.add(PutRecord(0, 0, b"{%d}" % number))
         producer._send_pending()
         producer._lost()
         producer.flush()
