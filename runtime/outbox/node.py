@@ -31,7 +31,7 @@ from cardan.runtime.outbox.telemetry import TelemetryEncoder, Thinning
 from cardan.runtime.outbox.wall_clock import CLOCK_TOPIC, WallWatch, clock_record
 from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.privacy.policy import open_policy
-from cardan.runtime.privacy.review import review_positions
+from cardan.runtime.privacy.review import explain_consent, review_positions
 
 __all__ = ["Outbox", "OutboxConfig"]
 
@@ -66,6 +66,11 @@ class Outbox(Node):
     def review(cls, plan: Plan, node: NodePlan) -> list[Objection]:
         """Under zones the outbox needs the position."""
         return review_positions(plan, node, "topics")
+
+    @classmethod
+    def explain(cls, plan: Plan, node: NodePlan) -> list[str]:
+        """For which purposes it keeps records."""
+        return explain_consent(plan, node)
 
     def open(self) -> None:
         config, context = self.config, self.context

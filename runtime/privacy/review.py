@@ -20,3 +20,11 @@ def review_positions(plan: Plan, node: NodePlan, port: str) -> list[Objection]:
         for fields in plan.privacy.positions
         if fields.topic not in wired
     ]
+
+
+def explain_consent(plan: Plan, node: NodePlan) -> list[str]:
+    """What a node that keeps records will keep, before anybody has said anything."""
+    purposes = ", ".join(plan.privacy.consent)
+    if not purposes:
+        return [f"{node.name}: no consent in [privacy]: it keeps nothing until `cardan sync consent give PURPOSE`"]
+    return [f"{node.name}: keeps what is for {purposes}, unless `cardan sync consent` says otherwise"]

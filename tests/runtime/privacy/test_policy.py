@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -185,3 +186,13 @@ def test_the_hash_stands_for_settings_key_and_consent(policy_with: Callable[...,
     settings_ = PrivacySettings()
     one, other = (Policy(settings_, policy_with()._consent, Pseudonyms(key)) for key in (b"a" * 32, b"b" * 32))
     assert one.hash != other.hash
+
+
+def test_a_check_says_what_a_vehicle_will_keep() -> None:
+    from cardan.runtime.graph import load_plan
+    from cardan.runtime.privacy.review import explain_consent
+
+    plan = load_plan(None)
+    assert "keeps what is for operation" in explain_consent(plan, plan.node("outbox"))[0]
+    silent = msgspec.structs.replace(plan, privacy=PrivacySettings())
+    assert "keeps nothing until" in explain_consent(silent, silent.node("outbox"))[0]
