@@ -8,7 +8,7 @@ from cardan.runtime.clock import Clock, ns
 
 SHARE = 0.1
 """Of one processor."""
-LONGEST_NS = ns(8.0)
+LONGEST_NS = ns(9.0)
 """After so long there is no more resting: a person waits."""
 
 

@@ -64,7 +64,8 @@ class Redaction:
 
     def of_binary(self, data: bytes) -> bytes:
         """The same bytes with identification numbers overwritten; as long as before."""
-        return VIN.sub(_starred, data)
+        used = data.rstrip(b"\0")  # most of a ring was never written to
+        return VIN.sub(_starred, used) + data[len(used) :]
 
     def drops(self, fields: Any) -> bool:
         """True for a message that tells where the vehicle is, when that is not to leave."""

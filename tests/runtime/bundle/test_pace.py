@@ -13,7 +13,7 @@ def test_it_rests_until_the_share_is_kept_and_at_most_so_long(monkeypatch: pytes
     used_s, clock = 5.0, FakeClock()
     monkeypatch.setattr(pacing, "used_ns", lambda: ns(used_s))
     began_ns, pace = clock.now_ns(), Pace(clock)
-    for used_s, waited_s in ((5.0, 0.0), (5.1, 1.0), (5.1, 1.0), (5.5, 5.0), (7.0, 8.0), (9.0, 8.0)):  # noqa: B007
+    for used_s, waited_s in ((5.0, 0.0), (5.1, 1.0), (5.1, 1.0), (5.5, 5.0), (7.0, 9.0), (9.0, 9.0)):  # noqa: B007
         pace.rest()
         assert clock.now_ns() - began_ns == pytest.approx(ns(waited_s), abs=2)
 
