@@ -126,6 +126,9 @@ class Session:
             was_up = self._serve(connection)
         except BrokerError as error:
             connection.happenings.append(Down(str(error).replace("\n  ", "; "), error.refused))
+        except Exception as error:  # what a broker that speaks no MQTT does to the library must not end this thread
+            text = f"what the broker says cannot be understood: {type(error).__name__}: {error}"
+            connection.happenings.append(Down(text, True))
         finally:
             connection.close()
             self._hand_over(connection)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
+import threading
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +21,7 @@ from cardan.runtime.live.happenings import Down, Happening, Outgoing, Told, Up
 from cardan.runtime.live.session import Session, SessionSettings, jittered_wait_s
 
 if TYPE_CHECKING:
-    from tests.runtime.live.conftest import Cloud, Mosquitto
+    from tests.runtime.live.conftest import Authority, Cloud, Mosquitto
 
 Until = Callable[[Callable[[], object], Callable[[], object]], None]
 QUICK = SessionSettings(window=4, window_bytes=1000, first_wait_s=0.02, longest_wait_s=0.1)
@@ -85,6 +90,67 @@ def test_no_more_is_on_its_way_than_the_window_holds(
     accepted = sum(followed.session.offer(message(2 + number)) for number in range(100))
     assert accepted >= 4
     until(lambda: followed.count(Told) == 1 + accepted, followed.look)
+
+
+class Babbler:
+    """Speaks TLS with the broker's certificate, and then nonsense."""
+
+    def __init__(self, authority: Authority, nonsense: bytes) -> None:
+        certificate, key = authority.make("broker", host="127.0.0.1")
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, key)
+        self._listening = context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True)
+        self.port: int = self._listening.getsockname()[1]
+        self._nonsense = nonsense
+        self.visits = 0
+        threading.Thread(target=self._babble, daemon=True).start()
+
+    def _babble(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            self.visits += 1
+            with connection, contextlib.suppress(OSError):
+                connection.recv(1000)
+                connection.sendall(self._nonsense)
+                connection.recv(1)
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x20\x00",
+        b"\x20\x03\x00\x00\x99",
+        b"\x20\xff\xff\xff\xff\xff",
+        b"\x20\x03\x00\x00\x00\x30\x02\x00\x09",
+        b"\x20\x06\x00\x00\x03\x21\x00\x00",
+        b"\x40\x02\x00\x01\x90\x02\x00\x01",
+        bytes(range(256)),
+        b"",
+    ],
+)
+def test_a_broker_that_speaks_nonsense_is_tried_again_and_harms_nobody(
+    authority: Authority,
+    settings_for: Callable[..., BrokerSettings],
+    follow: Callable[..., Followed],
+    until: Until,
+    nonsense: bytes,
+) -> None:
+    babbler = Babbler(authority, nonsense)
+    try:
+        followed = follow(msgspec.structs.replace(settings_for(babbler.port), connect_timeout_s=0.2))
+        until(lambda: babbler.visits >= 3, followed.look)
+        until(lambda: followed.count(Down) >= 2, followed.look)
+        followed.session.stop(5.0)
+    finally:
+        babbler.close()
 
 
 def test_the_end_of_a_session_is_no_last_will(
