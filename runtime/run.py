@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import shutil
-import socket
 from contextlib import suppress
 from pathlib import Path
 
@@ -91,8 +89,10 @@ def data_folder(configured: str = "") -> Path:
 
 def new_run(data_dir: Path, wall_text: str) -> RunPaths:
     """Make the folder of a new run. wall_text: a label such as 20261121-081500, so that runs sort by time."""
+    from secrets import token_hex  # the library behind it takes as long to load as a look at a run
+
     runs = runs_folder()
-    run_dir = runs / f"{wall_text}-{secrets.token_hex(2)}"
+    run_dir = runs / f"{wall_text}-{token_hex(2)}"
     try:
         runs.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (run_dir, run_dir / "bus", run_dir / "frames"):
@@ -227,6 +227,8 @@ def _size(folder: Path) -> int:
 
 def pick_free_port() -> int:
     """A UDP port of the loopback interface that nobody uses at this moment."""
+    import socket
+
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

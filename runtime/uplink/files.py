@@ -17,6 +17,7 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -26,7 +27,9 @@ from cardan.runtime.outbox.disk import make_folder_durably, sync_folder, write_d
 from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.uplink.names import Name
 from cardan.runtime.uplink.objects import LAYOUT
-from cardan.runtime.uplink.parcels import Sealed, sealed_as
+
+if TYPE_CHECKING:
+    from cardan.runtime.uplink.parcels import Sealed
 
 MOST_BYTES = 4 << 30
 """Of all files that wait; then no more are taken."""
@@ -184,6 +187,8 @@ class FileParcel:
             in_blocks=self._queue.goes_in_blocks(note),
         )
         content_type = FOLDERS.get(Path(note.name).suffix, OTHER_FOLDER)[1]
+        from cardan.runtime.uplink.parcels import sealed_as  # heavy, and no business of who only looks
+
         return sealed_as(decided, self._data(), note.sha256, content_type)
 
     def _data(self) -> bytes | memoryview:
