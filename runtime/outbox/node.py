@@ -13,7 +13,7 @@ import msgspec
 
 from cardan.runtime.bus.envelope import Sample
 from cardan.runtime.bus.ports import Input, Metric
-from cardan.runtime.errors import BusError, DeviceError, NodeError
+from cardan.runtime.errors import BusError, ConfigError, DeviceError, NodeError
 from cardan.runtime.findings import Objection
 from cardan.runtime.log.read import log_folder
 from cardan.runtime.messages import AnyMessage
@@ -22,6 +22,7 @@ from cardan.runtime.outbox.door import Door
 from cardan.runtime.outbox.door_messages import PutRecord
 from cardan.runtime.outbox.folder import outbox_dir, stream_of
 from cardan.runtime.outbox.ledger import Ledger, total
+from cardan.runtime.outbox.limits import checked
 from cardan.runtime.outbox.log_watch import LogWatch
 from cardan.runtime.outbox.names import checked_name
 from cardan.runtime.outbox.segment import RecordClass
@@ -64,7 +65,12 @@ class Outbox(Node):
 
     @classmethod
     def review(cls, plan: Plan, node: NodePlan) -> list[Objection]:
-        """Under zones the outbox needs the position."""
+        """The limits must go together, and under zones the outbox needs the position."""
+        try:
+            checked(msgspec.convert(node.config, OutboxConfig).spool_limits())
+        except ConfigError as error:
+            path = ("nodes", node.name, "config", "limits")
+            return [Objection(path, error.message, error.hint or "correct the limits")]
         return review_positions(plan, node, "topics")
 
     @classmethod

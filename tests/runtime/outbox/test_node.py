@@ -253,6 +253,14 @@ def test_a_setting_out_of_range_is_refused(bad: dict[str, Any]) -> None:
         msgspec.convert(bad, OutboxConfig)
 
 
+def test_limits_that_do_not_go_together_are_found_before_anything_starts() -> None:
+    small = OutboxConfig(limits={"bulk": ClassSettings(max_bytes=1 << 20)})
+    with Bench(Outbox, config=small, topics=TOPICS, open_node=False) as bench:
+        (found,) = Outbox.review(bench.plan, bench.plan.nodes[0])
+    assert "bulk: 1048576 bytes cannot hold four segments" in found.what
+    assert found.path == ("nodes", "node", "config", "limits")
+
+
 def test_what_nobody_has_consented_to_never_reaches_the_disk(tmp_path: Path) -> None:
     privacy = PrivacySettings(consent=["operation"], purposes={"bridge/*": "operation"})
     config = OutboxConfig(default_rate_hz=0)
