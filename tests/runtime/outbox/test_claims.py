@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from cardan.runtime.outbox.ledger import Ledger, read_ledger_or_none
 from cardan.runtime.outbox.queue import Queue, QueueLimits
 from cardan.runtime.outbox.segment import RecordClass
 
+Life = Callable[[], None]
 LIMITS = QueueLimits(max_bytes=68 << 10, segment_bytes=4096)
 
 
@@ -171,31 +171,6 @@ def test_a_segment_that_is_whole_after_all_is_offered_again(tmp_path: Path) -> N
     assert claimed(claims).first == 1
 
 
-class Killed(BaseException):
-    """The process is gone; not even `finally` does anything from here."""
-
-
-CALLS = ("open", "write", "fdatasync", "fsync", "replace", "rename", "unlink", "ftruncate")
-
-
-class DyingAt:
-    """Lets `count` system calls through, then kills: the one that follows, and every later one."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-        self.left = count
-        for name in CALLS:
-            monkeypatch.setattr(os, name, self._counted(getattr(os, name)))
-
-    def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*arguments: Any, **named: Any) -> Any:
-            self.left -= 1
-            if self.left < 0:
-                raise Killed
-            return call(*arguments, **named)
-
-        return counted
-
-
 def life_of_the_uplink(claims: Claims, delivered: list[int]) -> None:
     """Claims, releases, damage and deliveries. The store remembers what it was given before the claim is answered."""
     claimed(claims).release()
@@ -231,28 +206,17 @@ def exact(queue_folder: Path) -> Ledger:
     return ledger
 
 
-def calls_of(life: Callable[[], None]) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        dying = DyingAt(patch, 10**6)
-        life()
-        return 10**6 - dying.left
-
-
-def dies(count: int, life: Callable[[], None]) -> None:
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        DyingAt(patch, count)
-        life()
-
-
 @pytest.mark.slow
-def test_an_uplink_killed_at_any_point_leaves_an_exact_account_and_delivers_each_once(memory_path: Path) -> None:
+def test_an_uplink_killed_at_any_point_leaves_an_exact_account_and_delivers_each_once(
+    memory_path: Path, calls_of: Callable[[Life], int], killed_at: Callable[[int, Life], None]
+) -> None:
     _, claims = prepared(memory_path / "whole")
     calls = calls_of(lambda: life_of_the_uplink(claims, []))
     assert calls > 12
     for count in range(calls):
         outbox, delivered = memory_path / str(count), [4]
         queue, claims = prepared(outbox)
-        dies(count, lambda claims=claims, delivered=delivered: life_of_the_uplink(claims, delivered))  # type: ignore[misc]
+        killed_at(count, lambda claims=claims, delivered=delivered: life_of_the_uplink(claims, delivered))  # type: ignore[misc]
         exact(queue.folder)
         queue.collect()
         exact(queue.folder)
@@ -265,14 +229,16 @@ def test_an_uplink_killed_at_any_point_leaves_an_exact_account_and_delivers_each
 
 
 @pytest.mark.slow
-def test_an_outbox_killed_at_any_point_leaves_an_exact_account_and_the_uplink_undisturbed(memory_path: Path) -> None:
+def test_an_outbox_killed_at_any_point_leaves_an_exact_account_and_the_uplink_undisturbed(
+    memory_path: Path, calls_of: Callable[[Life], int], killed_at: Callable[[int, Life], None]
+) -> None:
     queue, _ = prepared(memory_path / "whole")
     calls = calls_of(lambda: life_of_the_outbox(queue))
     assert calls > 100
     for count in range(calls):
         outbox = memory_path / str(count)
         queue, claims = prepared(outbox)
-        dies(count, lambda queue=queue: life_of_the_outbox(queue))  # type: ignore[misc]
+        killed_at(count, lambda queue=queue: life_of_the_outbox(queue))  # type: ignore[misc]
         release(queue)
         exact(queue.folder)
         claim = claims.oldest_or_none()  # the uplink goes on while the outbox is away

@@ -24,6 +24,7 @@ from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.uplink.stores.folder import FolderStore
 from cardan.runtime.uplink.sync import LET_OUT, Sync, open_sync
 
+Life = Callable[[], None]
 KILLS = 40
 
 PROCESS = """
@@ -139,31 +140,6 @@ def test_dozens_of_kills_lose_nothing_and_double_nothing(memory_path: Path) -> N
     assert sorted(record["seq"] for record in at_store(memory_path)) == list(range(1, ledger.produced + 1))
 
 
-class Killed(BaseException):
-    """The process is gone; not even `finally` does anything from here."""
-
-
-CALLS = ("open", "write", "fdatasync", "fsync", "replace", "rename", "unlink", "link", "ftruncate", "mkdir")
-
-
-class DyingAt:
-    """Lets `count` system calls through, then kills: the one that follows, and every later one."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-        self.left = count
-        for name in CALLS:
-            monkeypatch.setattr(os, name, self._counted(getattr(os, name)))
-
-    def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*arguments: Any, **named: Any) -> Any:
-            self.left -= 1
-            if self.left < 0:
-                raise Killed
-            return call(*arguments, **named)
-
-        return counted
-
-
 def life(folder: Path, acknowledged: list[int]) -> None:
     """Everything a queue does: produce, seal, deliver, evict, find damage; short enough to kill at each call."""
     limits = QueueLimits(max_bytes=40 << 10, segment_bytes=1024)
@@ -208,25 +184,18 @@ def release(queue: Queue) -> None:
         os.close(queue._segment.descriptor)
 
 
-def calls_of_a_life(folder: Path) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        (folder / "store").mkdir(parents=True)
-        dying = DyingAt(patch, 10**6)
-        life(folder, [])
-        return 10**6 - dying.left
-
-
 @pytest.mark.slow
-def test_a_kill_at_any_system_call_loses_nothing_and_doubles_nothing(memory_path: Path) -> None:
-    calls = calls_of_a_life(memory_path / "whole")
+def test_a_kill_at_any_system_call_loses_nothing_and_doubles_nothing(
+    memory_path: Path, calls_of: Callable[[Life], int], killed_at: Callable[[int, Life], None]
+) -> None:
+    (memory_path / "whole" / "store").mkdir(parents=True)
+    calls = calls_of(lambda: life(memory_path / "whole", []))
     assert calls > 100
     for count in range(calls):
         folder = memory_path / str(count)
         (folder / "store").mkdir(parents=True)
         acknowledged: list[int] = []
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-            DyingAt(patch, count)
-            life(folder, acknowledged)
+        killed_at(count, lambda folder=folder, acknowledged=acknowledged: life(folder, acknowledged))  # type: ignore[misc]
         queue = finish(folder)
         records = [record for record in at_store(folder) if "number" in record]
         found = Counter(record["seq"] for record in records)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -186,6 +186,44 @@ def test_damage_that_shows_only_when_a_sealed_segment_is_read_is_set_aside_then(
     assert queue.ledger().damaged == 1 and queue.ledger().exact
     queue.close()
     assert opened(folder).ledger() == queue.ledger()
+
+
+def truncate(one: Path, _: Path) -> None:
+    os.truncate(one, one.stat().st_size * 2 // 3)
+
+
+def zero_a_page(one: Path, _: Path) -> None:
+    data = bytearray(one.read_bytes())
+    data[4096:8192] = bytes(4096)
+    one.write_bytes(data)
+
+
+def swap(one: Path, other: Path) -> None:
+    os.rename(one, one.with_suffix(".tmp"))
+    os.rename(other, one)
+    os.rename(one.with_suffix(".tmp"), other)
+
+
+def foreign(one: Path, _: Path) -> None:
+    one.write_bytes(os.urandom(10_000))
+
+
+@pytest.mark.parametrize("damage", [truncate, zero_a_page, swap, foreign])
+def test_whatever_becomes_of_a_file_the_rest_is_offered_and_all_is_counted(
+    folder: Path, damage: Callable[[Path, Path], None]
+) -> None:
+    queue = opened(folder, QueueLimits(max_bytes=1 << 20, segment_bytes=16 << 10))
+    parts = [[b"{%d,%d}" % (part, number) + b"x" * 1000 for number in range(10)] for part in range(3)]
+    for part in parts:
+        add(queue, *part)
+        queue.seal()
+    damage(sealed_path(folder, 1, 10), sealed_path(folder, 11, 20))
+    found = waiting(queue)
+    ledger = queue.ledger()
+    assert ledger.exact and ledger.damaged > 0 and ledger.pending + ledger.damaged == 30
+    assert len(found) == len(set(found)) == ledger.pending
+    assert set(found) <= {payload for part in parts for payload in part} and set(parts[2]) <= set(found)
+    assert listing(folder).damaged
 
 
 def test_a_segment_without_a_readable_header_is_counted_and_kept(folder: Path) -> None:

@@ -21,6 +21,7 @@ from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.outbox.spool import TOMBSTONE_TOPIC, NotTaken, Spool, Stamp
 
 CRITICAL, EVENT, TREND, BULK = RecordClass
+Life = Callable[[], None]
 
 
 def limits(total: int = 1 << 20, **own: ClassLimits) -> SpoolLimits:
@@ -260,6 +261,63 @@ def test_a_full_disk_refuses_lower_classes_throws_nothing_of_theirs_away_and_is_
     outbox.step(0.1)
     assert outbox.produced(TREND) == 11
     outbox.spool.close(outbox.now)
+
+
+def life(outbox: Outbox, kept: dict[RecordClass, int]) -> None:
+    """Short, and full of evictions: kept says what was acknowledged."""
+    for number in range(40):
+        outbox.put([BULK, TREND, BULK, EVENT][number % 4], number, fill=4000)
+        outbox.step(0.1)
+        kept.update({kind: outbox.spool.queue(kind).acknowledged for kind in (EVENT, TREND, BULK)})
+
+
+def forget(outbox: Outbox) -> None:
+    """What the kernel does for a dead process."""
+    for kind in RecordClass:
+        queue = outbox.spool.queue(kind)
+        if queue._segment is not None and queue._segment.descriptor >= 0:
+            os.close(queue._segment.descriptor)
+        queue.release()
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_point_leaves_every_record_here_or_told_as_given_up(
+    memory_path: Path, calls_of: Callable[[Life], int], killed_at: Callable[[int, Life], None]
+) -> None:
+    tight = limits(total=230 << 10)
+    whole = Outbox(memory_path / "whole", tight)
+    calls = calls_of(lambda: life(whole, {}))
+    assert whole.spool.ledgers()[BULK].evicted > 5
+    for count in range(0, calls, 7):
+        outbox, kept_up_to = Outbox(memory_path / str(count), tight), dict.fromkeys(RecordClass, 0)
+        killed_at(count, lambda outbox=outbox, kept=kept_up_to: life(outbox, kept))  # type: ignore[misc]
+        forget(outbox)
+        again = Outbox(memory_path / str(count), tight)
+        while any(again.spool.queue(kind).has_untold for kind in RecordClass):
+            again.step(1.0)  # telling needs room too, and may give up more
+        again.spool.close(again.now)
+        here, told = numbers_here(again), numbers_told(again)
+        for kind in (EVENT, TREND, BULK):
+            ledger = again.spool.ledgers()[kind]
+            assert ledger.exact and ledger.unknown == 0 and ledger.damaged == 0, (count, kind, ledger)
+            assert set(range(1, kept_up_to[kind] + 1)) <= here[kind] | told[kind], (count, kind)
+            assert not here[kind] & told[kind] and len(told[kind]) == ledger.evicted, (count, kind)
+
+
+def numbers_here(outbox: Outbox) -> dict[RecordClass, set[int]]:
+    found: dict[RecordClass, set[int]] = {kind: set() for kind in RecordClass}
+    for kind in RecordClass:
+        for file in listing(class_dir(outbox.spool.folder, kind)).pending:
+            found[kind] |= set(range(file.first, file.last + 1))
+    return found
+
+
+def numbers_told(outbox: Outbox) -> dict[RecordClass, set[int]]:
+    found: dict[RecordClass, set[int]] = {kind: set() for kind in RecordClass}
+    for line in kept(outbox, CRITICAL):
+        told = line["message"]
+        found[RecordClass[told["stream"].upper()]] |= set(range(told["first"], told["last"] + 1))
+    return found
 
 
 def test_short_writes_are_gone_on_with(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
