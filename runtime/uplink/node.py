@@ -56,7 +56,7 @@ class UplinkConfig(NodeConfig, frozen=True):
     folder. docs/uplink.md has all forms."""
     access_file: str = ""
     """File with the key to the store (a SAS, or a JSON object), which something else renews; empty: the environment has
-    it (workload identity)."""
+    it (workload identity). A path that is not absolute begins in the folder of the manifest."""
     store_options: dict[str, str] = msgspec.field(default_factory=dict)
     """What obstore knows beside the place and the key, such as `client_id`, `tenant_id`, `role_arn`."""
     form: str = "jsonl"
@@ -100,7 +100,7 @@ class Uplink(Node):
             config.store,
             default=store_dir(data_dir),
             notes=folder / "blocks",
-            access_file=config.access_file,
+            access_file=str(self._beside_manifest(config.access_file)) if config.access_file else "",
             options=config.store_options,
         )
         self._report: SyncReport | None = None
@@ -152,7 +152,10 @@ class Uplink(Node):
 
     def _cipher_or_none(self) -> Cipher | None:
         name = self.config.encryption_key
-        return open_cipher(self.context.manifest_dir / Path(name).expanduser()) if name else None
+        return open_cipher(self._beside_manifest(name)) if name else None
+
+    def _beside_manifest(self, name: str) -> Path:
+        return self.context.manifest_dir / Path(name).expanduser()
 
     def _vehicle_name(self) -> str:
         """How the store knows this vehicle: what the outbox writes into its segments."""

@@ -194,7 +194,7 @@ def _of_the_outbox(facts: SyncFacts) -> list[Reason]:
         found.append(reason)
     if facts.free_share < FULL_SHARE:
         text = f"the disk of the outbox is full ({facts.free_share:.1%} free)"
-        found.append(Reason(code="disk", text=text, hint="`cardan disk`, or delete what is not needed"))
+        found.append(Reason(code="disk", text=text, hint="`df`; delete what is not needed"))
     return found
 
 
