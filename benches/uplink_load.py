@@ -119,7 +119,7 @@ def live_uplink(folder: Path, url: str, form: str) -> None:
 
 def live_producer(folder: Path) -> None:
     """Telemetry as the outbox writes it, at a steady rate."""
-    chance, producer, due = random.Random(1), Producer(outbox_dir(folder), "load"), time.monotonic()
+    chance, producer, due = random.Random(1), Producer(outbox_dir(folder), "load", timeout_s=30.0), time.monotonic()
     number = 0
     while True:
         batch = []

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cardan.runtime.errors import ConfigError, near_names
 from cardan.runtime.outbox.segment import Record, SegmentHeader
-from cardan.runtime.uplink.objects import CONTENT_TYPE, object_bytes
+from cardan.runtime.uplink.objects import CONTENT_TYPE, object_bytes, zstd_object_bytes
 from cardan.runtime.uplink.signals import VSS, SignalNames
 
 
@@ -41,6 +41,7 @@ def forms_with(names: SignalNames) -> dict[str, Form]:
 
     return {
         "jsonl": Form("records", "jsonl.gz", CONTENT_TYPE, object_bytes),
+        "jsonl-zstd": Form("records", "jsonl.zst", "application/zstd", zstd_object_bytes),
         "parquet": Form("signals", "parquet", "application/vnd.apache.parquet", parquet),
         "columns": Form("columns", "msgpack.zst", "application/zstd", columns),
     }

@@ -60,7 +60,7 @@ class UplinkConfig(NodeConfig, frozen=True):
     store_options: dict[str, str] = msgspec.field(default_factory=dict)
     """What obstore knows beside the place and the key, such as `client_id`, `tenant_id`, `role_arn`."""
     form: str = "jsonl"
-    """How objects are written: `jsonl`, `parquet` (extra `parquet`), `columns` (extra `record`)."""
+    """How objects are written: `jsonl`, `jsonl-zstd` and `columns` (extra `record`), `parquet` (extra `parquet`)."""
     encryption_key: str = ""
     """File of a key (32 bytes in base64, readable for its owner only) that every object is encrypted with; empty: none.
     A path that is not absolute begins in the folder of the manifest. Wants the extra `sign`."""

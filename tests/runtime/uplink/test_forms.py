@@ -118,7 +118,7 @@ def test_every_field_is_a_sample_with_its_place_and_name(form: str) -> None:
     assert next(row["class"] for row in rows if row["seq"] == 46) == "critical"
 
 
-@pytest.mark.parametrize("form", ["jsonl", "parquet", "columns"])
+@pytest.mark.parametrize("form", ["jsonl", "jsonl-zstd", "parquet", "columns"])
 def test_the_same_records_give_the_same_bytes(form: str) -> None:
     encode = form_of(FORMS, form).encode
     assert encode(HEADER, RECORDS) == encode(HEADER, list(RECORDS))
@@ -202,7 +202,12 @@ def test_duckdb_reads_a_folder_of_signals_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "library", "line"), [("parquet", "pyarrow.parquet", "parquet"), ("columns", "zstandard", "record")]
+    ("form", "library", "line"),
+    [
+        ("parquet", "pyarrow.parquet", "parquet"),
+        ("columns", "zstandard", "record"),
+        ("jsonl-zstd", "zstandard", "record"),
+    ],
 )
 def test_a_missing_library_is_named_with_the_line_to_type(
     form: str, library: str, line: str, monkeypatch: pytest.MonkeyPatch

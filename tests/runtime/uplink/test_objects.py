@@ -12,6 +12,7 @@ import pytest
 from cardan.runtime.errors import ConfigError
 from cardan.runtime.outbox.names import checked_name
 from cardan.runtime.outbox.segment import Record, RecordClass, SegmentHeader
+from cardan.runtime.uplink.forms import forms_with
 from cardan.runtime.uplink.objects import content_hash, json_lines, object_bytes, object_name
 
 HEADER = SegmentHeader(vehicle="van-7", boot="b1", stream="telemetry", log="0a1b2c3d")
@@ -72,16 +73,18 @@ def test_what_cannot_be_part_of_a_name_is_refused(name: str) -> None:
         checked_name("vehicle_id", name)
 
 
-def test_duckdb_reads_a_store_as_one_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form_name", ["jsonl", "jsonl-zstd"])
+def test_duckdb_reads_a_store_as_one_table(tmp_path: Path, form_name: str) -> None:
+    form = forms_with({})[form_name]
     duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
     for vehicle in ("van-7", "van-8"):
         header = SegmentHeader(vehicle=vehicle, boot="b1", stream="telemetry", log="0a1b2c3d")
-        path = tmp_path / object_name(header, RECORDS)
+        path = tmp_path / object_name(header, RECORDS, kind=form.folder, ending=form.ending)
         path.parent.mkdir(parents=True)
-        path.write_bytes(object_bytes(header, RECORDS))
+        path.write_bytes(form.encode(header, RECORDS))
     query = (
         f"select vehicle, date, boot, count(*), max(message.speed_mps) "
-        f"from read_json('{tmp_path}/**/*.jsonl.gz', hive_partitioning = true) group by all order by vehicle"
+        f"from read_json('{tmp_path}/**/*.{form.ending}', hive_partitioning = true) group by all order by vehicle"
     )
     rows = duckdb.connect().execute(query).fetchall()
     assert [(row[0], str(row[1]), *row[2:]) for row in rows] == [
