@@ -1,8 +1,9 @@
 """The twelve jobs of a field engineer: how long each command takes, live and on a bundle of an hour.
 
-A drive of the reference vehicle, on which control is killed, is asked while it goes on. The bundle of it is then
-stretched: its event log is repeated until it covers an hour, so that it has what an hour would leave; the recording keeps
-the seconds around faults anyway. The first command on a bundle unpacks it, the others find it unpacked.
+A drive of the reference vehicle, on which control is killed, is asked while it goes on. The bundle of it is
+then stretched: its event log is repeated until it covers an hour, so that it has what an hour would leave; the
+recording keeps the seconds around faults anyway. The first command on a bundle unpacks it, the others find it
+unpacked.
 """
 
 from __future__ import annotations
