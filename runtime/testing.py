@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -27,6 +27,24 @@ from cardan.runtime.profile import CanChannelSettings, Profile
 from cardan.runtime.vitals import NodeVitals, SeriesKind, Vitals, create_vitals
 
 N = TypeVar("N", bound=Node)
+M = TypeVar("M", bound=Message)
+
+
+def blank(message_type: type[M], **fields: Any) -> M:
+    """A message of which a test says only what it cares for: everything else is zero, False or empty.
+
+    TypeError for a field of a type that has no such value.
+    """
+    hints = get_type_hints(message_type)
+    required = [field.name for field in msgspec.structs.fields(message_type) if field.required]
+    return message_type(**{name: _nothing(hints[name]) for name in required if name not in fields}, **fields)
+
+
+def _nothing(hint: Any) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is tuple and arguments and arguments[-1] is not Ellipsis:
+        return tuple(_nothing(item) for item in arguments)
+    return (origin or hint)()
 
 
 class Bench(Generic[N]):

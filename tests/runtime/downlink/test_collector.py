@@ -14,28 +14,14 @@ from cardan.runtime.downlink.collector import Collector
 from cardan.runtime.downlink.documents import Collect
 from cardan.runtime.errors import CardanError
 from cardan.runtime.messages import CameraFrame, Message, SimTruth, VehicleState
+from cardan.runtime.testing import blank
 
 TYPES: dict[str, type[Message]] = {"state/vehicle": VehicleState, "camera/frame": CameraFrame, "sim/truth": SimTruth}
 S = NS_PER_S
 
 
 def sample(second: float, speed_mps: float, topic: str = "state/vehicle") -> Sample[Any]:
-    state = VehicleState(
-        stamp_ns=0,
-        speed_mps=speed_mps,
-        wheel_speed_mps=(0.0, 0.0, 0.0, 0.0),
-        steering_rad=0.0,
-        steering_wheel_rad=0.0,
-        yaw_rate_radps=0.0,
-        accel_mps2=0.0,
-        brake_pressed=False,
-        gas_pressed=False,
-        engage_requested=False,
-        cancel_requested=False,
-        frames_decoded=0,
-        checksum_failures=0,
-        counter_failures=0,
-    )
+    state = blank(VehicleState, speed_mps=speed_mps)
     now_ns = round(second * S)
     return Sample(state, topic, 0, 1, now_ns, now_ns, True)
 

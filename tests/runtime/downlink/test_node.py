@@ -20,7 +20,7 @@ from cardan.runtime.messages import BridgeVerdict, Message, VehicleState
 from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.privacy.consent import ConsentFile
 from cardan.runtime.privacy.settings import PURPOSES, PrivacySettings
-from cardan.runtime.testing import Bench
+from cardan.runtime.testing import Bench, blank
 from cardan.runtime.uplink.status import uplink_dir
 from cardan.runtime.uplink.wishes import read_wishes
 from cardan.runtime.vitals import NodeState, NodeVitals
@@ -67,35 +67,11 @@ def name_unnamed(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def state(speed_mps: float) -> VehicleState:
-    return VehicleState(
-        stamp_ns=0,
-        speed_mps=speed_mps,
-        wheel_speed_mps=(speed_mps,) * 4,
-        steering_rad=0.0,
-        steering_wheel_rad=0.0,
-        yaw_rate_radps=0.0,
-        accel_mps2=0.0,
-        brake_pressed=False,
-        gas_pressed=False,
-        engage_requested=False,
-        cancel_requested=False,
-        frames_decoded=0,
-        checksum_failures=0,
-        counter_failures=0,
-    )
+    return blank(VehicleState, speed_mps=speed_mps)
 
 
 def verdict(engagement: str) -> BridgeVerdict:
-    return BridgeVerdict(
-        cycle=0,
-        engagement=engagement,
-        armed=False,
-        accepted=False,
-        reason="",
-        cause="",
-        steering_rad=0.0,
-        accel_mps2=0.0,
-    )
+    return blank(BridgeVerdict, cycle=0, engagement=engagement)
 
 
 def drive(bench: Bench[Downlink], seconds: float, speed_mps: float, engagement: str = "disabled") -> None:

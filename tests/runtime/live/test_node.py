@@ -21,7 +21,7 @@ from cardan.runtime.outbox.queue import Queue, QueueLimits
 from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.privacy.consent import ConsentFile
 from cardan.runtime.privacy.settings import FieldRule, PrivacySettings
-from cardan.runtime.testing import Bench
+from cardan.runtime.testing import Bench, blank
 
 if TYPE_CHECKING:
     from tests.runtime.live.conftest import Authority, Cloud, Mosquitto, Wire
@@ -89,16 +89,7 @@ def vehicle(tmp_path: Path, authority: Authority, broker: Mosquitto) -> Iterator
 
 
 def verdict(cycle: int) -> BridgeVerdict:
-    return BridgeVerdict(
-        cycle=cycle,
-        engagement="enabled",
-        armed=True,
-        accepted=True,
-        reason="ok",
-        cause="",
-        steering_rad=0.0,
-        accel_mps2=0.0,
-    )
+    return blank(BridgeVerdict, cycle=cycle, engagement="enabled")
 
 
 def condition(bench: Bench[Live]) -> str:
@@ -165,22 +156,7 @@ def test_what_the_policy_withholds_or_changes_is_so_in_the_state_too(
     )
     bench = vehicle.node(privacy)
     bench.send("topics", verdict(1), topic="bridge/verdict")
-    state = VehicleState(
-        stamp_ns=0,
-        speed_mps=1.0,
-        wheel_speed_mps=(1.0, 1.0, 1.0, 1.0),
-        steering_rad=0.0,
-        steering_wheel_rad=0.0,
-        yaw_rate_radps=0.0,
-        accel_mps2=0.0,
-        brake_pressed=False,
-        gas_pressed=False,
-        engage_requested=False,
-        cancel_requested=False,
-        frames_decoded=1,
-        checksum_failures=0,
-        counter_failures=0,
-    )
+    state = blank(VehicleState, speed_mps=1.0)
     bench.send("topics", state, topic="state/vehicle")  # for improvement, which nobody has consented to
     until(lambda: cloud.of("vehicles/car-7/state"), working(bench, cloud))
     topics = cloud.of("vehicles/car-7/state")[0]["topics"]
