@@ -70,7 +70,7 @@ CASES = {
     **{f"why {verb}": Case(codes=(0, 1)) for verb in VERBS},
     "bundle make": Case("--hurry --out {folder}/one.cardan.zip", codes=(0, 1), process=True),
     "bundle open": Case("{folder}/one.cardan.zip", codes=(0, 1)),
-    "bundle send": Case("{folder}/one.cardan.zip", codes=(3,)),
+    "bundle send": Case("{folder}/one.cardan.zip", codes=(4,)),
     "bundle list": Case(),
     "bundle redact": Case("{folder}/one.cardan.zip --no-positions --out {folder}/two.cardan.zip"),
     "record list": Case(),

@@ -23,6 +23,8 @@ EARLIER_BYTES = 2 << 20
 CRASHES = 5
 ANSWER_S = 1.0
 """A bridge answers in the period in which it is asked."""
+SYNC_FACTS = "outbox/facts.json"
+"""What `cardan sync why` judges by."""
 DOCTOR, ENGAGE = "doctor.json", "engage.json"
 """What `cardan doctor` and `cardan doctor --engage` print as JSON."""
 
@@ -142,11 +144,15 @@ def _engage(job: Job) -> str:
 def _outbox(job: Job) -> str:
     """The account of the outbox and the word of the uplink, as they are now."""
     from cardan.runtime.uplink.status import FROZEN, sync_status_or_none
+    from cardan.runtime.uplink.why import read_facts
 
     status = sync_status_or_none(job.data_dir)
     if status is None:
         raise Nothing("there never was an outbox")
     job.write(FROZEN, job.redaction.of_text(msgspec.json.encode(status)))
+    facts = read_facts(job.data_dir, job.clock.wall_ns())
+    if facts is not None:
+        job.write(SYNC_FACTS, job.redaction.of_text(msgspec.json.encode(facts)))
     return str(status.ledger)
 
 

@@ -74,8 +74,8 @@ examples:
 What a bundle is of, how each of its collectors ended, and where it lies opened. Every looking command takes it as
 --bundle FILE.""",
     "send": """\
-Put a bundle into the outbox of the active run, part by part; the uplink brings it to the store when it may. Sent again,
-it goes on where it was. Exit code 4 without consent to diagnostics.""",
+Keep a bundle for the store, to which the uplink brings it when it may; `cardan sync why` says what it waits for. Needs
+no active run. Exit code 4 without consent to diagnostics.""",
     "list": """\
 The bundles that were made on this computer.""",
     "redact": """\
@@ -86,9 +86,9 @@ _HEADER = (
     "collectors (name, ok, text, files, bytes, seconds)"
 )
 JSON = {
-    "make": Shape(f"{_HEADER}, verdict, parts"),
+    "make": Shape(f"{_HEADER}, verdict, sent"),
     "open": Shape(f"{_HEADER}, verdict, folder"),
-    "send": Shape("id, file, put, parts"),
+    "send": Shape("id, file, name"),
     "list": Shape("bundles (id, file, bytes, run, made)"),
     "redact": Shape(_HEADER),
 }

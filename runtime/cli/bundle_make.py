@@ -46,12 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
     collect_all(job, progress, _say, hurry=arguments.hurry)
     target = Path(arguments.out).expanduser() if arguments.out else target_of(found.data_dir, progress.id)
     header = pack(job, progress, clock.wall_ns(), (platform.node(), versions()["cardan"]), target)
-    put, parts = put_into_outbox(target, header.id, found) if arguments.send else (0, 0)
+    sent = put_into_outbox(target, found) if arguments.send else None
     if arguments.json:
-        print(json.dumps(document(header, target, verdict=verdict_of(header), parts=parts)))
+        print(json.dumps(document(header, target, verdict=verdict_of(header), sent=sent)))
     else:
-        sent = [Line(""), Line(sent_text(header.id, put, parts))] if arguments.send else []
-        write_lines([*header_lines(header, target), *sent], sys.stdout)
+        more = [Line(""), Line(sent_text(header.id))] if sent else []
+        write_lines([*header_lines(header, target), *more], sys.stdout)
     return int(Exit.HEALTHY if verdict_of(header) == "ok" else Exit.FINDING)
 
 

@@ -1,4 +1,4 @@
-"""`cardan bundle send`: put a bundle into the outbox, which brings it to the store when it may."""
+"""`cardan bundle send`: keep a bundle for the store, to which the uplink brings it when it may."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from cardan.runtime.bundle.header import read_header_or_none
-from cardan.runtime.bundle.send import send
+from cardan.runtime.bundle.send import PURPOSE, send
 from cardan.runtime.bundle.unpack import opened
 from cardan.runtime.cli.bundle_show import spoken
 from cardan.runtime.cli.exits import NoDataError, RefusedError
@@ -18,31 +18,29 @@ from cardan.runtime.cli.runs import FoundRun, find_run
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.privacy.consent import ConsentFile
 
-PURPOSE = "diagnostics"
-
 
 def run(arguments: argparse.Namespace) -> int:
-    """Send it, or go on with it; RefusedError without consent to diagnostics."""
+    """Hand it over; RefusedError without consent to diagnostics."""
     file = Path(arguments.file).expanduser()
     header = read_header_or_none(opened(file))
     if header is None or not file.is_file():
         raise NoDataError(f"{file} is no bundle", hint="`cardan bundle list`")
-    put, parts = put_into_outbox(file, header.id, find_run(place_of(arguments), must_live=True))
+    name = put_into_outbox(file, find_run(place_of(arguments)))
     if arguments.json:
-        print(json.dumps({"schema_version": 1, "id": header.id, "file": str(file), "put": put, "parts": parts}))
+        print(json.dumps({"schema_version": 1, "id": header.id, "file": str(file), "name": name}))
     else:
-        write_lines([Line(safe_text(sent_text(header.id, put, parts)), "good")], sys.stdout)
+        write_lines([Line(safe_text(sent_text(header.id)), "good")], sys.stdout)
     return 0
 
 
-def put_into_outbox(file: Path, bundle_id: str, found: FoundRun) -> tuple[int, int]:
-    """Parts that were put now, and all parts."""
+def put_into_outbox(file: Path, found: FoundRun) -> str:
+    """Its name at the store."""
     require_consent(found)
-    return send(file, bundle_id, found.data_dir, MonotonicClock())
+    return send(file, found.data_dir, MonotonicClock()).name
 
 
 def require_consent(found: FoundRun) -> None:
-    """A bundle is for finding faults: without consent to that, nothing of it is kept for the store."""
+    """A bundle is for finding faults: without consent to that, it is not kept for the store."""
     consent = ConsentFile(found.data_dir, found.plan.privacy.consent).now()
     if not consent.covers(frozenset({PURPOSE})):
         raise RefusedError(
@@ -51,5 +49,5 @@ def require_consent(found: FoundRun) -> None:
         )
 
 
-def sent_text(bundle_id: str, put: int, parts: int) -> str:
-    return f"bundle {spoken(bundle_id)}: all {parts} parts are in the outbox, {put} of them new; `cardan why upload`"
+def sent_text(bundle_id: str) -> str:
+    return f"bundle {spoken(bundle_id)} is kept for the store until it is there; `cardan sync why`"

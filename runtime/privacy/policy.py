@@ -22,7 +22,6 @@ from cardan.runtime.privacy.whereabouts import Whereabouts
 
 NO_CONSENT, IN_ZONE, UNREADABLE = "no consent", "zone", "unreadable"
 OWN_TOPICS: dict[str, Purpose] = {
-    "bundle/*": "diagnostics",
     "downlink/bundle": "diagnostics",
     "downlink/*": "operation",
     "outbox/*": "operation",

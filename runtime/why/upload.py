@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from cardan.runtime.bundle.collectors import SYNC_FACTS
 from cardan.runtime.cli.moments import date_text
 from cardan.runtime.cli.units import age
 from cardan.runtime.log.record import LogRecord
 from cardan.runtime.uplink.status import SyncStatus, sync_status_or_none
+from cardan.runtime.uplink.why import Reason, SyncFacts, read_facts, reasons
 from cardan.runtime.why.answer import Answer, Fact, explain, fact_of, last_line
 from cardan.runtime.why.evidence import Evidence
 
@@ -22,7 +26,8 @@ def answer(evidence: Evidence) -> Answer:
         return Answer(question=QUESTION, verdict=f"not recorded: {said}", healthy=False, missing=[said])
     disk = [record for record in evidence.of_codes(*OF_DISK) if record.is_trouble]
     down = _down(evidence)
-    verdict, healthy, hint = _verdict(status, disk, down)
+    found = _reasons(evidence)
+    verdict, healthy, hint = _verdict(status, disk, down, found)
     return Answer(
         question=QUESTION,
         verdict=verdict,
@@ -31,6 +36,7 @@ def answer(evidence: Evidence) -> Answer:
         hint=hint,
         chain=[fact_of(record, disk[0].wall_ns) for record in disk],
         facts=[
+            *(f"{reason.code}: {reason.text}" for reason in found),
             f"account: {status.ledger}",
             f"store: {status.report.store or 'not known'}",
             _last_delivery(status, evidence.now_wall_ns),
@@ -40,9 +46,11 @@ def answer(evidence: Evidence) -> Answer:
     )
 
 
-def _verdict(status: SyncStatus, disk: list[LogRecord], down: LogRecord | None) -> tuple[str, bool, str]:
+def _verdict(
+    status: SyncStatus, disk: list[LogRecord], down: LogRecord | None, found: list[Reason]
+) -> tuple[str, bool, str]:
     """Verdict, whether all is well, and what helps."""
-    pending, report = status.ledger.pending, status.report
+    pending = status.ledger.pending
     if disk:
         return f"the disk: {disk[0].text}", False, explain(disk[0].code)[1]
     if down is not None:
@@ -51,15 +59,30 @@ def _verdict(status: SyncStatus, disk: list[LogRecord], down: LogRecord | None) 
             False,
             explain(down.code)[1],
         )
-    if not pending and not status.ledger.evicted:
-        return "everything that was kept has been uploaded", True, ""
-    if report.problem:
-        return f"the link: {report.problem} ({pending} records wait)", False, "is the store reachable? `cardan doctor`"
-    if not report.consent:
-        return f"no consent: nothing leaves the vehicle ({pending} records wait)", False, "`cardan sync consent`"
-    if status.ledger.evicted and not pending:
+    if found:
+        first = next((reason for reason in found if reason.finding), found[0])
+        waiting = f" ({pending} records wait)" if pending else ""
+        return f"{first.code}: {first.text}{waiting}", not any(reason.finding for reason in found), first.hint
+    if status.ledger.evicted:
         return f"{status.ledger.evicted} records were given up because the outbox was full", False, "a larger quota"
-    return f"{pending} records wait, and nothing is wrong: they go with the next delivery", True, ""
+    return (
+        ("everything that was kept has been uploaded", True, "")
+        if not pending
+        else (f"{pending} records wait", True, "")
+    )
+
+
+def _reasons(evidence: Evidence) -> list[Reason]:
+    """What stands in the way, as `cardan sync why` judges it; of a bundle by the facts of its making."""
+    try:
+        if evidence.found.bundle is None:
+            facts = read_facts(evidence.found.data_dir, evidence.now_wall_ns)
+        else:
+            stored = (evidence.found.data_dir / SYNC_FACTS).read_bytes()
+            facts = msgspec.json.decode(stored, type=SyncFacts)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return []
+    return reasons(facts) if facts is not None else []
 
 
 def _down(evidence: Evidence) -> LogRecord | None:
