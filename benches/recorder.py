@@ -1,6 +1,6 @@
 """The recorder: processor time beside the `mcap` package, pictures beside plain writes, kills, and the control loop.
 
-    sudo python benches/recorder.py            # about 6 minutes
+    sudo python benches/recorder.py            # about 4 minutes
     sudo python benches/recorder.py --quick    # within a minute
 
 Small messages: the same JSON into chunks of the same length, by our writer and by the package's, in turns. Pictures:
@@ -444,12 +444,12 @@ def main() -> int:
         rows = small_messages(folder, 5 if quick else 9, 20_000)
         rows += pictures(folder, 5 if quick else 9, 30 if quick else 60)
         path = reference(folder)
-        rows += whole_vehicle(path, Folder(runs, folder / "whole"), 5.0 if quick else 15.0)
+        rows += whole_vehicle(path, Folder(runs, folder / "whole"), 5.0 if quick else 12.0)
         shutil.rmtree(folder / "whole")
-        rows += kills(path, Folder(runs, folder / "kills"), 3 if quick else 10)
+        rows += kills(path, Folder(runs, folder / "kills"), 3 if quick else 8)
         shutil.rmtree(folder / "kills")
         if os.geteuid() == 0:
-            rows += control_loop(folder, runs, 1 if quick else 9, 3.0 if quick else 6.0)
+            rows += control_loop(folder, runs, 1 if quick else 7, 3.0 if quick else 4.0)
         else:
             rows.append(Row("control loop beside a full disk", None, "needs root", "measured", False))
     return report("recorder", rows, as_json=arguments.json)

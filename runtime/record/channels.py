@@ -13,6 +13,7 @@ from cardan.runtime.record.json_form import Form, PlainForm, with_envelope
 from cardan.runtime.record.mcap_chunk import ChunkBuilder
 from cardan.runtime.record.mcap_writer import ChannelRecords, channel_records
 from cardan.runtime.record.picture import PictureForm, is_picture
+from cardan.runtime.record.pixel_memory import PixelMemory
 from cardan.runtime.record.raw_picture import ENCODING, SCHEMA, SCHEMA_NAME, raw_parts
 
 
@@ -39,6 +40,7 @@ class Channels:
         self._offset_ns = wall_offset_ns
         self._jpeg_quality = jpeg_quality
         self._is_raw = is_raw
+        self._memory = PixelMemory()
 
     def of(self, sample: Sample[Any]) -> Channel:
         """The channel of the sample's topic."""
@@ -50,7 +52,9 @@ class Channels:
         log_ns = max(0, sample.sent_ns + self._offset_ns)
         if channel.form is None:
             envelope = {"origin_ns": sample.origin_ns, "valid": sample.valid, "epoch": sample.epoch}
-            parts = raw_parts(sample.topic, sample.value, max(0, sample.origin_ns + self._offset_ns), envelope)
+            parts = raw_parts(
+                sample.topic, sample.value, max(0, sample.origin_ns + self._offset_ns), envelope, self._memory
+            )
             chunk.add_parts(channel.number, sample.seq, log_ns, sample.sent_ns, parts)
             return
         body = channel.form.encode(sample.value, sample.origin_ns)

@@ -13,6 +13,7 @@ import numpy as np
 
 from cardan.runtime.clock import NS_PER_S
 from cardan.runtime.record.json_form import ENVELOPE_FIELD
+from cardan.runtime.record.pixel_memory import PixelMemory
 from cardan.runtime.record.protobuf import (
     TYPE_BYTES,
     TYPE_FIXED32,
@@ -62,17 +63,19 @@ SCHEMA = description_set(
 )
 
 
-def raw_parts(topic: str, value: Any, stamp_ns: int, envelope: dict[str, Any]) -> list[bytes]:
+def raw_parts(
+    topic: str, value: Any, stamp_ns: int, envelope: dict[str, Any], memory: PixelMemory
+) -> list[bytes | memoryview]:
     """The message in parts: what is before the pixels, the pixels (a copy), what is behind them.
 
-    value: a message with an image as `is_picture` takes it. stamp_ns: wall time of the capture.
+    value: a message with an image as `is_picture` takes it. stamp_ns: wall time of the capture. memory: for the copy.
     """
     image: np.ndarray = value.image
     height, width = image.shape[:2]
     channels = 1 if image.ndim == 2 else image.shape[2]
     others = {name: getattr(value, name) for name in value.__struct_fields__ if name != "image"}
     seconds, nanos = divmod(stamp_ns, NS_PER_S)
-    pixels = image.tobytes()
+    pixels = memory.copy(image)
     head = [
         bytes_field(1, number_field(1, seconds) + number_field(2, nanos)),
         fixed32_field(2, width),
