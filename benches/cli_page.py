@@ -28,7 +28,6 @@ PICTURE_S = 0.6
 """As page.js asks for pictures."""
 MANY = 4
 KILLED = "recorder"
-RUNNING = f"{KILLED}: running"
 WITHIN_S = 20.0
 EMPTY = (
     b"<!doctype html><title>empty</title><h1 id=verdict></h1>"
@@ -37,7 +36,9 @@ EMPTY = (
 FILLED = "(document.getElementById('verdict') || {textContent: ''}).textContent.replace('connecting …', '')"
 """True once the page shows what the run says."""
 WATCH_TEXTS = """() => { window.seen = []; new MutationObserver(() => {
-  const said = document.getElementById('listeners').textContent;
+  const state = (document.getElementById('listeners').textContent.match(/recorder: ([\\w-]+)/) || [])[1];
+  const rows = [...document.querySelectorAll('#facts div')].map((row) => row.textContent);
+  const said = `${state}, ${rows.find((text) => text.startsWith('restarts'))}`;
   if (said === window.said) return;
   window.said = said;
   window.seen.push([performance.timeOrigin + performance.now(), said]);
@@ -186,7 +187,7 @@ def _one_event(tab: Any, found: Any) -> float:
         continue
     happened_ms = time.time() * 1e3
     while time.monotonic() < ends_s:
-        seen = [stamp for stamp, said in tab.evaluate("window.seen") if stamp >= happened_ms and RUNNING not in said]
+        seen = [stamp for stamp, _ in tab.evaluate("window.seen") if stamp >= happened_ms]
         if seen:
             _wait_until_back(words, ends_s)
             return float(min(seen)) - happened_ms
