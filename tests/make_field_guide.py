@@ -56,7 +56,9 @@ NOTES = {
         "Read the id over the phone; secrets and identification numbers are out already, `--no-positions` leaves "
         "out where the vehicle was. Elsewhere: `cardan why disengage --bundle FILE`."
     ),
-    "why upload": "Consent, link or disk. `cardan sync` has the rest.",
+    "why upload": (
+        "Consent, link, budget or disk; or why the uplink itself is not there. `cardan sync why` has it class by class."
+    ),
     "engine status": (
         "Hash, precision of the weights, and backend of what serves; `stand-in` when it is not the first choice."
     ),

@@ -38,7 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     limit_bytes = _bytes(arguments.size)
     if arguments.send:
         require_consent(found)
-    os.nice(GIVE_WAY)
+    if not arguments.hurry:
+        os.nice(GIVE_WAY)
     progress, folder = begin(found.data_dir, found.run_id, f"{redaction} {limit_bytes}", clock.wall_ns())
     if progress.done:
         print(f"going on with {progress.id}, which has {len(progress.done)} parts", file=sys.stderr)
