@@ -27,7 +27,7 @@ SAID = {
     "why late": (1, r"\d+ cycles? missed and \d+ steps? too long"),
     "can health": (1, r"messages with a period in the DBC do not come: STEERING_COMMAND"),
     "bundle make": (0, r"^bundle [2-9A-Z]{3} [2-9A-Z]{3}, "),
-    "why upload": (1, r"^uplink does not run: FileExistsError"),
+    "why upload": (1, r"^uplink does not run: .*store cannot be made: File exists"),
     "engine status": (0, r"(?s)precision.*road +engines +first choice +road_net [0-9a-f]{12} +FP32"),
     "why software": (1, r"^1 difference: the manifest .* was changed after the run began"),
     "doctor": (4, r"(?s)fault-latched.*FAIL fault +second-sender:0x120"),

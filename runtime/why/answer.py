@@ -78,5 +78,7 @@ def explain(code: str, cause: str = "") -> tuple[str, str]:
 
 
 def last_line(text: str) -> str:
-    """Of a traceback that is what happened."""
-    return text.strip().rpartition("\n")[2]
+    """Of a traceback that is what happened; of an error of ours the line before the one with its hint."""
+    lines = text.strip().splitlines() or [""]
+    ends_with_hint = len(lines) > 1 and lines[-1].lstrip().startswith("hint: ")
+    return lines[-2] if ends_with_hint else lines[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cardan.runtime.errors import ConfigError
 from cardan.runtime.outbox.disk import make_folder_durably
 from cardan.runtime.uplink.stores.access import AccessFile
 from cardan.runtime.uplink.stores.folder import FolderStore
@@ -25,7 +26,13 @@ def open_store(
     not installed.
     """
     if not url:
-        make_folder_durably(default)
+        try:
+            make_folder_durably(default)
+        except OSError as error:
+            raise ConfigError(
+                f"the folder {default} of the store cannot be made: {error.strerror}",
+                hint="move away what is there, or name a store in the config of the uplink",
+            ) from error
         return FolderStore(default)
     location = location_of(url)
     if location.kind == "file":

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from cardan.runtime.cli.main import main
-from cardan.runtime.cli.up import process_start_ns, with_free_ports
+from cardan.runtime.cli.process_start import process_start_ns
+from cardan.runtime.cli.up import with_free_ports
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.plan import Plan
 from cardan.runtime.profile import CanChannelSettings, Profile
