@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import msgspec
 
 from cardan.engines.build.messages import BuildOrder, Cancelled, Done, Failed, Progress, Said
 from cardan.runtime.clock import Clock, ns
+from cardan.runtime.readable import readable
 
 LONGEST_S = 2 * 3600.0
 """No network of a vehicle takes longer; a builder that does is stuck."""
@@ -82,7 +82,7 @@ class Build:
             if self.progress is not None and self.progress != told:
                 told = self.progress
                 tell(told)
-            select.select([self], [], [], 0.2)
+            readable([self.fileno()], 0.2)
         return ended
 
     def close(self) -> None:

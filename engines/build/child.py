@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +25,7 @@ from cardan.engines.model import ModelFile, read_model
 from cardan.engines.weights import read_weights
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.errors import CardanError
+from cardan.runtime.readable import readable
 
 NICENESS = 10
 """The vehicle drives on its fallback meanwhile."""
@@ -119,7 +119,7 @@ class Child:
         return not self._cancelled()
 
     def _cancelled(self) -> bool:
-        return bool(select.select([self._heard], [], [], 0)[0])
+        return bool(readable([self._heard], 0.0))
 
     def _runs_here(self) -> bool:
         """False for a plan of another GPU than the one of this computer."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import select
 import shutil
 import signal
 import zipfile
@@ -23,6 +22,7 @@ from cardan.runtime.bundle.job import Job
 from cardan.runtime.bundle.pace import Pace
 from cardan.runtime.clock import NS_PER_S, Clock, ns
 from cardan.runtime.errors import RunError
+from cardan.runtime.readable import readable
 
 FOLDER = "bundles"
 PROGRESS = "progress.json"
@@ -129,7 +129,7 @@ def _result(reader: int, pid: int, limit_s: float, clock: Clock) -> tuple[bool, 
     ends_ns, data = clock.now_ns() + ns(limit_s), b""
     try:
         while (left_s := (ends_ns - clock.now_ns()) / NS_PER_S) > 0:
-            if not select.select([reader], [], [], left_s)[0]:
+            if not readable([reader], left_s):
                 break
             piece = os.read(reader, 4096)
             if not piece:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 from types import FrameType, TracebackType
+
+from cardan.runtime.readable import readable
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -36,7 +37,7 @@ class Wakeups:
 
     def wait(self, timeout_s: float, *descriptors: int) -> list[int]:
         """Wait until a signal comes, a descriptor is readable, or time is over; the descriptors that are readable."""
-        ready, _, _ = select.select([self._read_end, *descriptors], [], [], max(0.0, timeout_s))
+        ready = readable([self._read_end, *descriptors], timeout_s)
         if self._read_end in ready:
             os.read(self._read_end, 1024)
         return [descriptor for descriptor in ready if descriptor != self._read_end]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import warnings
 from contextlib import suppress
@@ -13,6 +12,7 @@ import msgspec
 from cardan.runtime.clock import NS_PER_S, ns
 from cardan.runtime.doctor.check import Check, Result, Subject, unknown
 from cardan.runtime.errors import CardanError
+from cardan.runtime.readable import readable
 
 READ_BYTES = 65536
 
@@ -66,7 +66,7 @@ class Answer:
         text, ended = b"", False
         while not ended:
             left_s = (due_ns - self._subject.clock.now_ns()) / NS_PER_S
-            if not select.select([self._pipe], [], [], max(0.0, left_s))[0]:
+            if not readable([self._pipe], left_s):
                 break
             part = os.read(self._pipe, READ_BYTES)
             text, ended = text + part, not part

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import signal
 import sys
 import traceback
@@ -31,6 +30,7 @@ from cardan.runtime.node.standby import stand_by
 from cardan.runtime.node.step_notes import StepNoter
 from cardan.runtime.node.wiring import Wire, make_context
 from cardan.runtime.plan import Plan, read_plan
+from cardan.runtime.readable import readable
 from cardan.runtime.registry import load_node_class
 from cardan.runtime.vitals import NodeVitals, Vitals, open_vitals
 
@@ -144,7 +144,7 @@ class NodeProcess:
 
     def _wait_for_go(self, go_fd: int) -> bool:
         with self._interruptible():
-            select.select([go_fd], [], [])
+            readable([go_fd])
             return os.read(go_fd, 1) == b"1"
 
     @contextmanager

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,21 @@ def memory_path(tmp_path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir=MEMORY, prefix="cardan-test-") as folder:
         yield Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open() -> Iterator[None]:
+    """The kernel closes what a killed process had open; here somebody else must, or descriptors run out."""
+    before = descriptors()
+    yield
+    gc.collect()  # sockets and files that still have an object close themselves
+    for descriptor in descriptors() - before:
+        with suppress(OSError):
+            os.close(descriptor)
+
+
+def descriptors() -> set[int]:
+    return {int(name) for name in os.listdir("/proc/self/fd")}
 
 
 class Killed(BaseException):
