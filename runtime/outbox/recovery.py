@@ -7,7 +7,6 @@ uplink may go on claiming and delivering meanwhile.
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -64,7 +63,7 @@ def recover(folder: Path) -> tuple[QueueState, Listing]:
 
 def _new_state(folder: Path) -> QueueState:
     set_aside_state(folder)
-    return write_state(folder, QueueState(log=_log_of_files_or_none(folder) or secrets.token_hex(4)))
+    return write_state(folder, QueueState(log=_log_of_files_or_none(folder) or os.urandom(4).hex()))
 
 
 def _log_of_files_or_none(folder: Path) -> str | None:

@@ -13,9 +13,9 @@ import mmap
 import os
 import re
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timezone
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -198,7 +198,7 @@ class FileParcel:
                 data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) if self._note.size else b""
         except OSError as error:
             raise DeviceError(f"{path} cannot be read: {error.strerror}") from error
-        if sha256(data).hexdigest() != self._note.sha256:
+        if _sha256([data]) != self._note.sha256:
             raise DeviceError(f"{path} is damaged on this disk, or was changed after it was handed over")
         return data
 
@@ -223,8 +223,14 @@ def _keep(path: Path, kept: Path) -> None:
 
 
 def _hash_of(path: Path) -> str:
-    digest = sha256()
     with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
+        return _sha256(iter(lambda: file.read(1 << 20), b""))
+
+
+def _sha256(pieces: Iterable[bytes | memoryview]) -> str:
+    from hashlib import sha256  # heavy, and no business of who only looks
+
+    digest = sha256()
+    for piece in pieces:
+        digest.update(piece)
     return digest.hexdigest()

@@ -7,7 +7,6 @@ kind: mobile links are, others are not.
 
 from __future__ import annotations
 
-import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
@@ -90,6 +89,8 @@ class System:
 
     def said_metered_or_none(self) -> bool | None:
         """What NetworkManager says about the link in use; None where it does not run or does not know."""
+        import subprocess  # heavy, and no business of who only looks
+
         path = "/org/freedesktop/NetworkManager"
         command = [self._ask, "--system", "get-property", NETWORK_MANAGER, path, NETWORK_MANAGER, "Metered"]
         try:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import struct
 from datetime import datetime, timezone
-from hashlib import sha256
 
 from cardan.runtime.clock import NS_PER_S
 from cardan.runtime.errors import ConfigError
@@ -47,6 +46,8 @@ def object_name(
 
 def content_hash(header: SegmentHeader, records: list[Record]) -> str:
     """16 hexadecimal digits of the SHA-256 of what the records say, whatever they are written as."""
+    from hashlib import sha256  # takes longer to load than all of `cardan status` may need of this module
+
     pack, parts = _PLACE.pack, [f"{header.log}\n".encode()]
     for record in records:
         parts.append(pack(record.seq, record.mono_ns, record.wall_ns, record.kind))
