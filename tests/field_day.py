@@ -35,7 +35,7 @@ class Slow(Node):
     rate_hz = 1.0
 
     def open(self) -> None:
-        time.sleep(2.5)
+        time.sleep(3.0)
 
     def step(self) -> None:
         pass

@@ -29,7 +29,7 @@ refused or not ready. `--json` prints the same for a program. What was not recor
 guessed. Codes such as `node-crash` are explained in [faults.md](faults.md).
 
 The answers below are real: they were taken from one drive of the reference vehicle on which the camera stood still
-for 0.4 s, control was killed, the computer became hot, the store was in its own way, a node took 2.5 s to open,
+for 0.4 s, control was killed, the computer became hot, the store was in its own way, a node took 3 s to open,
 somebody changed a limit before the drive and the manifest during it, and somebody else sent a steering command.
 `python -m tests.make_field_guide` drives it again; `tests/test_twelve_jobs.py` holds every command to its answer.
 
