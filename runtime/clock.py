@@ -6,6 +6,7 @@ never an input to a decision: it may jump by hours when a vehicle gets its first
 
 from __future__ import annotations
 
+import os
 import time
 from threading import get_ident
 from typing import Protocol
@@ -14,6 +15,11 @@ NS_PER_S = 1_000_000_000
 SPIN_NS = 100_000
 """How long before a deadline sleeping ends and spinning begins: CPython's sleep wakes up 20-70 us
 late, so the last 100 us are spun (1 % of a core at 100 Hz)."""
+SPIN_MOST_NS = 400_000
+"""Without SCHED_FIFO, and where processors sleep deeply (a virtual machine, a laptop), sleep ends later: then spinning
+begins up to so early."""
+FORGET = 64
+"""After about so many sleeps that ended in time, spinning begins late again."""
 SPIN_FROM_HZ = 50.0
 """Nodes of this rate and above spin before their deadlines."""
 
@@ -42,14 +48,31 @@ class MonotonicClock:
     # The functions themselves: every message and step asks a few times, and a method around them doubles the cost.
     now_ns = staticmethod(time.monotonic_ns)
     wall_ns = staticmethod(time.time_ns)
+    _early_ns = SPIN_NS
 
     def sleep_until_ns(self, deadline_ns: int, *, spin: bool = False) -> None:
-        early_ns = SPIN_NS if spin else 0
+        early_ns = self._early_ns if spin else 0
         remaining_ns = deadline_ns - time.monotonic_ns() - early_ns
         if remaining_ns > 0:
             time.sleep(remaining_ns / NS_PER_S)
-        while spin and time.monotonic_ns() < deadline_ns:
-            continue
+        if not spin:
+            return
+        now_ns = time.monotonic_ns()
+        if (
+            remaining_ns > 0 and os.sched_getscheduler(0) == os.SCHED_OTHER
+        ):  # for others the admission counts on SPIN_NS
+            self._early_ns = next_early_ns(early_ns, now_ns - (deadline_ns - early_ns))
+        while now_ns < deadline_ns:
+            now_ns = time.monotonic_ns()
+
+
+def next_early_ns(early_ns: int, late_ns: int) -> int:
+    """How long before its deadline the next sleep ends. late_ns: by how much this one ended after its time.
+
+    Half as much again as it was late: up at once, down little by little.
+    """
+    wanted_ns = min(max(late_ns + late_ns // 2, SPIN_NS), SPIN_MOST_NS)
+    return wanted_ns if wanted_ns > early_ns else early_ns - (early_ns - wanted_ns) // FORGET
 
 
 class NotingClock(MonotonicClock):

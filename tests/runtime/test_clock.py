@@ -1,4 +1,4 @@
-from cardan.runtime.clock import NS_PER_S, FakeClock, MonotonicClock, ns
+from cardan.runtime.clock import NS_PER_S, SPIN_MOST_NS, SPIN_NS, FakeClock, MonotonicClock, next_early_ns, ns
 
 
 def test_a_fake_clock_moves_only_when_told() -> None:
@@ -39,3 +39,18 @@ def test_a_deadline_in_the_past_returns_at_once() -> None:
 
 def test_seconds_are_rounded_to_the_nearest_nanosecond() -> None:
     assert ns(0.1) == 100_000_000
+
+
+def test_spinning_begins_earlier_after_a_sleep_that_ended_late_and_within_bounds() -> None:
+    assert next_early_ns(SPIN_NS, 0) == SPIN_NS
+    assert next_early_ns(SPIN_NS, 120_000) == 180_000
+    assert next_early_ns(SPIN_NS, 5_000_000) == SPIN_MOST_NS
+
+
+def test_spinning_begins_late_again_when_sleep_ends_in_time() -> None:
+    early_ns = SPIN_MOST_NS
+    for _ in range(500):
+        following_ns = next_early_ns(early_ns, 20_000)
+        assert SPIN_NS <= following_ns <= early_ns
+        early_ns = following_ns
+    assert early_ns < SPIN_NS + SPIN_NS // 100
