@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import statistics
 import subprocess
 import sys
@@ -25,7 +24,6 @@ from rows import Row, at_most, exactly, parse_arguments, report
 
 from cardan.runtime.clock import FakeClock, MonotonicClock
 from cardan.runtime.outbox.claims import Claims
-from cardan.runtime.outbox.door import Door
 from cardan.runtime.outbox.door_messages import PutRecord
 from cardan.runtime.outbox.folder import class_dir, sealed_path
 from cardan.runtime.outbox.ledger import read_ledgers
@@ -35,6 +33,7 @@ from cardan.runtime.outbox.queue import Queue, QueueLimits
 from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.outbox.spool import TOMBSTONE_TOPIC, NotTaken, Spool, Stamp
 from cardan.runtime.outbox.state import read_state_or_none
+from cardan.runtime.outbox.testing import serve_for_ever
 from cardan.runtime.outbox.wall_clock import WallWatch
 
 HERE = Path(__file__).resolve().parent
@@ -51,18 +50,7 @@ PAYLOAD = b'{"topic":"bench/row","message":{"fill":"%s"}}' % (b"x" * (SIZE - 45)
 
 def serve(folder: Path) -> None:
     """An outbox with its door, until it is killed."""
-    spool = Spool(folder, vehicle="bench", boot="b", limits=SpoolLimits())
-    spool.open()
-    door = Door(spool)
-    door.open()
-    poll = select.poll()
-    poll.register(door.fileno(), select.POLLIN)
-    while True:
-        poll.poll(5)
-        now = Stamp(CLOCK.now_ns(), CLOCK.wall_ns())
-        door.serve(now)
-        spool.step(now)
-        door.answer()
+    serve_for_ever(Spool(folder, vehicle="bench", boot="b", limits=SpoolLimits()))
 
 
 def ingest(folder: Path, size: int) -> None:

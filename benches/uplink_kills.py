@@ -13,7 +13,6 @@ import gzip
 import json
 import os
 import random
-import select
 import signal
 import sys
 import tempfile
@@ -30,14 +29,14 @@ from uplink_servers import load_servers
 
 from cardan.runtime.clock import MonotonicClock, ns
 from cardan.runtime.outbox.claims import Claims
-from cardan.runtime.outbox.door import Door
 from cardan.runtime.outbox.door_messages import PutRecord
 from cardan.runtime.outbox.folder import outbox_dir
 from cardan.runtime.outbox.ledger import read_ledgers, total
 from cardan.runtime.outbox.limits import ClassLimits, SpoolLimits
 from cardan.runtime.outbox.producer import NotKept, Producer, Unanswered
 from cardan.runtime.outbox.segment import RecordClass
-from cardan.runtime.outbox.spool import Spool, Stamp
+from cardan.runtime.outbox.spool import Spool
+from cardan.runtime.outbox.testing import serve_for_ever
 from cardan.runtime.uplink import backoff
 from cardan.runtime.uplink.stores.choose import open_store
 from cardan.runtime.uplink.sync import LET_OUT, open_sync
@@ -177,20 +176,7 @@ def kill(name: str, pid: int) -> None:
 
 def live_outbox(folder: Path, limits: SpoolLimits = LIMITS, period_ms: int = 5) -> None:
     """What the node does, without topics. period_ms: between two steps when nobody comes to the door."""
-    spool = Spool(outbox_dir(folder), vehicle="van-7", boot="b1", limits=limits)
-    clock = MonotonicClock()
-    spool.open()
-    door = Door(spool)
-    door.open()
-    poll = select.poll()
-    poll.register(door.fileno(), select.POLLIN)
-    while True:
-        poll.poll(period_ms)
-        now = Stamp(clock.now_ns(), clock.wall_ns())
-        while door.serve(now):
-            door.answer()
-        spool.step(now)
-        door.answer()
+    serve_for_ever(Spool(outbox_dir(folder), vehicle="van-7", boot="b1", limits=limits), period_ms / 1000)
 
 
 def live_uplink(folder: Path, url: str) -> None:

@@ -58,10 +58,11 @@ class MonotonicClock:
         if not spin:
             return
         now_ns = time.monotonic_ns()
-        if (
-            remaining_ns > 0 and os.sched_getscheduler(0) == os.SCHED_OTHER
-        ):  # for others the admission counts on SPIN_NS
-            self._early_ns = next_early_ns(early_ns, now_ns - (deadline_ns - early_ns))
+        if remaining_ns > 0:
+            following_ns = next_early_ns(early_ns, now_ns - (deadline_ns - early_ns))
+            # Of other schedulers the admission counts on SPIN_NS; they are asked for only where something would change.
+            if following_ns != early_ns and os.sched_getscheduler(0) == os.SCHED_OTHER:
+                self._early_ns = following_ns
         while now_ns < deadline_ns:
             now_ns = time.monotonic_ns()
 

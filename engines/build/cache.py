@@ -19,8 +19,8 @@ import msgspec
 
 from cardan.engines.build.recipe import Recipe
 from cardan.runtime.clock import Clock, ns
+from cardan.runtime.disk import make_folder_durably, write_durably
 from cardan.runtime.errors import DeviceError
-from cardan.runtime.outbox.disk import make_folder_durably, write_durably
 
 FOLDER = "plans"
 """In the data folder."""

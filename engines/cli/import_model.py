@@ -15,7 +15,7 @@ from cardan.engines.model_text import model_text
 from cardan.runtime.cli.durations import parse_duration_s
 from cardan.runtime.cli.exits import Exit, UsageError
 from cardan.runtime.cli.lines import Line, safe_text, write_lines
-from cardan.runtime.outbox.disk import make_folder_durably, write_durably
+from cardan.runtime.disk import make_folder_durably, write_durably
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 SHOWN_PEAKS = 3

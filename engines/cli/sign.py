@@ -13,7 +13,7 @@ from cardan.engines.signing import new_key, sign
 from cardan.engines.weights import read_weights
 from cardan.runtime.cli.exits import Exit, UsageError
 from cardan.runtime.cli.lines import Line, safe_text, write_lines
-from cardan.runtime.outbox.disk import write_durably
+from cardan.runtime.disk import write_durably
 
 OLD = re.compile(r"\n*^\[signature\]\n(?:(?!\[).*\n?)*", re.MULTILINE)
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from cardan.runtime.outbox.disk import make_folder_durably, sync_folder, write_durably
+from cardan.runtime.disk import make_folder_durably, sync_folder, write_durably
 
 MOST_WAITING = 64
 LONGEST_BYTES = 128 << 10

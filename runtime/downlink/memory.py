@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
+from cardan.runtime.disk import make_folder_durably, write_durably
 from cardan.runtime.downlink.documents import Campaign
 from cardan.runtime.errors import DeviceError
-from cardan.runtime.outbox.disk import make_folder_durably, write_durably
 
 MOST_COMMANDS = 1000
 MOST_CAMPAIGNS = 20

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from cardan.runtime.disk import make_folder_durably, write_durably
 from cardan.runtime.live.feed import Position
-from cardan.runtime.outbox.disk import make_folder_durably, write_durably
 
 Positions = dict[str, Position]
 """Stream -> position."""

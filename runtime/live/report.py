@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
+from cardan.runtime.disk import replace_file
 from cardan.runtime.live.feed import Counts
 
 
@@ -35,9 +35,7 @@ def write_report(data_dir: Path, report: LiveReport) -> None:
     """Replace it in one step. OSError of the disk passes through."""
     path = report_path(data_dir)
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    new.write_bytes(msgspec.json.encode(report))
-    os.replace(new, path)
+    replace_file(path, msgspec.json.encode(report))
 
 
 def read_report_or_none(data_dir: Path) -> LiveReport | None:

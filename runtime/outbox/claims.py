@@ -18,8 +18,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from cardan.runtime.clock import Clock
+from cardan.runtime.disk import make_folder_durably
 from cardan.runtime.errors import NodeError
-from cardan.runtime.outbox.disk import make_folder_durably
 from cardan.runtime.outbox.folder import Place, SegmentFile, class_dir, move, range_of_name, segments_in, stream_of
 from cardan.runtime.outbox.lock import CLAIMS_LOCK, FolderLock
 from cardan.runtime.outbox.segment import Record, RecordClass, Segment, SegmentHeader, read_segment

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from cardan.runtime.clock import NS_PER_S
-from cardan.runtime.outbox.disk import sync_folder, write_and_sync
+from cardan.runtime.disk import sync_folder, write_and_sync
 from cardan.runtime.outbox.folder import Place, SegmentFile, move, sealed_path
 from cardan.runtime.outbox.queue import Queue
 from cardan.runtime.outbox.segment import Record, Segment, header_bytes, read_segment, record_bytes

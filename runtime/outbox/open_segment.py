@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from cardan.runtime.outbox.disk import sync_folder, write_all
+from cardan.runtime.disk import sync_folder, write_all
 from cardan.runtime.outbox.folder import SegmentFile, open_path, sealed_path
 
 

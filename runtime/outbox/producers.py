@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from cardan.runtime.outbox.disk import write_durably
+from cardan.runtime.disk import write_durably
 from cardan.runtime.outbox.segment import Record
 
 TABLE_NAME = "producers"

@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
+from cardan.runtime.disk import make_folder_durably, sync_folder
 from cardan.runtime.errors import ConfigError
-from cardan.runtime.outbox.disk import make_folder_durably, sync_folder
 from cardan.runtime.outbox.folder import (
     Listing,
     Place,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from cardan.runtime.outbox.disk import sync_folder, write_and_sync
+from cardan.runtime.disk import sync_folder, write_and_sync
 from cardan.runtime.outbox.folder import (
     Listing,
     Place,

@@ -19,8 +19,8 @@ from pathlib import Path
 import msgspec
 
 from cardan.runtime.clock import NS_PER_S, ns
+from cardan.runtime.disk import make_folder_durably
 from cardan.runtime.errors import CardanError
-from cardan.runtime.outbox.disk import make_folder_durably
 from cardan.runtime.outbox.erase import Eraser
 from cardan.runtime.outbox.folder import class_dir, stream_of
 from cardan.runtime.outbox.ledger import Ledger

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from cardan.runtime.outbox.disk import write_all, write_durably
+from cardan.runtime.disk import write_all, write_durably
 
 STATE_NAME = "state"
 SLOT_BYTES = 16 << 10

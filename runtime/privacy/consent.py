@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 
 from cardan.runtime.clock import Clock
+from cardan.runtime.disk import make_folder_durably, write_durably
 from cardan.runtime.errors import ConfigError
-from cardan.runtime.outbox.disk import make_folder_durably, write_durably
 from cardan.runtime.privacy.settings import PURPOSES, Purpose
 
 

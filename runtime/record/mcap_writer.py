@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from cardan.runtime.disk import sync_folder
 from cardan.runtime.record.mcap_chunk import Buffer, Chunk, ChunkBuilder, announcing, zstd
 from cardan.runtime.record.mcap_layout import CHANNEL, SCHEMA, FileBuilder, record, text
 
@@ -166,15 +167,6 @@ class McapWriter:
     def abandon(self) -> None:
         """Close the file as it is; `repair` makes it readable."""
         self._file.abandon()
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names of new files to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class AppendFile:

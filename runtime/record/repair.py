@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from cardan.runtime.disk import sync_folder
 from cardan.runtime.record.mcap_file import unlocked_or_none
 from cardan.runtime.record.mcap_layout import (
     CHUNK,
@@ -25,7 +26,6 @@ from cardan.runtime.record.mcap_layout import (
     chunk_info_or_none,
     is_tail,
 )
-from cardan.runtime.record.mcap_writer import sync_folder
 
 
 class Repaired(msgspec.Struct, frozen=True, kw_only=True):

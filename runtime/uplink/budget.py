@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from cardan.runtime.clock import NS_PER_S, Clock
-from cardan.runtime.outbox.disk import make_folder_durably, write_durably
+from cardan.runtime.disk import make_folder_durably, write_durably
 from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.uplink.links import LinkKind
 

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cardan.runtime.clock import NS_PER_S, Clock
+from cardan.runtime.disk import make_folder_durably, sync_folder, write_durably
 from cardan.runtime.errors import ConfigError, DeviceError
-from cardan.runtime.outbox.disk import make_folder_durably, sync_folder, write_durably
 from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.uplink.names import Name
 from cardan.runtime.uplink.objects import LAYOUT

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from cardan.runtime.outbox.disk import make_folder_durably, write_all, write_durably
+from cardan.runtime.disk import make_folder_durably, write_all, write_durably
 
 FILE_NAME = "names.log"
 MOST_BYTES = 256 << 10

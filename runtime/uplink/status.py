@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
+from cardan.runtime.disk import replace_file
 from cardan.runtime.outbox.folder import outbox_dir
 from cardan.runtime.outbox.ledger import Ledger, read_ledgers, total
 from cardan.runtime.uplink.files import FileNote, files_dir, waiting_notes
@@ -94,10 +94,7 @@ def _frozen_or_none(data_dir: Path) -> SyncStatus | None:
 
 def write_report(data_dir: Path, report: SyncReport) -> None:
     """Replace the report in one step."""
-    path = outbox_dir(data_dir) / REPORT_NAME
-    new = path.with_name(f".{REPORT_NAME}.new")
-    new.write_bytes(msgspec.json.encode(report))
-    os.replace(new, path)
+    replace_file(outbox_dir(data_dir) / REPORT_NAME, msgspec.json.encode(report))
 
 
 def read_report_or_none(data_dir: Path) -> SyncReport | None:

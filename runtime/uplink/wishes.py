@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from cardan.runtime.outbox.disk import make_folder_durably, write_durably
+from cardan.runtime.disk import make_folder_durably, write_durably
 from cardan.runtime.uplink.links import Metered
 
 FILE_NAME = "wishes.json"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cardan.runtime.disk import make_folder_durably
 from cardan.runtime.errors import ConfigError
-from cardan.runtime.outbox.disk import make_folder_durably
 from cardan.runtime.uplink.stores.access import AccessFile
 from cardan.runtime.uplink.stores.folder import FolderStore
 from cardan.runtime.uplink.stores.location import location_of

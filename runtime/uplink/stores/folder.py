@@ -7,7 +7,7 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
-from cardan.runtime.outbox.disk import make_folder_durably, sync_folder, write_and_sync
+from cardan.runtime.disk import make_folder_durably, sync_folder, write_and_sync
 from cardan.runtime.uplink.stores.store import Gate, Outcome, SealedObject, StoreError, open_gate
 
 NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK}

@@ -220,24 +220,10 @@ def test_nonsense_ends_the_connection_and_nothing_else(outbox: Outbox, nonsense:
 OUTBOX_PROCESS = """
 import sys
 from pathlib import Path
-from cardan.runtime.clock import MonotonicClock
-from cardan.runtime.outbox.door import Door
 from cardan.runtime.outbox.limits import SpoolLimits
-from cardan.runtime.outbox.spool import Spool, Stamp
-clock = MonotonicClock()
-spool = Spool(Path(sys.argv[1]), vehicle="v", boot="b", limits=SpoolLimits(reserve_bytes=0))
-spool.open()
-door = Door(spool)
-door.open()
-import select
-poll = select.poll()
-poll.register(door.fileno(), select.POLLIN)
-while True:
-    poll.poll(5)
-    now = Stamp(clock.now_ns(), clock.wall_ns())
-    door.serve(now)
-    spool.step(now)
-    door.answer()
+from cardan.runtime.outbox.spool import Spool
+from cardan.runtime.outbox.testing import serve_for_ever
+serve_for_ever(Spool(Path(sys.argv[1]), vehicle="v", boot="b", limits=SpoolLimits(reserve_bytes=0)))
 """
 
 PRODUCER_PROCESS = """

@@ -1,4 +1,4 @@
-"""Durable file operations: complete writes, replacement in one step, and folders that remember."""
+"""Files that survive: complete writes, replacement in one step, and folders that remember."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ def write_all(descriptor: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Make `path` hold `data` in one step for whoever reads it; not durable, for what is written again soon."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(data)
+    os.replace(new, path)
 
 
 def write_durably(path: Path, data: bytes | memoryview) -> None:
