@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +25,6 @@ def memory_path(tmp_path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir=MEMORY, prefix="cardan-test-") as folder:
         yield Path(folder)
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays_open() -> Iterator[None]:
-    """The kernel closes what a killed process had open; here somebody else must, or descriptors run out."""
-    before = descriptors()
-    yield
-    gc.collect()  # sockets and files that still have an object close themselves
-    for descriptor in descriptors() - before:
-        with suppress(OSError):
-            os.close(descriptor)
-
-
-def descriptors() -> set[int]:
-    return {int(name) for name in os.listdir("/proc/self/fd")}
 
 
 class Killed(BaseException):
@@ -83,8 +67,24 @@ def killed_at() -> Callable[[int, Life], None]:
     """Lives until so many system calls are made."""
 
     def kill(count: int, life: Life) -> None:
+        before = open_files()
         with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
             DyingAt(patch, count)
             life()
+        for descriptor in open_files() - before:
+            os.close(descriptor)
 
     return kill
+
+
+def open_files() -> set[int]:
+    """Files and folders that are open: with a process the kernel closes them, here nobody else does."""
+    return {number for number in map(int, os.listdir("/proc/self/fd")) if is_file(number)}
+
+
+def is_file(descriptor: int) -> bool:
+    try:
+        mode = os.fstat(descriptor).st_mode
+    except OSError:
+        return False  # that of the listing itself
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)

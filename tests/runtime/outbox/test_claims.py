@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -221,10 +222,13 @@ def test_an_uplink_killed_at_any_point_leaves_an_exact_account_and_delivers_each
         queue.collect()
         exact(queue.folder)
         claims.close()
-        life_of_the_uplink(opened_claims(outbox), delivered)
+        again = opened_claims(outbox)
+        life_of_the_uplink(again, delivered)
         queue.collect()
         assert len(delivered) == len(set(delivered))
         ledger = exact(queue.folder)
+        again.close()
+        queue.close()
         assert (ledger.produced, ledger.pending, ledger.damaged) == (30, 0, 1), count
 
 
@@ -250,7 +254,9 @@ def test_an_outbox_killed_at_any_point_leaves_an_exact_account_and_the_uplink_un
         assert after.produced >= between.produced and after.evicted >= between.evicted, count
         assert after.delivered == between.delivered and str(after) == str(exact(queue.folder)), count
         claims.close()
-        life_of_the_uplink(opened_claims(outbox), [])
+        again = opened_claims(outbox)
+        life_of_the_uplink(again, [])
+        again.close()
         queue.collect()
         ledger = exact(queue.folder)
         assert ledger == queue.ledger() and ledger.pending == 0 and ledger.damaged <= 1, count
@@ -258,8 +264,9 @@ def test_an_outbox_killed_at_any_point_leaves_an_exact_account_and_the_uplink_un
 
 
 def release(queue: Queue) -> None:
-    """What the kernel does for a dead process."""
+    """What the kernel does for a dead process, with what was open before `killed_at`."""
     if queue._lock is not None:
         queue._lock.release()
     if queue._segment is not None and queue._segment.descriptor >= 0:
-        os.close(queue._segment.descriptor)
+        with suppress(OSError):
+            os.close(queue._segment.descriptor)

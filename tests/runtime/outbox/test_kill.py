@@ -107,6 +107,7 @@ def finish(folder: Path) -> Queue:
     while queue.waiting:
         sync.step()
         queue.collect()
+    sync.close()
     claims.close()
     return queue
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -272,11 +273,12 @@ def life(outbox: Outbox, kept: dict[RecordClass, int]) -> None:
 
 
 def forget(outbox: Outbox) -> None:
-    """What the kernel does for a dead process."""
+    """What the kernel does for a dead process, with what was open before `killed_at`."""
     for kind in RecordClass:
         queue = outbox.spool.queue(kind)
         if queue._segment is not None and queue._segment.descriptor >= 0:
-            os.close(queue._segment.descriptor)
+            with suppress(OSError):
+                os.close(queue._segment.descriptor)
         queue.release()
 
 
