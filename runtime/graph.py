@@ -196,6 +196,7 @@ def _node_plan(graph: Graph, part: Part, index: int, profile: Profile, placement
         standby=entry.standby,
         memory_max_mib=entry.memory_max_mib,
         cpu_weight=entry.cpu_weight,
+        nice=entry.nice,
         realtime=entry.realtime,
         priority=_priority(entry, profile, placement),
     )

@@ -123,3 +123,6 @@ def _check_weight(graph: Graph, part: Part) -> None:
     if part.entry.realtime and part.entry.cpu_weight is not None:
         what = "a real-time node has no weight: it runs before all that have one"
         graph.findings.add((*part.path, "cpu_weight"), what, "remove it, or realtime")
+    if part.entry.realtime and part.entry.nice is not None:
+        what = "a real-time node is not nice: it runs before all that are"
+        graph.findings.add((*part.path, "nice"), what, "remove it, or realtime")

@@ -30,6 +30,7 @@ Text = Annotated[str, msgspec.Meta(min_length=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 RateHz = Annotated[float, msgspec.Meta(gt=0, le=10_000)]
 Priority = Annotated[int, msgspec.Meta(ge=1, le=99)]
+Niceness = Annotated[int, msgspec.Meta(ge=-20, le=19)]
 CpuWeight = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -58,6 +59,9 @@ class NodeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     started again. Needs a control group with limits (the service has them); None: no limit."""
     cpu_weight: CpuWeight | None = None
     """Share of a busy processor against 100 of others, for a node that is not real-time; None: as all."""
+    nice: Niceness | None = None
+    """Of a node that is not real-time, against all processes of the computer: below 0 it comes before them when the
+    processors are busy (needs LimitNICE= or CAP_SYS_NICE), above 0 behind them; None: as it is started."""
     step_budget_ms: Positive | None = None
     """Longest step; None: the whole period."""
     max_restarts: Count = 10

@@ -95,6 +95,7 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
     memory_max_mib: float | None = None
     cpu_weight: int | None = None
     """Limits of its control group, see NodeEntry."""
+    nice: int | None = None
     realtime: bool = False
     priority: int = 0
     """Under SCHED_FIFO; 0 for a node that is not real-time."""

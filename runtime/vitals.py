@@ -194,10 +194,10 @@ class NodeVitals:
     READ_BACK_NS, POLICY, PRIORITY, CORES, STRAY_CORES, LOCKED_KIB, TIMER_SLACK_NS, COLLECTS, THREADS, HELPERS = range(
         112, 122
     )
-    IN_GROUP = 122
+    IN_GROUP, NICE = 122, 123
     """POLICY: SCHED_* number. CORES: CPUs it may run on; STRAY_CORES: how many of them the plan does not name.
     COLLECTS: 1 while the garbage collector may run inside a step. HELPERS: threads beside its own and ZeroMQ's.
-    IN_GROUP: 1 when it is in its own control group."""
+    IN_GROUP: 1 when it is in its own control group. NICE: -20..19."""
 
     def __init__(self, page: memoryview, offset: int, series: list[SeriesPlan]) -> None:
         self.words = words = Words(page, offset, 1024)

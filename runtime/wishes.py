@@ -20,6 +20,7 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     policy: int
     priority: int
+    nice: int
     cores: int
     """CPUs it may run on."""
     stray_cores: int
@@ -68,7 +69,8 @@ def differences(
 ) -> list[Difference]:
     """Every setting of a running node that is not as the plan and the profile wish it."""
     demanded = node.realtime and realtime.scheduler == "fifo"
-    found = [_cores(node, has), *(_realtime(node, realtime, has) if node.realtime else ()), _timers(node, has)]
+    own = _realtime(node, realtime, has) if node.realtime else [_niceness(node, has)]
+    found = [_cores(node, has), *own, _timers(node, has)]
     return _named(node, found, demanded) + _named(node, _group(node, has, group), False)
 
 
@@ -127,6 +129,12 @@ def _scheduler(node: NodePlan, realtime: RealtimeSettings, has: ProcessSettings)
     if realtime.scheduler == "other" or actual == wished:
         return None
     return "scheduler", wished, actual, f"allow it: LimitRTPRIO={node.priority or realtime.priority} or CAP_SYS_NICE"
+
+
+def _niceness(node: NodePlan, has: ProcessSettings) -> Found:
+    if node.nice is None or node.nice == has.nice:
+        return None
+    return "nice", str(node.nice), str(has.nice), f"allow it: LimitNICE={node.nice} or CAP_SYS_NICE"
 
 
 def _memory(realtime: RealtimeSettings, has: ProcessSettings) -> Found:

@@ -210,6 +210,7 @@ def _settings(words: Words) -> ProcessSettings | None:
     return ProcessSettings(
         policy=words[NodeVitals.POLICY],
         priority=words[NodeVitals.PRIORITY],
+        nice=words[NodeVitals.NICE],
         cores=words[NodeVitals.CORES],
         stray_cores=words[NodeVitals.STRAY_CORES],
         locked_kib=words[NodeVitals.LOCKED_KIB],

@@ -85,6 +85,8 @@ class NodeProcess:
         plan, realtime = self._node_plan, self._plan.profile.realtime
         settings.name_process(f"cardan-{plan.name}")
         differences = [settings.apply_cores(plan.cores)]
+        if plan.nice is not None and not plan.realtime:
+            differences.append(settings.apply_nice(plan.nice))
         if plan.realtime and realtime.scheduler != "other":
             differences.append(settings.apply_fifo(plan.priority or realtime.priority))
             differences.append(settings.lock_memory() if realtime.memory_lock else None)

@@ -53,6 +53,16 @@ def apply_fifo(priority: int) -> str | None:
     return None
 
 
+def apply_nice(value: int) -> str | None:
+    """Come before (below 0) or behind others that want a processor; what differs from the wish, or None."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, value)
+    except OSError as error:
+        return f"nice {value}: {error.strerror}"
+    actual = os.getpriority(os.PRIO_PROCESS, 0)
+    return None if actual == value else f"nice: wanted {value}, have {actual}"
+
+
 def lock_memory() -> str | None:
     """Keep all pages of this process in memory; what failed, or None."""
     if ctypes.CDLL(None, use_errno=True).mlockall(MCL_CURRENT | MCL_FUTURE) != 0:
@@ -73,6 +83,7 @@ def read_back(vitals: NodeVitals, cores: list[int], group: str, now_ns: int) -> 
     words, allowed = vitals.words, os.sched_getaffinity(0)
     words[NodeVitals.POLICY] = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
     words[NodeVitals.PRIORITY] = os.sched_getparam(0).sched_priority
+    words[NodeVitals.NICE] = os.getpriority(os.PRIO_PROCESS, 0)
     words[NodeVitals.CORES] = len(allowed)
     words[NodeVitals.STRAY_CORES] = len(allowed.difference(cores)) if cores else 0
     words[NodeVitals.LOCKED_KIB] = _locked_kib()

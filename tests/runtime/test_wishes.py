@@ -24,6 +24,7 @@ DEMANDING = RealtimeSettings(scheduler="fifo", priority=50, memory_lock=True)
 GRANTED = ProcessSettings(
     policy=os.SCHED_FIFO,
     priority=50,
+    nice=0,
     cores=1,
     stray_cores=0,
     locked_kib=80_000,
@@ -65,6 +66,14 @@ def test_each_difference_says_what_it_is_and_how_to_get_what_was_wished(
     (found,) = differences(CONTROL, DEMANDING, has)
     assert (found.node, found.setting, found.has, found.demanded) == ("control", setting, said, True)
     assert remedy in found.remedy
+
+
+def test_a_node_that_is_to_come_before_others_and_may_not_is_named() -> None:
+    seeing = NodePlan(name="camera", index=0, use="m:C", rate_hz=10.0, nice=-10)
+    assert differences(seeing, DEMANDING, replace(PLAIN, nice=-10)) == []
+    (found,) = differences(seeing, DEMANDING, PLAIN)
+    assert (found.setting, found.wished, found.has, found.demanded) == ("nice", "-10", "0", False)
+    assert "LimitNICE=-10" in found.remedy
 
 
 def test_without_fifo_a_fast_node_wants_sharp_timers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -24,13 +25,14 @@ plan = Plan(name="t", manifest="", manifest_sha256="", profile=Profile(name="t")
             nodes=[NodePlan(name="n", index=0, use="m:C")])
 node = create_vitals(folder / "vitals", plan, now_ns=1, wall_ns=2).nodes["n"]
 settings.apply_cores(cores)
+settings.apply_nice(7)
 settings.sharpen_timers()
 done = threading.Event()
 helper = threading.Thread(target=done.wait)
 helper.start()
 settings.read_back(node, cores or [0], "", 77)
 done.set()
-names = ("READ_BACK_NS", "POLICY", "PRIORITY", "CORES", "STRAY_CORES", "TIMER_SLACK_NS", "THREADS", "HELPERS")
+names = ("READ_BACK_NS", "POLICY", "PRIORITY", "CORES", "STRAY_CORES", "TIMER_SLACK_NS", "THREADS", "HELPERS", "NICE")
 print(json.dumps({name: node.words[getattr(NodeVitals, name)] for name in names}))
 """
 
@@ -50,7 +52,7 @@ def test_what_a_process_has_is_in_its_vitals(tmp_path: object) -> None:
     found = read_back(tmp_path, [core])
     assert (found["READ_BACK_NS"], found["POLICY"], found["PRIORITY"]) == (77, os.SCHED_OTHER, 0)
     assert (found["CORES"], found["STRAY_CORES"]) == (1, 0)
-    assert found["TIMER_SLACK_NS"] == 1
+    assert (found["TIMER_SLACK_NS"], found["NICE"]) == (1, 7)
     assert (found["THREADS"], found["HELPERS"]) == (2, 1)
 
 
@@ -59,6 +61,14 @@ def test_cores_beyond_those_of_the_plan_are_counted(tmp_path: object) -> None:
     allowed = os.sched_getaffinity(0)
     found = read_back(tmp_path, [])
     assert (found["CORES"], found["STRAY_CORES"]) == (len(allowed), len(allowed - {0}))
+
+
+def test_coming_before_others_without_the_privilege_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(which: int, who: int, value: int) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    assert settings.apply_nice(-10) == "nice -10: Permission denied"
 
 
 def test_a_core_that_is_not_there_is_refused_in_words() -> None:
