@@ -22,6 +22,7 @@ class ActuatorConfig(NodeConfig, frozen=True):
     """Which message carries a signal of the envelope."""
 
     message: str
+    """Of the DBC."""
     value: str
     """Signal of the message that carries the value."""
     enable: str = "ENABLE"
@@ -32,17 +33,22 @@ class PhaseConfig(NodeConfig, frozen=True):
     """One part of a safe stop."""
 
     name: str
+    """For the log."""
     lasts_s: float
+    """How long it lasts; the last one of a sequence that slows down: until standstill, and then this long."""
     accel_mps2: float = 0.0
+    """Asked acceleration; negative slows down."""
 
 
 class SafeStopConfig(NodeConfig, frozen=True):
     """One sequence of the safe stop."""
 
     name: str
+    """For the log."""
     uses: list[Literal["steering_angle", "acceleration"]]
     """The actuators that it needs; what is not named is released."""
     phases: list[PhaseConfig] = msgspec.field(default_factory=list)
+    """One after the other."""
 
 
 REFERENCE_ACTUATORS = {
@@ -71,6 +77,7 @@ class BridgeConfig(NodeConfig, frozen=True):
     max_age_periods: Annotated[float, msgspec.Meta(gt=0, le=MAX_AGE_PERIODS)] = MAX_AGE_PERIODS
     """A command older than this many control periods is stale."""
     pre_enable_s: Seconds = 0.5
+    """Longest time that the arming checks may take."""
     soft_disable_s: Seconds = 1.0
     """So long control or the bus may be away before the safe stop begins."""
     safe_stop: list[SafeStopConfig] = msgspec.field(default_factory=list)

@@ -43,7 +43,9 @@ class Term(NodeConfig, frozen=True):
     signal: str
     """MESSAGE.SIGNAL."""
     scale: float = 1.0
+    """Factor."""
     offset: float = 0.0
+    """Added behind the factor."""
 
 
 class VehicleMap(NodeConfig, frozen=True):

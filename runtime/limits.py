@@ -31,17 +31,27 @@ class EnvelopeSignal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Limits of one signal of an actuator command, in its own unit."""
 
     minimum: float
+    """Least that a command may ask for."""
     maximum: float
+    """The range that a command may ask for."""
     rate_per_s: Positive
+    """Fastest change from one frame to the next."""
     quantity: Literal["steering_angle", "acceleration", "other"] | None = None
     """None: guessed from the unit in the name of the signal."""
     change_per_window: Positive | None = None
+    """Largest change within any 250 ms; None: a quarter of `rate_per_s`."""
     maximum_by_speed: list[tuple[NotNegative, NotNegative]] = []
+    """Rows of [speed in m/s, largest magnitude], linear between them."""
     on_violation: Literal["clamp", "drop"] = "clamp"
+    """clamp: the nearest allowed value is sent. drop: the whole command is refused, and the last one holds."""
     safe_value: float | None = None
+    """What is sent before anything was asked for; None: 0, or the limit that is nearest to it."""
     wheelbase_m: Positive | None = None
+    """Of a steering angle: distance of the axles, from which the lateral limits follow."""
     lateral_accel_mps2: Positive | None = None
+    """Of a steering angle; None: 3.0 (ISO 11270). A manifest may only tighten it."""
     lateral_jerk_mps3: Positive | None = None
+    """Of a steering angle; None: 5.0 (ISO 11270). A manifest may only tighten it."""
 
 
 def check_limits(name: str, limits: EnvelopeSignal, path: TomlPath, findings: Findings) -> None:

@@ -36,7 +36,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class NodeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[nodes.NAME]` table."""
+    """One `[nodes.NAME]` table: one process. Its outputs are the topics `NAME/output`."""
 
     use: Text
     """Entry point of the group cardan.nodes, or `module:Class` beside the manifest."""
@@ -45,13 +45,18 @@ class NodeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     inputs: dict[str, str | list[str]] = {}
     """Port -> topic `node/output`; for an input that takes many, a list of topics or patterns such as "*"."""
     restart: Literal["always", "on-failure", "never"] = "on-failure"
+    """When its process has ended: always start it again, also when it had finished; unless it had finished; never."""
     critical: bool = False
+    """The vehicle does not drive without it: its loss is a safe stop."""
     core: str | None = None
     """Core group of the profile; None: any core."""
     process: Literal["fork", "exec"] = "fork"
+    """fork: from the supervisor, which has loaded the code (quick). exec: a fresh interpreter, for libraries that do
+    not survive a fork (CUDA) or start threads when they are loaded."""
     standby: bool = False
     """Keep a spare process that has loaded everything and takes over when this one ends; needs process = "exec"."""
     realtime: bool = False
+    """SCHED_FIFO, locked memory and no garbage collector inside a step, as the profile allows."""
     priority: Priority | None = None
     """Of a real-time node, higher runs first; None: by rate, the fastest gets the profile's."""
     memory_max_mib: Positive | None = None
@@ -65,14 +70,19 @@ class NodeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     step_budget_ms: Positive | None = None
     """Longest step; None: the whole period."""
     max_restarts: Count = 10
+    """Within `window_s`; once more and it is not started again."""
     window_s: Positive = 60.0
+    """See `max_restarts`."""
     hang_limit_ms: Positive | None = None
     """A running node that ends no step for this long is killed and started again; None: by its rate and scheduler."""
     start_timeout_s: Positive = 10.0
+    """Until it is ready; then it is killed and started again."""
     stop_timeout_s: Positive = 2.0
+    """After it was asked to end; then it is killed."""
     channels: list[str] = []
     """CAN channels of the profile that the node opens."""
     config: dict[str, Any] = {}
+    """Its own settings: `cardan node type USE`, docs/nodes.md."""
 
 
 class Reactions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,20 +127,30 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     criticality: Literal["high", "medium", "low"] | None = None
     """Under overload the low ones wait first; None: as the model says."""
     config: dict[str, Any] = {}
+    """Settings of what reads its numbers."""
 
 
-class _Header(msgspec.Struct, frozen=True, kw_only=True):
-    """The keys of the whole file."""
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys at the top of the file."""
 
     name: Text
+    """Of the vehicle."""
     profile: Text = "bench"
+    """A shipped hardware profile (`cardan profile list`), or a .toml file that starts at the manifest's folder."""
     stop_when: str | None = None
+    """Node whose end is the end of the run; None: it goes on until it is stopped."""
     bus: Literal["ring", "zmq"] = "ring"
+    """How messages travel between the nodes: shared memory, or ZeroMQ."""
     nodes: dict[str, NodeEntry] = {}
+    """Name -> process."""
     engines: dict[str, EngineEntry] = {}
+    """Name -> network."""
     envelope: dict[str, EnvelopeSignal] = {}
+    """Signal of the actuator command -> its limits."""
     reactions: dict[str, Reactions] = {}
+    """Node -> what the vehicle can still do without it."""
     privacy: PrivacySettings = PrivacySettings()
+    """What may be kept, and leave (docs/privacy.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +198,7 @@ def read_manifest(path: Path) -> Manifest:
         return _make(document, {}, {}, {})
     table = dict(document.data)
     check_schema(table, findings)
-    values = convert_fields(table, _Header, (), findings)
+    values = convert_fields(table, Header, (), findings)
     nodes = values.get("nodes") or {}
     for name in nodes:
         _check_name(name, ("nodes", name), findings)

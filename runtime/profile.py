@@ -28,7 +28,9 @@ class CanChannelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     """UDP port of a bench bus; 0 lets each run pick a free one."""
     bitrate: Positive = 500_000
+    """Bits a second, of the arbitration phase; SocketCAN devices are brought up by the computer with theirs."""
     fd: bool = False
+    """CAN FD frames too."""
     options: dict[str, str | int | float | bool] = {}
     """What an interface of python-can wants beside these, such as `tty_baudrate`; passed on as it is."""
 
@@ -39,7 +41,9 @@ class RealtimeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     scheduler: Literal["fifo-if-allowed", "fifo", "other"] = "fifo-if-allowed"
     """fifo (a difference is a fault), fifo-if-allowed, or other."""
     priority: Annotated[int, msgspec.Meta(ge=1, le=99)] = 50
+    """Under SCHED_FIFO, of the fastest node."""
     memory_lock: bool = False
+    """Keep all pages of real-time nodes in memory."""
     wakeup_latency_us: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
     """How long a processor may take to wake up while a vehicle runs: it sleeps less deeply, and takes more power. 0 for
     loops of 1 kHz; None: as the computer likes."""
@@ -60,6 +64,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     data_dir: str = ""
     """Empty: the user's own data folder."""
     quota_bytes: Positive = 4_000_000_000
+    """What recordings and outbox may take; `cardan doctor` says when the disk is smaller."""
 
 
 class WatchdogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,6 +80,7 @@ class MachineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """What the computer was when its profile was written; `cardan doctor` says what has changed."""
 
     model: str = ""
+    """As its maker calls it."""
     architecture: str = ""
     """As `uname -m` says it."""
     processors: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -87,7 +93,9 @@ class DiskSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """One disk of the computer, called as the kernel does."""
 
     kind: Literal["nvme", "ssd", "hdd", "emmc", "sd", "virtual"]
+    """What it is."""
     size_gb: Positive
+    """In units of 1e9 bytes."""
     mounts: list[str] = []
     """Where its file systems are mounted."""
 
@@ -96,9 +104,11 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """One network interface of the computer, called as the kernel does; `*` stands for anything (`"wwan*"`)."""
 
     kind: Literal["ethernet", "wifi", "mobile"]
+    """What it is."""
     metered: Literal["auto", "yes", "no"] = "auto"
     """Whether bytes cost money; auto: NetworkManager's word, else those of mobile links do."""
     driver: str = ""
+    """Of the kernel."""
     ptp_clock: str = ""
     """Its hardware clock, such as `ptp0`."""
 
@@ -114,17 +124,28 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One computer."""
 
     name: str
+    """As `--profile` and manifests call it."""
     description: str = ""
+    """For people."""
     cores: dict[str, Annotated[list[CoreNumber], msgspec.Meta(min_length=1)] | Literal["all"]] = {}
     """Core groups: CPU numbers, or "all"."""
     can: dict[str, CanChannelSettings] = {}
+    """Channel -> what is behind it."""
     realtime: RealtimeSettings = RealtimeSettings()
+    """Scheduling of real-time nodes."""
     accelerator: AcceleratorSettings = AcceleratorSettings()
+    """What runs the engines."""
     storage: StorageSettings = StorageSettings()
+    """Where files that stay go."""
     watchdog: WatchdogSettings = WatchdogSettings()
+    """The hardware watchdog."""
     machine: MachineSettings = MachineSettings()
+    """What the computer was when this was written."""
     disks: dict[str, DiskSettings] = {}
+    """Disk -> what it is."""
     links: dict[str, LinkSettings] = {}
+    """Network interface -> what it is."""
     thermal: dict[str, ThermalSettings] = {}
+    """Temperature zone -> its limit."""
     devices: dict[str, Annotated[str, msgspec.Meta(pattern="^/dev/.+$")]] = {}
     """Cameras, receivers and the like: a name, and a path that stays the same when something else is plugged in."""

@@ -53,6 +53,11 @@ CASES = {
     "log": Case(),
     "trace": Case(),
     "replay": Case("{recording} --node control", codes=(0, 1)),
+    "node list": Case(when="live", codes=(0, 1)),
+    "node info": Case("control", "live", (0, 1)),
+    "node restart": Case("machine --yes", "live", (4,)),
+    "node types": Case(when="alone"),
+    "node type": Case("recorder", "alone"),
     "topic list": Case(when="live", codes=(0, 1)),
     "topic hz": Case("--for 200ms", "live"),
     "topic bw": Case("--for 200ms", "live"),
@@ -126,6 +131,7 @@ CASES = {
 """A new command needs a line here. In the order in which they are run: some need what another has made."""
 
 GUARDED = {
+    "node restart": "machine",
     "engine swap": "road road_net",
     "engine rollback": "road",
 }

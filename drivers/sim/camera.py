@@ -17,6 +17,7 @@ class SimCameraConfig(NodeConfig, frozen=True):
     """Settings of the simulated camera. The road network knows the default mounting only."""
 
     model: CameraModel = CameraModel()
+    """Where it sits and how it sees."""
 
 
 class SimCamera(Node):

@@ -14,11 +14,15 @@ class CameraModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Where the camera sits and how it sees. Pixels: column right, row down, (0, 0) is the first pixel's corner."""
 
     width: int = 640
+    """Of the picture, in pixels."""
     height: int = 360
+    """Of the picture, in pixels."""
     focal_px: float = 500.0
+    """Focal length."""
     x_m: float = 1.6
     """Of the lens, ahead of the rear axle; it sits in the middle of the vehicle."""
     height_m: float = 1.35
+    """Of the lens, above the ground."""
     pitch_rad: float = 0.05
     """Downwards."""
 

@@ -16,13 +16,21 @@ class DriverConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """An ordinary driver."""
 
     set_speed_mps: float = 24.0
+    """Speed without a lead."""
     time_gap_s: float = 1.6
+    """Distance to the lead, as time."""
     standstill_gap_m: float = 4.0
+    """Distance to a lead that stands."""
     accel_mps2: float = 1.5
+    """Usual acceleration."""
     brake_mps2: float = 2.0
+    """Usual deceleration."""
     hardest_brake_mps2: float = 8.0
+    """Most deceleration."""
     lookahead_s: float = 0.8
+    """How far ahead the driver looks, as time."""
     lookahead_min_m: float = 6.0
+    """And at least."""
 
 
 def drive(config: DriverConfig, truth: SimTruth) -> tuple[float, float]:

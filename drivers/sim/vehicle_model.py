@@ -29,13 +29,19 @@ class ActuatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """How steering and drive follow their targets: a first-order lag, then a limit."""
 
     steering_lag_s: float = 0.08
+    """Time constant of the steering."""
     steering_rate_radps: float = 0.4
     """Of the front wheels; the steering limit of the parameter set."""
     steering_max_rad: float = 0.6
+    """Of the front wheels."""
     accel_lag_s: float = 0.25
+    """Time constant of drive and brake."""
     jerk_mps3: float = 15.0
+    """Fastest change of the acceleration."""
     accel_max_mps2: float = 3.0
+    """Most that the drive gives."""
     accel_min_mps2: float = -9.0
+    """Least that the brake gives."""
 
 
 @dataclass(frozen=True, kw_only=True)

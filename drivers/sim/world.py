@@ -29,14 +29,19 @@ class WorldConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     seed: int = 3
     """Picks the road."""
     start_s_m: float = 20.0
+    """Along the road."""
     start_offset_m: float = 0.0
+    """Left of the centre of the lane."""
     start_speed_mps: float = 20.0
+    """Of the vehicle, and of the lead."""
     lead: bool = True
+    """Whether somebody drives ahead."""
     lead_gap_m: float = 40.0
     """At the start."""
     lead_time_s: float = 0.0
     """Where in its profile the lead starts."""
     actuators: ActuatorConfig = ActuatorConfig()
+    """How steering and drive follow."""
 
 
 class World:

@@ -22,6 +22,17 @@ class Noun(NamedTuple):
 
 
 SIBLINGS = {
+    "node": Noun(
+        "Nodes: of a run, and what there is to build a vehicle from.",
+        "cardan.runtime.cli.node_grammar",
+        {
+            "list": "every node of the run: state, rate, lateness, starts",
+            "info": "everything about one node: process, inputs, outputs, metrics, log",
+            "restart": "end a node of a parked vehicle and wait until it is back",
+            "types": "what `use` of a manifest may name",
+            "type": "ports and settings of a node class",
+        },
+    ),
     "topic": Noun(
         "Look at the topics of a run.",
         "cardan.runtime.cli.topic_grammar",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -14,11 +11,11 @@ import msgspec
 from cardan.runtime.clock import Clock, ns
 from cardan.runtime.downlink.report import report_parts
 from cardan.runtime.plan import NodePlan, Plan
+from cardan.runtime.restart import BACK_WITHIN_S, Restart, against_restart
 from cardan.runtime.uplink.status import uplink_dir
 from cardan.runtime.uplink.wishes import read_wishes, write_wishes
-from cardan.runtime.vitals import NodeState, NodeVitals, Vitals
+from cardan.runtime.vitals import Vitals
 
-BACK_WITHIN_S = 15.0
 OUTBOX_WITHIN_S = 60.0
 METERED = ("auto", "yes", "no")
 
@@ -153,53 +150,30 @@ def _restart(name: str, means: Means) -> Doing:
     if against:
         return _refused("not-parked", against)
     vitals = means.vitals.nodes[name]
-    starts = vitals.words[NodeVitals.STARTS]
-    if vitals.state is not NodeState.RUNNING or not _end(vitals):
+    begun = Restart.begin(name, vitals, means.clock)
+    if begun is None:
         return _refused("not-running", f"{name} is {vitals.state.name.lower()}")
-    return _Restarting(name, vitals, starts, means.clock)
+    return _Restarting(begun)
 
 
 def _against_restart(node: NodePlan) -> str:
     """Nodes that drive, and nodes that would not come back, are not restarted from outside."""
     if node.critical or node.realtime:
         return f"{node.name} is part of driving"
-    if node.restart == "never":
-        return f"{node.name} would not be started again"
-    return "it would end the command itself" if node.use.endswith(":Downlink") else ""
-
-
-def _end(vitals: NodeVitals) -> bool:
-    """Ask the process to end as the supervisor would; the supervisor starts it again by its own rules."""
-    pid = vitals.words[NodeVitals.PID]
-    if pid <= 0:
-        return False
-    with suppress(OSError):
-        descriptor = os.pidfd_open(pid)
-        try:
-            if vitals.words[NodeVitals.PID] != pid:  # it has ended meanwhile, and the number may be somebody else's
-                return False
-            signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-            return True
-        finally:
-            os.close(descriptor)
-    return False
+    return against_restart(node) or ("it would end the command itself" if node.use.endswith(":Downlink") else "")
 
 
 class _Restarting:
     """Waits until the supervisor has brought the node back."""
 
-    def __init__(self, name: str, vitals: NodeVitals, starts: int, clock: Clock) -> None:
-        self._name = name
-        self._vitals = vitals
-        self._starts = starts
-        self._clock = clock
-        self._until_ns = clock.now_ns() + ns(BACK_WITHIN_S)
+    def __init__(self, begun: Restart) -> None:
+        self._begun = begun
 
     def poll(self) -> Done | None:
-        back = self._vitals.words[NodeVitals.STARTS] > self._starts and self._vitals.state is NodeState.RUNNING
+        begun = self._begun
+        back = begun.poll()
+        if back is None:
+            return None
         if back:
-            return Done("done", output={"node": self._name, "starts": self._vitals.words[NodeVitals.STARTS]})
-        if self._clock.now_ns() > self._until_ns:
-            state = self._vitals.state.name.lower()
-            return Done("failed", "not-back", f"{self._name} is {state} after {BACK_WITHIN_S:g} s")
-        return None
+            return Done("done", output={"node": begun.name, "starts": begun.starts})
+        return Done("failed", "not-back", f"{begun.name} is {begun.state} after {BACK_WITHIN_S:g} s")

@@ -17,10 +17,15 @@ class ClassSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """What is other than usual for one class, see ClassLimits."""
 
     max_bytes: Annotated[int, msgspec.Meta(ge=1 << 16)] | None = None
+    """Of everything in the folder of the class; the oldest go."""
     segment_bytes: Annotated[int, msgspec.Meta(ge=1 << 12)] | None = None
+    """About how large an object is before compression; no record may be longer."""
     commit_s: NotNegative | None = None
+    """A record is durable this long after it came, or sooner."""
     commit_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """So many that wait are made durable at once."""
     seal_s: Positive | None = None
+    """A segment that is not full may leave after this time."""
 
     def on(self, limits: ClassLimits) -> ClassLimits:
         """`limits` with what is said here."""

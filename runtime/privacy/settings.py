@@ -22,19 +22,24 @@ class PositionFields(msgspec.Struct, frozen=True, kw_only=True):
     """Where a topic carries the position of the vehicle, in degrees of WGS 84."""
 
     topic: Text
+    """Its name."""
     latitude: Text = "latitude_deg"
     """Path of the field; dots lead into structs."""
     longitude: Text = "longitude_deg"
+    """Path of the field."""
 
 
 class Zone(msgspec.Struct, frozen=True, kw_only=True):
     """A place where nothing is kept: a circle, or the inside of a ring of corners that does not cross 180 degrees."""
 
     name: Text
+    """For the log and the account."""
     latitude_deg: LatitudeDeg | None = None
     """Of the circle's centre."""
     longitude_deg: LongitudeDeg | None = None
+    """Of the circle's centre."""
     radius_m: Positive | None = None
+    """Of the circle."""
     corners: list[tuple[LatitudeDeg, LongitudeDeg]] = []
     """(latitude, longitude) of each corner, in order."""
     topics: list[str] = msgspec.field(default_factory=lambda: ["*"])
@@ -62,6 +67,7 @@ class FieldRule(msgspec.Struct, frozen=True, kw_only=True):
     field: Text
     """Path of the field; dots lead into structs, `*` into every item of a list."""
     action: Literal["remove", "pseudonym", "round"]
+    """remove: the field is left out. pseudonym: it is kept as one that cannot be undone. round: see `step`."""
     step: Positive | None = None
     """Of `round`: the number becomes the nearest multiple."""
 
@@ -83,12 +89,15 @@ class PrivacySettings(msgspec.Struct, frozen=True, kw_only=True):
     default_purpose: Purpose = "improvement"
     """Of all other topics."""
     positions: list[PositionFields] = []
+    """Which topics say where the vehicle is."""
     grid_m: Annotated[float, msgspec.Meta(ge=1, le=100_000)] | None = None
     """Positions are kept as the middle of a square of this width; None: as they are."""
     zones: list[Zone] = []
+    """Where nothing is kept."""
     position_max_age_s: Positive = 5.0
     """Where there are zones and the position is older or unknown, the vehicle counts as inside all of them."""
     fields: list[FieldRule] = []
+    """What becomes of single fields."""
     pseudonymous: bool = False
     """The store and the broker know the vehicle by a pseudonym of its `vehicle_id`."""
     vin_file: str = ""

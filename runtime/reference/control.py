@@ -23,7 +23,9 @@ class LaneCruiseConfig(NodeConfig, frozen=True):
     """Settings of the controller."""
 
     lateral: LateralConfig = LateralConfig()
+    """Lane keeping."""
     longitudinal: LongitudinalConfig = LongitudinalConfig()
+    """Adaptive cruise."""
     fallback_accel_mps2: float = -0.5
     """Asked for, and marked invalid, while an input is missing or stale."""
 

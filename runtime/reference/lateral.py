@@ -16,14 +16,19 @@ class LateralConfig(NodeConfig, frozen=True):
     """Lane keeping of one vehicle."""
 
     wheelbase_m: float = 2.578
+    """Distance of the axles."""
     understeer_s2pm2: float = 0.0
     """Extra steering per curvature and speed squared, divided by the wheelbase (K in L * (1 + K v^2))."""
     lookahead_s: float = 0.9
+    """How far ahead the target lies, as time."""
     lookahead_min_m: float = 7.0
+    """Nearest target."""
     lookahead_max_m: float = 32.0
+    """Farthest target."""
     integral_gain: float = 0.0
     """Radians per metre and second of offset at the nearest station; takes out a steady offset."""
     integral_limit_rad: float = 0.01
+    """Most that the integral may steer."""
     rate_radps: float = 0.45
     """Fastest change of the front-wheel angle; inside the envelope, so that the guard has nothing to clamp."""
     lateral_jerk_mps3: float = 4.5

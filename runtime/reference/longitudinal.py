@@ -15,15 +15,23 @@ class LongitudinalConfig(NodeConfig, frozen=True):
     """Adaptive cruise of one vehicle."""
 
     set_speed_mps: float = 25.0
+    """Speed without a lead."""
     time_gap_s: float = 1.8
+    """Distance to the lead, as time."""
     standstill_gap_m: float = 4.0
+    """Distance to a lead that stands."""
     comfort_accel_mps2: float = 1.4
+    """Usual acceleration."""
     comfort_brake_mps2: float = 1.5
+    """Usual deceleration."""
     accel_max_mps2: float = 2.0
+    """Most that is ever asked for."""
     accel_min_mps2: float = -3.5
+    """Least that is ever asked for."""
     jerk_mps3: float = 8.0
     """Fastest change of the acceleration; inside the envelope."""
     alpha: float = 0.4
+    """Gain of the gap filter for the gap, per measurement."""
     beta: float = 0.06
     """Gains of the gap filter, per measurement, once it has settled."""
     hold_s: float = 0.5
