@@ -44,6 +44,7 @@ class Case(NamedTuple):
 
 CASES = {
     "up": Case("--for 100ms", "alone", (0, 1), process=True),
+    "new": Case("{folder}/shuttle", "alone"),
     "check": Case(when="alone"),
     "status": Case(when="live", codes=(0, 1)),
     "top": Case("--for 300ms", "live", process=True),

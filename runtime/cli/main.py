@@ -11,6 +11,7 @@ from cardan.runtime.errors import CardanError
 
 MODULES = {
     "up": "cardan.runtime.cli.up",
+    "new": "cardan.runtime.cli.new",
     "check": "cardan.runtime.cli.check",
     "status": "cardan.runtime.cli.status",
     "trace": "cardan.runtime.cli.trace",

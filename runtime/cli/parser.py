@@ -10,7 +10,7 @@ from cardan.runtime.cli.shapes import Shape
 from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
 from cardan.runtime.errors import near_names
 
-OWN = ("up", "check", "status", "top", "watch", "foxglove", "doctor", "log", "trace", "replay")
+OWN = ("new", "up", "check", "status", "top", "watch", "foxglove", "doctor", "log", "trace", "replay")
 TAIL = ("install-service", "completion", "man", "version")
 COMMANDS = (*OWN, *SIBLINGS, *TAIL)
 NOUNS = {name: (tuple(noun.verbs), noun.about) for name, noun in SIBLINGS.items()}
@@ -114,6 +114,7 @@ def noun_overview(noun: str) -> Parser:
 
 
 SHORT = {
+    "new": "write the first files of a vehicle of your own",
     "up": "run a vehicle: the reference vehicle in simulation, or a manifest",
     "check": "check a manifest against a profile, without starting anything",
     "status": "what runs now, or how the last run ended",
@@ -179,6 +180,11 @@ def _add_up(parser: Parser) -> None:
     add_data_dir(parser)
     parser.add_argument("--service", action="store_true", help="be the main process of a systemd service")
     add_json(parser, "the summary as one JSON document")
+
+
+def _add_new(parser: Parser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="a folder that is empty or not there yet")
+    parser.add_argument("--name", metavar="NAME", help="of the vehicle (default: that of the folder)")
 
 
 def _add_check(parser: Parser) -> None:
@@ -285,6 +291,7 @@ def _add_log(parser: Parser) -> None:
 
 
 ADD = {
+    "new": _add_new,
     "log": _add_log,
     "up": _add_up,
     "check": _add_check,
@@ -322,6 +329,11 @@ JSON = {
 }
 
 DESCRIPTIONS = {
+    "new": """\
+Write a vehicle of your own into a folder: a manifest, two nodes that are wired, and a test of them.
+
+examples:
+  cardan new shuttle && cardan up shuttle --for 10s""",
     "up": """\
 Run a vehicle and show what it does; end with a summary on stdout.
 

@@ -1,0 +1,1 @@
+"""The first files of a vehicle of one's own (`cardan new`)."""
