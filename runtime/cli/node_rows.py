@@ -34,7 +34,7 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     starts: int
     steps: int
     rate_hz: float | None
-    """Steps a second since it was ready."""
+    """Steps a second over the whole run."""
     rate_wanted_hz: float | None
     """Of the manifest; None for a node that something else steps."""
     step_age_s: float | None
@@ -72,7 +72,7 @@ def node_row(node: NodeShot, shot: Snapshot) -> NodeRow:
         restart=node.plan.restart,
         starts=node.starts,
         steps=node.steps,
-        rate_hz=_rounded(per_second(node.steps, 0, _end_ns(node, shot) - node.ready_ns) if node.ready_ns else None),
+        rate_hz=_rate_hz(node, shot),
         rate_wanted_hz=node.plan.rate_hz if stepped_by is None else None,
         step_age_s=since_s(shot.taken_ns, node.step_end_ns),
         step_ms=spread_ms(node.step_time, MS_PER_UNIT["ns"]),
@@ -148,9 +148,11 @@ def _scheduling(has: ProcessSettings | None) -> str:
     return policy + (f" {has.priority}" if has.priority else "") + (f", nice {has.nice}" if has.nice else "")
 
 
-def _end_ns(node: NodeShot, shot: Snapshot) -> int:
-    return node.step_end_ns if shot.ended and node.step_end_ns else shot.taken_ns
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+def _rate_hz(node: NodeShot, shot: Snapshot) -> float | None:
+    """Over the whole run, restarts included; a node that was never ready has none."""
+    if not node.ready_ns:
+        return None
+    begin_ns = node.ready_ns if node.starts == 1 else shot.started_ns
+    end_ns = node.step_end_ns if shot.ended and node.step_end_ns else shot.taken_ns
+    rate = per_second(node.steps, 0, end_ns - begin_ns)
+    return None if rate is None else round(rate, 3)
