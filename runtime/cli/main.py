@@ -9,24 +9,6 @@ import sys
 from cardan.runtime.cli.exits import Exit, exit_of
 from cardan.runtime.errors import CardanError
 
-MODULES = {
-    "up": "cardan.runtime.cli.up",
-    "new": "cardan.runtime.cli.new",
-    "check": "cardan.runtime.cli.check",
-    "status": "cardan.runtime.cli.status",
-    "trace": "cardan.runtime.cli.trace",
-    "replay": "cardan.runtime.cli.replay",
-    "top": "cardan.runtime.cli.top",
-    "watch": "cardan.runtime.cli.watch_page",
-    "foxglove": "cardan.runtime.cli.foxglove",
-    "doctor": "cardan.runtime.cli.doctor",
-    "log": "cardan.runtime.cli.log",
-    "install-service": "cardan.runtime.cli.install_service",
-    "completion": "cardan.runtime.cli.completion",
-    "man": "cardan.runtime.cli.man",
-    "version": "cardan.runtime.cli.version",
-}
-"""Each module has `run(arguments) -> int` and is imported only for its command."""
 GONE = (errno.EPIPE, errno.EIO)
 """What writing says when the reader (`| head`) or the terminal is gone."""
 
@@ -78,10 +60,10 @@ def _run(words: list[str]) -> int:
 
 
 def _module_of(command: str) -> str:
-    from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
+    from cardan.runtime.cli.parser import grammar_for
 
-    noun, _, verb = command.partition(" ")
-    return str(grammar_of(noun).MODULES[verb]) if noun in SIBLINGS else MODULES[command]
+    grammar, word = grammar_for(command)
+    return str(grammar.MODULES[word])
 
 
 def _say(text: str) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from cardan.runtime.cli import main as entry
 from cardan.runtime.cli.lines import wants_colour
-from cardan.runtime.cli.main import MODULES, main
+from cardan.runtime.cli.main import main
+from cardan.runtime.cli.own_grammar import MODULES
 from cardan.runtime.cli.parser import COMMANDS, NOUNS, SHORT
 from cardan.runtime.cli.siblings import SIBLINGS, grammar_of
 
