@@ -11,7 +11,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN_EXTRAS := can,ort,record,sim
-DEV_EXTRAS := $(RUN_EXTRAS),import,cuda,live,sign,cloud,dev
+DEV_EXTRAS := $(RUN_EXTRAS),import,cuda,live,sign,token,cloud,dev
 PACKAGES := runtime drivers engines firmware_bridge hw_profiles
 # Each example and the benches are read as their user runs them: from inside their folder.
 SCRIPTS := $(sort $(patsubst %/,%,$(dir $(wildcard examples/*/*.py benches/*.py docs/*.py docs/pictures/*.py packaging/ci/*.py))))

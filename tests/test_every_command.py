@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -22,6 +23,7 @@ from cardan.runtime.cli.main import main
 from cardan.runtime.cli.parser import SHORT, parser_of
 from cardan.runtime.cli.why_grammar import VERBS
 from cardan.runtime.live.report import LiveReport, write_report
+from cardan.runtime.uplink.cipher import Cipher
 
 pytestmark = pytest.mark.slow
 MODEL = Path(__file__).parents[1] / "engines" / "models" / "road_net.onnx"
@@ -99,6 +101,9 @@ CASES = {
     "sync metered": Case("no"),
     "sync retry": Case(),
     "sync send": Case("{recording} --purpose operation"),
+    "sync open": Case(
+        "{folder}/object.aes --name v1/files/object.aes --key {folder}/object.key --out {folder}/object", codes=(0, 2)
+    ),
     "profile list": Case(when="alone"),
     "profile show": Case("bench", "alone"),
     "profile detect": Case(when="alone"),
@@ -254,7 +259,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tried]:
 
 
 def write_what_is_asked(folder: Path) -> None:
-    """A command and a campaign to be signed and tried, and the memory of a vehicle of which nothing was asked."""
+    """A command and a campaign to be signed, an object to be opened, the memory of a vehicle that was asked nothing."""
     (folder / "ping.toml").write_text('kind = "command"\nverb = "ping"\nvehicles = ["*"]\n')
     expires = (datetime.now(timezone.utc) + timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
     (folder / "campaign.toml").write_text(
@@ -264,6 +269,9 @@ def write_what_is_asked(folder: Path) -> None:
     memory = folder / "data" / "downlink" / "memory.json"
     memory.parent.mkdir(parents=True)
     memory.write_text("{}")
+    (folder / "object.key").write_bytes(base64.b64encode(bytes(32)))
+    (folder / "object.key").chmod(0o600)
+    (folder / "object.aes").write_bytes(Cipher(bytes(32)).seal("v1/files/object.aes", b"content"))
     report = LiveReport(broker="mqtts://b", vehicle="v", connected=True, code="", text="", told={}, wall_ns=0)
     write_report(folder / "data", report)
 

@@ -111,6 +111,7 @@ SIBLINGS = {
             "metered": "say whether the link costs money",
             "retry": "try now what waits or was refused",
             "send": "hand whole files to the uplink, such as clips",
+            "open": "open encrypted objects of a store with their key",
         },
     ),
     "profile": Noun(

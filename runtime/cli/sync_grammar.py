@@ -42,6 +42,17 @@ def _add_send(parser: Parser) -> None:
     _add_why(parser)
 
 
+def _add_open(parser: Parser) -> None:
+    parser.add_argument("objects", nargs="+", metavar="OBJECT", help="files of encrypted objects (NAME.aes)")
+    key = "file of the vehicle's key, PEM file of a recipient's private key, or a pkcs11: address"
+    parser.add_argument("--key", required=True, metavar="KEY", help=key)
+    parser.add_argument(
+        "--name", metavar="NAME", help="how the object is called at the store (default: its path from v1)"
+    )
+    parser.add_argument("--out", metavar="FILE", help="a new file (default: beside the object, without .aes)")
+    add_json(parser, "one JSON document")
+
+
 def _add_ls(parser: Parser) -> None:
     parser.add_argument("classes", nargs="*", metavar="CLASS", help="critical, event, trend, bulk (default: all)")
     add_data_dir(parser)
@@ -72,6 +83,7 @@ ADD: dict[str, Callable[[Parser], None]] = {
     "metered": _add_metered,
     "retry": _add_why,
     "send": _add_send,
+    "open": _add_open,
 }
 
 DESCRIPTIONS = {
@@ -132,6 +144,14 @@ kept for. It leaves only while there is consent to that.
 
 examples:
   cardan sync send ~/.local/share/cardan/recordings/RUN.crash*.mcap --purpose diagnostics --class event""",
+    "open": """\
+Open encrypted objects that were fetched from a store. The key is the one of the vehicle, in a file or in a token that
+holds the same, or the private half of one of its `encryption_recipients`. What was changed, or passes for another
+object, is refused: the name is part of what was encrypted.
+
+examples:
+  cardan sync open v1/records/date=2026-11-25/vehicle=van-7/boot=*/trend-*.jsonl.gz.aes --key van-7.key
+  cardan sync open clip.aes --name v1/clips/.../clip.mcap.aes --key reader.pem --out clip.mcap""",
     "pause": """\
 Hold classes of records back, all when none is named, until `--off`; also over restarts. What waits stays in the
 outbox, whose oldest go when it is full.
@@ -157,6 +177,7 @@ JSON = {
     "consent": Shape("data_dir, consented, purposes (purpose, given, by, wall_ns), problem"),
     "why": Shape("data_dir, waiting, reasons (code, text, hint, classes, finding), files, running, report"),
     "send": Shape("data_dir, files (name, size_bytes, sha256)"),
+    "open": Shape("files (object, out, size_bytes)"),
     **dict.fromkeys(("pause", "metered", "retry"), Shape("data_dir, paused, metered, retries")),
 }
 

@@ -36,6 +36,8 @@ class Name(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     hashes: tuple[str, ...] = ()
     """SHA-256 of the object's bytes; more than one when another release of an encoder made other bytes of it."""
     in_blocks: bool = False
+    data_key: str = ""
+    """Hex digits that tell the data key that encrypts it; empty: none, or a key in a file."""
     refused: str = ""
     """Why it is not tried again; empty: it is."""
 
@@ -71,6 +73,10 @@ class Names:
     def refused(self) -> list[Name]:
         """Objects that are not tried again."""
         return [name for name in self._known.values() if name.refused]
+
+    def data_keys(self) -> set[str]:
+        """Data keys that objects are sealed with which have not left yet."""
+        return {name.data_key for name in self._known.values() if name.data_key}
 
     def keep(self, name: Name) -> Name:
         """Decide: on the disk when this returns. OSError: it is decided, for as long as this process lives."""

@@ -11,19 +11,21 @@ import msgspec
 from cardan.runtime.bus.ports import Metric
 from cardan.runtime.clock import NS_PER_S
 from cardan.runtime.errors import NodeError
+from cardan.runtime.findings import Objection
 from cardan.runtime.node.node import Node, NodeConfig
 from cardan.runtime.outbox.claims import Claims
 from cardan.runtime.outbox.folder import outbox_dir
 from cardan.runtime.outbox.names import checked_name
 from cardan.runtime.outbox.segment import Record, RecordClass, SegmentHeader
-from cardan.runtime.plan import Plan
+from cardan.runtime.plan import NodePlan, Plan
 from cardan.runtime.privacy.consent import ConsentFile
 from cardan.runtime.privacy.policy import open_policy
 from cardan.runtime.uplink.budget import Budgets
-from cardan.runtime.uplink.cipher import Cipher, open_cipher
 from cardan.runtime.uplink.files import FileQueue
 from cardan.runtime.uplink.forms import form_of, forms_with
 from cardan.runtime.uplink.holds import Conditions
+from cardan.runtime.uplink.keys.choose import KEYS, open_sealer, review_key
+from cardan.runtime.uplink.keys.sealer import Sealer
 from cardan.runtime.uplink.links import LOCAL, Link, System, link_of
 from cardan.runtime.uplink.parcels import SyncSettings
 from cardan.runtime.uplink.signals import Signal
@@ -62,8 +64,11 @@ class UplinkConfig(NodeConfig, frozen=True):
     form: str = "jsonl"
     """How objects are written: `jsonl`, `jsonl-zstd` and `columns` (extra `record`), `parquet` (extra `parquet`)."""
     encryption_key: str = ""
-    """File of a key (32 bytes in base64, readable for its owner only) that every object is encrypted with; empty: none.
-    A path that is not absolute begins in the folder of the manifest. Wants the extra `sign`."""
+    """Encrypts every object; empty: nothing does. A file of a key (32 bytes in base64, readable for its owner only;
+    extra `sign`), or a `pkcs11:` address of a key in a token, such as a TPM (extra `token`). A path that is not
+    absolute begins in the folder of the manifest."""
+    encryption_recipients: list[str] = msgspec.field(default_factory=list)
+    """Files of public RSA keys (PEM): whoever has a private half opens the objects too, without the token."""
     signals: dict[str, Signal] = msgspec.field(default_factory=dict)
     """Names of signals in `parquet` and `columns`, by `topic.field` or `Type.field`, such as
     `{ "gnss/fix.altitude_m" = { name = "Vehicle.CurrentLocation.Altitude" } }`; docs/uplink.md has those we know."""
@@ -90,6 +95,13 @@ class Uplink(Node):
     _claims: Claims | None = None
     _sync: Sync | None = None
     _worker: Worker | None = None
+
+    @classmethod
+    def review(cls, plan: Plan, node: NodePlan) -> list[Objection]:
+        """An address of a key must be one."""
+        config = msgspec.convert(node.config, UplinkConfig)
+        path = ("nodes", node.name, "config")
+        return review_key(path, config.encryption_key, config.encryption_recipients)
 
     def open(self) -> None:
         config, data_dir = self.config, self.context.data_dir
@@ -118,7 +130,7 @@ class Uplink(Node):
             clock=self.clock,
             random=Random(),
             settings=SyncSettings(
-                forms=forms, form=config.form, cipher=self._cipher_or_none(), block_from_bytes=config.block_from_bytes
+                forms=forms, form=config.form, sealer=self._sealer_or_none(), block_from_bytes=config.block_from_bytes
             ),
             budgets=budgets_of(config),
             files=FileQueue(
@@ -150,9 +162,18 @@ class Uplink(Node):
         if self._claims is not None:
             self._claims.close()
 
-    def _cipher_or_none(self) -> Cipher | None:
-        name = self.config.encryption_key
-        return open_cipher(self._beside_manifest(name)) if name else None
+    def _sealer_or_none(self) -> Sealer | None:
+        config, context = self.config, self.context
+        if not config.encryption_key:
+            return None
+        return open_sealer(
+            config.encryption_key,
+            config.encryption_recipients,
+            base=context.manifest_dir,
+            folder=uplink_dir(context.data_dir) / KEYS,
+            boot=BOOT_ID.read_text().strip(),
+            report_fault=self.report_fault,
+        )
 
     def _beside_manifest(self, name: str) -> Path:
         return self.context.manifest_dir / Path(name).expanduser()

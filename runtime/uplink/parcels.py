@@ -11,8 +11,9 @@ import msgspec
 from cardan.runtime.errors import CardanError
 from cardan.runtime.outbox.claims import Claim
 from cardan.runtime.outbox.segment import RecordClass
-from cardan.runtime.uplink.cipher import SUFFIX, Cipher
+from cardan.runtime.uplink.cipher import SUFFIX
 from cardan.runtime.uplink.forms import Form, form_of, forms_with
+from cardan.runtime.uplink.keys.sealer import Sealer
 from cardan.runtime.uplink.names import MOST_HASHES, Name
 from cardan.runtime.uplink.objects import object_name
 from cardan.runtime.uplink.stores.store import SealedObject
@@ -26,7 +27,7 @@ class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     forms: dict[str, Form] = msgspec.field(default_factory=lambda: forms_with({}))
     form: str = LINES
-    cipher: Cipher | None = None
+    sealer: Sealer | None = None
     """Encrypts every object before it leaves."""
     block_from_bytes: int = 4 << 20
     """Larger objects go in blocks, where the store can take them up again."""
@@ -53,7 +54,10 @@ class Parcel(Protocol):
         """How many records it stands for; at least 1."""
 
     def sealed(self, before: Name | None) -> Sealed:
-        """The object, under the name that was decided before, or is decided now. CardanError when it cannot be made."""
+        """The object, under the name that was decided before, or is decided now.
+
+        CardanError when it cannot be made; KeyAwayError when only the key is missing.
+        """
 
     def delivered(self) -> None:
         """The store has it for good."""
@@ -105,9 +109,9 @@ class Segment:
 class Encrypted:
     """A parcel whose object nobody can read without the key. One that was decided to leave in the clear stays so."""
 
-    def __init__(self, parcel: Parcel, cipher: Cipher) -> None:
+    def __init__(self, parcel: Parcel, sealer: Sealer) -> None:
         self._parcel = parcel
-        self._cipher = cipher
+        self._sealer = sealer
         self.name, self.key = parcel.name, parcel.key
         self.kind, self.purposes = parcel.kind, parcel.purposes
         self.delivered, self.release = parcel.delivered, parcel.release
@@ -119,12 +123,14 @@ class Encrypted:
         if before is not None and not before.name.endswith(SUFFIX):
             return self._parcel.sealed(before)
         hashes = before.hashes if before is not None else ()
+        cipher = self._sealer.cipher(before.data_key if before is not None else "")
         if before is not None:
             before = msgspec.structs.replace(before, name=before.name.removesuffix(SUFFIX), hashes=())
         inner = self._parcel.sealed(before)
         name = inner.item.name + SUFFIX
-        data = self._cipher.seal(name, inner.item.data)
-        decided = msgspec.structs.replace(inner.name, name=name, hashes=hashes)
+        data = cipher.seal(name, inner.item.data)
+        data_key = cipher.key_name.hex() if cipher.wraps else ""
+        decided = msgspec.structs.replace(inner.name, name=name, hashes=hashes, data_key=data_key)
         return sealed_as(decided, data, sha256(data).hexdigest(), "application/octet-stream")
 
 

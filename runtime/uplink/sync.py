@@ -21,6 +21,7 @@ from cardan.runtime.uplink.backoff import Backoff
 from cardan.runtime.uplink.budget import Budgets, Ledger
 from cardan.runtime.uplink.files import FileQueue
 from cardan.runtime.uplink.holds import Conditions, Hold, hold_or_none, withdrawn
+from cardan.runtime.uplink.keys.wraps import KeyAwayError
 from cardan.runtime.uplink.links import LOCAL, LinkKind
 from cardan.runtime.uplink.names import Name, Names
 from cardan.runtime.uplink.parcels import Encrypted, Parcel, Segment, SyncSettings
@@ -51,7 +52,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
     """Why something was not delivered at the last try; None when all went well."""
     problem_kind: str = ""
-    """Of the store's refusal (see StoreError)."""
+    """Of the store's refusal (see StoreError), or "key"."""
     objects: int = 0
     """Delivered since this process started."""
     sent_bytes: int = 0
@@ -135,6 +136,8 @@ class Sync:
         self._backoff.reset()
         self._short.clear()
         self._names.retry()
+        if self._settings.sealer is not None:
+            self._settings.sealer.retry()
 
     def progress(self) -> Progress:
         """What there is to say. For the thread that steps."""
@@ -144,7 +147,7 @@ class Sync:
         holds = {name: self._hold_or_none(kind) for name, kind in kinds.items()}
         return Progress(
             problem=str(problem) if problem is not None else None,
-            problem_kind=problem.kind if isinstance(problem, StoreError) else "",
+            problem_kind=_kind_of(problem),
             objects=self._objects,
             sent_bytes=self._sent_bytes,
             failures=self._backoff.failures,
@@ -172,6 +175,9 @@ class Sync:
             return None
         try:
             decided, item = parcel.sealed(self._names.get_or_none(parcel.key))
+        except KeyAwayError:
+            parcel.release()
+            raise
         except CardanError as error:
             self._refuse(parcel, error.message)
             return None
@@ -184,12 +190,14 @@ class Sync:
         if self._consented != self.conditions.purposes:
             self._consented = self.conditions.purposes
             self._withdrawn.clear()
+        sealer = self._settings.sealer
+        if sealer is not None and order:
+            sealer.cipher()  # nothing is claimed while the key is away
         besides = {name.key for name in self._names.refused()}
         parcels = (self._oldest_or_none(kind, besides) for kind in order)
         parcel = next((parcel for parcel in parcels if parcel is not None), None)
         self._turns.took(order, parcel.kind if parcel is not None else None, now_ns)
-        cipher = self._settings.cipher
-        return Encrypted(parcel, cipher) if parcel is not None and cipher is not None else parcel
+        return Encrypted(parcel, sealer) if parcel is not None and sealer is not None else parcel
 
     def _oldest_or_none(self, kind: RecordClass, besides: set[str]) -> Parcel | None:
         """Of one class: records first, which tell of the files."""
@@ -277,8 +285,14 @@ class Sync:
 
     def _failed(self, error: CardanError | OSError) -> None:
         self._problem = error
-        soon = isinstance(error, StoreError) and error.kind == "access"
+        soon = _kind_of(error) in ("access", "key")
         self._backoff.failed(self._clock.now_ns(), soon=soon)
+
+
+def _kind_of(problem: CardanError | OSError | None) -> str:
+    if isinstance(problem, KeyAwayError):
+        return "key"
+    return problem.kind if isinstance(problem, StoreError) else ""
 
 
 def open_sync(
@@ -297,6 +311,8 @@ def open_sync(
     """A delivery that goes on where an earlier process was; `folder` is where it keeps what it must not forget."""
     names = Names(folder)
     names.open()
+    if settings is not None and settings.sealer is not None:
+        settings.sealer.forget_all_but(names.data_keys())
     budget = Ledger(folder, budgets or {}, clock)
     budget.open()
     return Sync(

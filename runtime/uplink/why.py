@@ -31,6 +31,7 @@ Code = Literal[
     "unreachable",
     "busy",
     "access",
+    "key",
     "refused",
     "problem",
     "refused-objects",

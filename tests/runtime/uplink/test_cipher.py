@@ -22,6 +22,7 @@ from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.uplink import cipher as cipher_module
 from cardan.runtime.uplink.cipher import HEAD_BYTES, Cipher, open_cipher
 from cardan.runtime.uplink.files import FileQueue, hand_over
+from cardan.runtime.uplink.keys.sealer import OneKey
 from cardan.runtime.uplink.parcels import SyncSettings
 from cardan.runtime.uplink.stores.folder import FolderStore
 from cardan.runtime.uplink.sync import LET_OUT, open_sync
@@ -121,7 +122,7 @@ def test_records_and_files_leave_encrypted_and_once(tmp_path: Path) -> None:
         tmp_path / "uplink",
         clock=FakeClock(),
         random=Random(1),
-        settings=SyncSettings(cipher=cipher),
+        settings=SyncSettings(sealer=OneKey(cipher)),
         conditions=LET_OUT,
         files=files,
     )
