@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK}
+"""What a file system without hard links answers (FAT, exFAT, some shares)."""
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
@@ -26,6 +30,23 @@ def write_durably(path: Path, data: bytes | memoryview) -> None:
     write_and_sync(new, data)
     os.replace(new, path)
     sync_folder(path.parent)
+
+
+def give_name(hidden: Path, path: Path) -> bool:
+    """Let a file that nobody knows of yet be `path` from now on; False when that name is taken, and it stays hidden."""
+    try:
+        os.link(hidden, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if path.exists():
+            return False
+        os.replace(hidden, path)
+        return True
+    hidden.unlink()
+    return True
 
 
 def write_and_sync(path: Path, data: bytes | memoryview) -> None:

@@ -60,7 +60,11 @@ def _add_ls(parser: Parser) -> None:
 
 
 def _add_verify(parser: Parser) -> None:
-    parser.add_argument("--store", metavar="FOLDER", help="check the account of a store in a folder instead")
+    parser.add_argument(
+        "--store", nargs="?", const="", metavar="STORE", help="check at a store: a folder, an address, or the run's own"
+    )
+    parser.add_argument("--access-file", default="", metavar="FILE", help="with a key that may list and read")
+    parser.add_argument("--key", default="", metavar="FILE", help="that objects were encrypted with")
     _add_why(parser)
 
 
@@ -102,14 +106,18 @@ Exit code 1 when the account does not add up, or records were damaged or lost.""
 Every file with records: class, where it stands on its way (open, waiting, leaving, left; suspect, damaged), numbers,
 size, boot.""",
     "verify": """\
-Read every record of the outbox and check it, and the account with it; or, with --store, check at a store in a folder
-that every number of every stream is in one object or was reported as given up, and in no two. Changes nothing.
+Read every record of the outbox and check it, and the account with it; or, with --store, check at a store that every
+number of every stream is in one object or was reported as given up, and in no two. Changes nothing.
 
-Exit code 1 when something is wrong.
+A store is a folder or an address as the manifest has it; without a value it is that of the run, with its keys. The
+vehicle's own key may not read, so a cloud store wants another one in --access-file, or in the environment.
+
+Exit code 1 when something is wrong, 3 when the store cannot be reached, 4 when the key does not let us look.
 
 examples:
   cardan sync verify
-  cardan sync verify --store /mnt/store""",
+  cardan sync verify --store /mnt/store
+  cardan sync verify --store azure://ACCOUNT/CONTAINER --access-file reader.sas""",
     "repair": """\
 Do what the outbox does when it starts, and look into every file besides: finish what was begun, set damaged files
 aside, offer what is whole in them. Nothing is deleted. Only when no outbox runs here.
@@ -171,7 +179,7 @@ JSON = {
     "live": Shape("data_dir, broker, vehicle, connected, code, text, told, wall_ns"),
     "status": Shape("data_dir, exact, classes (stream, ledger, exact, bytes, boots, damaged_files)"),
     "ls": Shape("stream, place, first, last, bytes, vehicle, boot, log, path", lines=True),
-    "verify": Shape("data_dir, store, ok, flaws, classes, streams"),
+    "verify": Shape("data_dir, store, ok, flaws, classes, streams, unread"),
     "repair": Shape("data_dir, classes, set_aside"),
     "export": Shape("data_dir, out, records, unreadable"),
     "consent": Shape("data_dir, consented, purposes (purpose, given, by, wall_ns), problem"),

@@ -1,4 +1,4 @@
-"""`cardan sync verify`: every record and the account, here or at a store in a folder."""
+"""`cardan sync verify`: every record and the account, here or at a store."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from typing import Any
 import msgspec
 
 from cardan.runtime.cli import units
-from cardan.runtime.cli.exits import Exit, NoDataError
+from cardan.runtime.cli.exits import Exit, NoDataError, RefusedError
 from cardan.runtime.cli.lines import Line, safe_text, table, write_lines
 from cardan.runtime.cli.sync_status import data_dir_of, no_outbox, status_lines
+from cardan.runtime.cli.sync_store import meant_store, open_meant
 from cardan.runtime.outbox.folder import outbox_dir
 from cardan.runtime.outbox.survey import flaws, read_rows, segments, survey
-from cardan.runtime.uplink.store_audit import StreamAudit, audit_store
+from cardan.runtime.uplink.cipher import open_cipher
+from cardan.runtime.uplink.store_audit import StoreAudit, StreamAudit, audit_store
+from cardan.runtime.uplink.stores.store import StoreError
 
 
 def run(arguments: argparse.Namespace) -> int:
     """1 when something is wrong, 3 where there is nothing to check."""
     data_dir = data_dir_of(arguments)
-    return (
-        _verify_store(data_dir, Path(arguments.store), arguments) if arguments.store else _verify(data_dir, arguments)
-    )
+    return _verify(data_dir, arguments) if arguments.store is None else _verify_store(data_dir, arguments)
 
 
 def _verify(data_dir: Path, arguments: argparse.Namespace) -> int:
@@ -37,7 +38,14 @@ def _verify(data_dir: Path, arguments: argparse.Namespace) -> int:
     if not classes:
         raise no_outbox(data_dir)
     ok = not found and all(row.exact for row in classes)
-    document: dict[str, Any] = {"store": None, "ok": ok, "flaws": found, "classes": classes, "streams": []}
+    document: dict[str, Any] = {
+        "store": None,
+        "ok": ok,
+        "flaws": found,
+        "classes": classes,
+        "streams": [],
+        "unread": [],
+    }
     if arguments.json:
         _print_json(data_dir, document)
     else:
@@ -48,18 +56,40 @@ def _verify(data_dir: Path, arguments: argparse.Namespace) -> int:
     return int(Exit.HEALTHY if ok else Exit.FINDING)
 
 
-def _verify_store(data_dir: Path, store: Path, arguments: argparse.Namespace) -> int:
-    if not store.is_dir():
-        raise NoDataError(f"there is no folder {store}", hint="is the disk mounted?")
-    streams = audit_store(store)
-    if not streams:
+def _verify_store(data_dir: Path, arguments: argparse.Namespace) -> int:
+    store, audit = _audited(data_dir, arguments)
+    if not audit.streams:
         raise NoDataError(f"there are no objects of ours in {store}")
-    ok = not any(row.missing or row.duplicates for row in streams)
+    ok = not audit.unread and not any(row.missing or row.duplicates for row in audit.streams)
     if arguments.json:
-        _print_json(data_dir, {"store": str(store), "ok": ok, "flaws": [], "classes": [], "streams": streams})
+        found = {"streams": audit.streams, "unread": audit.unread}
+        _print_json(data_dir, {"store": store, "ok": ok, "flaws": [], "classes": [], **found})
     else:
-        write_lines(store_lines(streams), sys.stdout)
+        write_lines([*store_lines(audit.streams), *unread_lines(audit.unread)], sys.stdout)
     return int(Exit.HEALTHY if ok else Exit.FINDING)
+
+
+def _audited(data_dir: Path, arguments: argparse.Namespace) -> tuple[str, StoreAudit]:
+    """Where the store is, and what it holds. RefusedError when the key does not let us look."""
+    meant = meant_store(arguments)
+    cipher = open_cipher(Path(meant.encryption_key).expanduser()) if meant.encryption_key else None
+    store = open_meant(meant, data_dir)
+    try:
+        return store.url, audit_store(store, cipher)
+    except StoreError as error:
+        kind = RefusedError if error.kind == "access" else NoDataError
+        raise kind(error.message, hint=error.hint) from error
+
+
+def unread_lines(unread: list[str]) -> list[Line]:
+    """Which objects could not be opened, and what that means."""
+    if not unread:
+        return []
+    shown = [Line(safe_text(f"  {name}"), "bad") for name in unread[:20]]
+    count = units.count(len(unread))
+    head = f"{count} critical objects cannot be opened: what they report as given up counts as missing"
+    hint = "    hint: encrypted ones need the vehicle's key: --key FILE; the others are damaged"
+    return [Line(head, "bad"), *shown, Line(hint, "faint")]
 
 
 def store_lines(streams: list[StreamAudit]) -> list[Line]:

@@ -6,6 +6,7 @@ of no more use, and `abandon()` closes it: `repair` makes it readable.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from cardan.runtime.disk import sync_folder
+from cardan.runtime.disk import give_name, sync_folder
 from cardan.runtime.record.mcap_chunk import Buffer, Chunk, ChunkBuilder, announcing, zstd
 from cardan.runtime.record.mcap_layout import CHANNEL, SCHEMA, FileBuilder, record, text
 
@@ -170,12 +171,25 @@ class McapWriter:
 
 
 class AppendFile:
-    """A new file that only grows: complete writes, no hidden buffer, locked while it is open."""
+    """A new file that only grows: complete writes, no hidden buffer, locked while it is open.
+
+    It gets its name when it is locked: who looks whether a file is being written holds its lock for a moment, and must
+    not come first. FileExistsError when the name is taken.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        hidden = path.with_name(f".{path.name}.new")
+        hidden.unlink(missing_ok=True)
+        self._descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         self.position = 0
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not give_name(hidden, path):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        except OSError:
+            self.close()
+            hidden.unlink(missing_ok=True)
+            raise
 
     def write(self, *parts: Buffer) -> None:
         """Write all of them, one behind the other; a disk may take less than it is given, so this goes on."""

@@ -7,16 +7,18 @@ objects of the critical stream, in whichever form of ours they are.
 from __future__ import annotations
 
 import gzip
+import io
 import re
-import zlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from importlib import import_module
 from typing import Any
 
 import msgspec
 
-from cardan.runtime.errors import ConfigError
+from cardan.runtime.errors import CardanError, ConfigError
 from cardan.runtime.outbox.spool import TOMBSTONE_TOPIC
+from cardan.runtime.uplink.cipher import SUFFIX, Cipher
+from cardan.runtime.uplink.stores.store import ReadableStore
 
 _NAME = re.compile(r"(?P<stream>[a-z]+)-(?P<log>[0-9a-f]+)-(?P<first>\d+)-(?P<last>\d+)(-[0-9a-f]+)?\.[a-z.]+")
 
@@ -30,7 +32,7 @@ class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
     log: str
     first: int
     last: int
-    path: str
+    name: str
 
 
 class StreamAudit(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,34 +58,52 @@ class StreamAudit(msgspec.Struct, frozen=True, kw_only=True):
         return sum(last - first + 1 for first, last in self.missing)
 
 
-def stored_objects(store: Path) -> Iterator[StoredObject]:
-    """Every object of ours in a folder store."""
-    for path in sorted(store.rglob("*-*-*-*")):
-        name = _NAME.fullmatch(path.name)
-        parts = dict(part.split("=", 1) for part in path.parts if "=" in part)
-        if name is None or "vehicle" not in parts or not path.is_file():
-            continue
-        yield StoredObject(
-            vehicle=parts["vehicle"],
-            boot=parts.get("boot", ""),
-            stream=name["stream"],
-            log=name["log"],
-            first=int(name["first"]),
-            last=int(name["last"]),
-            path=str(path),
-        )
+class StoreAudit(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a store holds of ours."""
+
+    streams: list[StreamAudit]
+    unread: list[str]
+    """Critical objects that could not be opened (damaged, or encrypted with another key): what they report as given up
+    counts as missing."""
 
 
-def audit_store(store: Path) -> list[StreamAudit]:
-    """The account of every stream in a folder store. Reads the objects of critical streams for what was given up."""
+def stored_object_or_none(name: str) -> StoredObject | None:
+    """What the name of an object says; None for one that is not of records."""
+    *folders, last = name.split("/")
+    found = _NAME.fullmatch(last)
+    parts = dict(folder.split("=", 1) for folder in folders if "=" in folder)
+    if found is None or "vehicle" not in parts:
+        return None
+    return StoredObject(
+        vehicle=parts["vehicle"],
+        boot=parts.get("boot", ""),
+        stream=found["stream"],
+        log=found["log"],
+        first=int(found["first"]),
+        last=int(found["last"]),
+        name=name,
+    )
+
+
+def audit_store(store: ReadableStore, cipher: Cipher | None = None) -> StoreAudit:
+    """The account of every stream at a store. Reads the objects of critical streams for what was given up.
+
+    StoreError when the store cannot be asked.
+    """
     groups: dict[tuple[str, str, str], list[StoredObject]] = {}
     evicted: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for item in stored_objects(store):
+    unread: list[str] = []
+    items = (stored_object_or_none(name) for name in sorted(store.names()))
+    for item in (item for item in items if item is not None):
         groups.setdefault((item.vehicle, item.stream, item.log), []).append(item)
         if item.stream == "critical":
-            for stream, first, last in tombstones_in(Path(item.path)):
+            told = _tombstones_or_none(store, item.name, cipher)
+            if told is None:
+                unread.append(item.name)
+            for stream, first, last in told or ():
                 evicted.setdefault((item.vehicle, stream), []).append((first, last))
-    return [_audit(*key, objects, evicted.get((key[0], key[1]), [])) for key, objects in sorted(groups.items())]
+    streams = [_audit(*key, objects, evicted.get((key[0], key[1]), [])) for key, objects in sorted(groups.items())]
+    return StoreAudit(streams=streams, unread=unread)
 
 
 def _audit(
@@ -111,50 +131,76 @@ def _audit(
     )
 
 
-def tombstones_in(path: Path) -> Iterator[tuple[str, int, int]]:
+def _tombstones_or_none(store: ReadableStore, name: str, cipher: Cipher | None) -> list[tuple[str, int, int]] | None:
+    """What an object reports as given up; None when it cannot be opened."""
+    data = store.read(name)
+    if name.endswith(SUFFIX):
+        if cipher is None:
+            return None
+        try:
+            name, data = name.removesuffix(SUFFIX), cipher.open(name, data)
+        except CardanError:
+            return None
+    return tombstones_in(name, data)
+
+
+def tombstones_in(name: str, data: bytes) -> list[tuple[str, int, int]] | None:
     """Stream, first and last number of everything that an object reports as given up, in any form of ours.
 
-    ConfigError when the library of its form is not installed.
+    None when the object is damaged. ConfigError when the library of its form is not installed.
     """
-    for message in _told(path):
-        try:
-            yield str(message["stream"]), int(message["first"]), int(message["last"])
-        except (KeyError, TypeError, ValueError):
-            continue
+    try:
+        messages = list(_told(name, data))
+    except ConfigError:
+        raise
+    except Exception:  # whatever the library of a form says of damaged bytes
+        return None
+    places = (_place_or_none(message) for message in messages)
+    return [place for place in places if place is not None]
 
 
-def _told(path: Path) -> Iterable[dict[str, Any]]:
-    if path.name.endswith(".jsonl.gz"):
-        return _told_in_lines(path)
-    if path.name.endswith(".msgpack.zst"):
+def _place_or_none(message: dict[str, Any]) -> tuple[str, int, int] | None:
+    try:
+        return str(message["stream"]), int(message["first"]), int(message["last"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _told(name: str, data: bytes) -> Iterable[dict[str, Any]]:
+    if name.endswith(".jsonl.gz"):
+        return _told_in_lines(gzip.decompress(data))
+    if name.endswith(".jsonl.zst"):
+        return _told_in_lines(_library(name, "zstandard", "record").decompress(data))
+    if name.endswith(".msgpack.zst"):
+        _library(name, "zstandard", "record")
         from cardan.runtime.uplink.columns_form import read_columns
 
-        return _by_record(read_columns(path.read_bytes()))
-    return _by_record(_parquet_rows(path)) if path.name.endswith(".parquet") else []
+        return _by_record(read_columns(data))
+    return _by_record(_parquet_rows(name, data)) if name.endswith(".parquet") else []
 
 
-def _told_in_lines(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        lines = gzip.decompress(path.read_bytes()).splitlines()
-    except (OSError, EOFError, zlib.error):
-        return
-    for line in lines:
+def _told_in_lines(text: bytes) -> Iterator[dict[str, Any]]:
+    for line in text.splitlines():
         if TOMBSTONE_TOPIC.encode() in line:
             item: dict[str, Any] = msgspec.json.decode(line)
             if item.get("topic") == TOMBSTONE_TOPIC:
                 yield item["message"]
 
 
-def _parquet_rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise ConfigError(
-            f"{path} cannot be read: pyarrow is not installed", hint="pip install 'cardan[parquet]'"
-        ) from error
+def _parquet_rows(name: str, data: bytes) -> list[dict[str, Any]]:
     columns = ["topic", "signal", "seq", "text", "integer"]
-    rows: list[dict[str, Any]] = pq.read_table(path, columns=columns, partitioning=None).to_pylist()
-    return [{**row, "value": row["integer"] if row["text"] is None else row["text"]} for row in rows]
+    table = _library(name, "pyarrow.parquet", "parquet").read_table(io.BytesIO(data), columns=columns)
+    return [{**row, "value": row["integer"] if row["text"] is None else row["text"]} for row in table.to_pylist()]
+
+
+def _library(name: str, module: str, extra: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise ConfigError(
+            f"{name} cannot be read: {package} is not installed", hint=f"pip install 'cardan[{extra}]'"
+        ) from error
 
 
 def _by_record(rows: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:

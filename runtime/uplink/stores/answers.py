@@ -43,6 +43,12 @@ MEANINGS: dict[int, Meaning] = {
 }
 BUSY = Meaning("busy", "it is overloaded or out of order")
 REDIRECT = Meaning("refused", "it lies elsewhere", "is the region in `store` right?")
+MAY_NOT_READ = Meaning(
+    "access",
+    "it does not let us list and read with this key",
+    "a vehicle's key may only write, as it should; have one made that may list and read (a SAS: --permissions rl), "
+    "and name its file with --access-file",
+)
 UNEXPECTED = Meaning("busy", "it answers in an unexpected way")
 NO_ANSWER = Meaning("unreachable", "it cannot be reached", "is there a network?")
 NO_ANSWER_IN_TIME = Meaning("unreachable", "it did not answer in time")
@@ -64,11 +70,19 @@ def says_exists(status: int | None, code: str | None) -> bool:
     return (status, code) in EXISTS
 
 
-def error_of(url: str, status: int | None, code: str | None, *, timed_out: bool = False) -> StoreError:
-    """The error of an answer. The text of the answer itself stays out: it may repeat what was sent."""
+def error_of(
+    url: str, status: int | None, code: str | None, *, timed_out: bool = False, reading: bool = False
+) -> StoreError:
+    """The error of an answer. The text of the answer itself stays out: it may repeat what was sent.
+
+    reading: the store was asked what it holds, and not to take an object.
+    """
     meaning = NO_ANSWER_IN_TIME if status is None and timed_out else meaning_of(status)
+    if reading and meaning.kind == "access":
+        meaning = MAY_NOT_READ
     said = " ".join(str(part) for part in (status, code) if part is not None)
-    text = f"the store {url} did not take an object: {meaning.what}" + (f" ({said})" if said else "")
+    what = "does not say what it holds" if reading else "did not take an object"
+    text = f"the store {url} {what}: {meaning.what}" + (f" ({said})" if said else "")
     return StoreError(text, kind=meaning.kind, status=status, hint=meaning.hint)
 
 

@@ -9,7 +9,7 @@ from cardan.runtime.errors import ConfigError
 from cardan.runtime.uplink.stores.access import AccessFile
 from cardan.runtime.uplink.stores.folder import FolderStore
 from cardan.runtime.uplink.stores.location import location_of
-from cardan.runtime.uplink.stores.store import Store
+from cardan.runtime.uplink.stores.store import ReadableStore
 
 
 def open_store(
@@ -19,7 +19,7 @@ def open_store(
     notes: Path,
     access_file: str = "",
     options: dict[str, str] | None = None,
-) -> Store:
+) -> ReadableStore:
     """The store that `url` names; an empty one is the folder `default`, which is made. Nothing is sent yet.
 
     notes: folder for what is kept of blocks that were sent. ConfigError when there is no such store, or its library is

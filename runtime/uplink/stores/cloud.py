@@ -7,6 +7,7 @@ vouches, which has the hash of the content in it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import md5
 from typing import Any
 
@@ -89,10 +90,27 @@ class CloudStore:
             raise self._error_of(error) from error
         return Outcome.SAME if item.is_hash(found.attributes.get(SHA256_KEY)) else Outcome.OTHER
 
-    def _error_of(self, error: Exception) -> StoreError:
+    def names(self) -> Iterator[str]:
+        obstore = _library()
+        self._build()
+        try:
+            for page in obstore.list(self._store):
+                yield from (found["path"] for found in page)
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise self._error_of(error, reading=True) from error
+
+    def read(self, name: str) -> bytes:
+        obstore = _library()
+        self._build()
+        try:
+            return bytes(obstore.get(self._store, name).bytes())
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise self._error_of(error, reading=True) from error
+
+    def _error_of(self, error: Exception, *, reading: bool = False) -> StoreError:
         text = str(error)
         status, code = status_and_code(text)
-        return error_of(self.url, status, code, timed_out=says_timeout(text))
+        return error_of(self.url, status, code, timed_out=says_timeout(text), reading=reading)
 
     def _with_end(self, error: StoreError) -> StoreError:
         ends = self._built.ends if self._built is not None else ""

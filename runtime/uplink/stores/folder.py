@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from cardan.runtime.disk import make_folder_durably, sync_folder, write_and_sync
+from cardan.runtime.disk import give_name, make_folder_durably, sync_folder, write_and_sync
 from cardan.runtime.uplink.stores.store import Gate, Outcome, SealedObject, StoreError, open_gate
 
-NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK}
-"""What a file system without hard links answers (FAT, exFAT, some shares)."""
 PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 """What may be better the next time."""
 
@@ -26,8 +24,7 @@ class FolderStore:
     def put(self, item: SealedObject, gate: Gate = open_gate) -> Outcome:
         path = self._root / item.name
         try:
-            if not self._root.is_dir():
-                raise StoreError(f"there is no store at {self._root}", hint="is the disk mounted? else make the folder")
+            self._check()
             make_folder_durably(path.parent)
             if path.exists():
                 sync_folder(path.parent)  # who made it may have been killed before this
@@ -40,8 +37,17 @@ class FolderStore:
                 kind="busy" if error.errno in PASSING else "refused",
             ) from error
 
+    def _check(self) -> None:
+        if not self._root.is_dir():
+            raise StoreError(f"there is no store at {self._root}", hint="is the disk mounted? else make the folder")
+
+    def names(self) -> Iterator[str]:
+        self._check()
+        for path in self._root.rglob("*"):
+            if path.is_file() and not path.name.startswith("."):  # a dot: it is being written
+                yield path.relative_to(self._root).as_posix()
+
     def read(self, name: str) -> bytes:
-        """The bytes of an object. StoreError when it cannot be read."""
         try:
             return (self._root / name).read_bytes()
         except OSError as error:
@@ -57,7 +63,7 @@ class FolderStore:
                     kind="busy",
                     hint="check its disk",
                 )
-            return _name_or_false(partial, path)
+            return give_name(partial, path)
         finally:
             partial.unlink(missing_ok=True)
             sync_folder(path.parent)
@@ -72,18 +78,3 @@ def _hash_of(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def _name_or_false(partial: Path, path: Path) -> bool:
-    """Give a complete file its name; False when the name is taken."""
-    try:
-        os.link(partial, path)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        if path.exists():
-            return False
-        os.replace(partial, path)
-    return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol
@@ -92,3 +92,13 @@ class Store(Protocol):
 
         Blocks for as long as it takes, within time limits. StoreError when it cannot be made now.
         """
+
+
+class ReadableStore(Store, Protocol):
+    """A store that can be looked into, by whoever has a key that allows it: a vehicle's does not."""
+
+    def names(self) -> Iterator[str]:
+        """The name of every object, in no order. StoreError."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes of an object. StoreError when it cannot be read."""

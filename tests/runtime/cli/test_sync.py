@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import json
@@ -19,8 +20,10 @@ from cardan.runtime.outbox.segment import Record, RecordClass, SegmentHeader
 from cardan.runtime.outbox.spool import tombstone
 from cardan.runtime.outbox.state import Eviction
 from cardan.runtime.outbox.wall_clock import ClockReading, clock_record
+from cardan.runtime.uplink.cipher import Cipher
 from cardan.runtime.uplink.forms import forms_with
-from cardan.runtime.uplink.store_audit import audit_store, merged, tombstones_in, without
+from cardan.runtime.uplink.store_audit import StoreAudit, audit_store, merged, tombstones_in, without
+from cardan.runtime.uplink.stores.folder import FolderStore
 
 DAY_NS = 86_400 * 10**9
 
@@ -173,21 +176,49 @@ def test_the_store_is_held_to_the_same_account(tmp_path: Path, capsys: pytest.Ca
     assert said(capsys, "verify", "--store", str(tmp_path / "nowhere"))[0] == 3
 
 
-@pytest.mark.parametrize(("form", "library"), [("jsonl", "gzip"), ("parquet", "pyarrow"), ("columns", "zstandard")])
-def test_what_was_given_up_is_read_from_every_form_of_objects(tmp_path: Path, form: str, library: str) -> None:
+def test_what_cannot_be_opened_at_the_store_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("cryptography", reason="cryptography is not installed: pip install 'cardan[sign]'")
+    key, store = tmp_path / "key", tmp_path / "store"
+    key.write_text(base64.b64encode(bytes(32)).decode())
+    key.chmod(0o600)
+    put(store, "trend", 6, 10)
+    put(store, "critical", 1, 1, tombstone(RecordClass.TREND, 5, Eviction(1, 5, 5, 100)))
+    path = next(store.rglob("critical-*"))
+    sealed = path.with_name(f"{path.name}.aes")
+    sealed.write_bytes(Cipher(bytes(32)).seal(sealed.relative_to(store).as_posix(), path.read_bytes()))
+    path.unlink()
+    code, found = document(capsys, "verify", "--store", str(store))
+    assert code == 1 and found["unread"] == [sealed.relative_to(store).as_posix()]
+    text = said(capsys, "verify", "--store", str(store))[1]
+    assert "5 records are missing" in text and "1 critical objects cannot be opened" in text and "--key FILE" in text
+    assert said(capsys, "verify", "--store", str(store), "--key", str(key))[0] == 0
+    sealed.write_bytes(sealed.read_bytes()[:-1])
+    assert document(capsys, "verify", "--store", str(store), "--key", str(key))[1]["unread"] == found["unread"]
+
+
+def test_the_store_of_the_run_needs_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sync", "verify", "--store", "--data-dir", str(tmp_path)]) == 3
+    assert "name the store: --store FOLDER or ADDRESS" in capsys.readouterr().err
+
+
+FORMS = [("jsonl", "gzip"), ("jsonl-zstd", "zstandard"), ("parquet", "pyarrow"), ("columns", "zstandard")]
+
+
+@pytest.mark.parametrize(("form", "library"), FORMS)
+def test_what_was_given_up_is_read_from_every_form_of_objects(form: str, library: str) -> None:
     pytest.importorskip(library, reason=f"{library} is not installed")
     header = SegmentHeader(vehicle="v", boot="b", stream="critical", log="0a1b2c3d")
     payloads = [b'{"topic":"log/x","message":{"first":9}}', tombstone(RecordClass.BULK, 5, Eviction(11, 15, 5, 100))]
     records = [Record(number, 0, 0, RecordClass.CRITICAL, payload) for number, payload in enumerate(payloads, 1)]
     written = forms_with({})[form]
-    path = tmp_path / f"critical-0a1b2c3d-1-2.{written.ending}"
-    path.write_bytes(written.encode(header, records))
-    assert list(tombstones_in(path)) == [("bulk", 11, 15)]
+    name, data = f"critical-0a1b2c3d-1-2.{written.ending}", written.encode(header, records)
+    assert tombstones_in(name, data) == [("bulk", 11, 15)]
+    assert tombstones_in(name, data[: len(data) // 2]) is None
 
 
 def test_foreign_files_in_a_store_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "a-b-c-d.txt").write_text("hello")
-    assert audit_store(tmp_path) == []
+    assert audit_store(FolderStore(tmp_path)) == StoreAudit(streams=[], unread=[])
 
 
 def test_ranges_are_joined_and_taken_away() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mcap.reader import make_reader
 
 from cardan.runtime.errors import ConfigError
+from cardan.runtime.record import mcap_writer
 from cardan.runtime.record.mcap_file import (
     RecordedMessage,
     counts_by_topic,
@@ -17,6 +21,7 @@ from cardan.runtime.record.mcap_file import (
     unlocked_or_none,
 )
 from cardan.runtime.record.mcap_writer import McapWriter
+from cardan.runtime.record.repair import unfinished
 
 OFFSET_NS = 1_700_000_000_000_000_000
 
@@ -75,12 +80,40 @@ def test_a_file_that_is_written_is_locked(tmp_path: Path) -> None:
         assert descriptor is not None
 
 
+def test_who_looks_for_unfinished_files_never_gets_the_lock_of_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking = ExitStack()
+
+    def lock_after_a_look(descriptor: int, how: int) -> None:
+        """Somebody looks at every file of the folder, and is still at it when its writer wants the lock."""
+        for path in list(tmp_path.glob("*.mcap")):
+            looking.enter_context(unlocked_or_none(path))
+        flock(descriptor, how)
+
+    flock = fcntl.flock
+    monkeypatch.setattr(mcap_writer, "fcntl", SimpleNamespace(**{**vars(fcntl), "flock": lock_after_a_look}))
+    with looking:
+        writer = write_two(tmp_path / "run.mcap")
+    assert unfinished(tmp_path) == [], "it has its name, and its writer has its lock"
+    writer.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["run.mcap"]
+
+
+def test_what_a_killed_process_left_without_a_name_is_no_hindrance(tmp_path: Path) -> None:
+    (tmp_path / ".run.mcap.new").write_bytes(b"half of a header")
+    write_two(tmp_path / "run.mcap").finish()
+    assert counts_by_topic(tmp_path / "run.mcap") == {"a/b": 2}
+    assert [path.name for path in tmp_path.iterdir()] == ["run.mcap"]
+
+
 def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "run.mcap"
     path.write_bytes(b"precious")
     with pytest.raises(FileExistsError):
         write_two(path)
     assert path.read_bytes() == b"precious"
+    assert [path.name for path in tmp_path.iterdir()] == ["run.mcap"]
 
 
 def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
