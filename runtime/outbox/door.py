@@ -61,12 +61,12 @@ class Guest:
 class Door:
     """Takes records from producers into a spool, between `open` and `close`. Never blocks, except for the disk.
 
-    admit: what of a record may be kept; asked for each.
+    admit: what of a record may be kept; asked for each. NotTaken from it refuses the record.
     """
 
-    def __init__(self, spool: Spool, admit: Callable[[PutRecord], bytes] | None = None) -> None:
+    def __init__(self, spool: Spool, admit: Callable[[PutRecord], PutRecord] | None = None) -> None:
         self._spool = spool
-        self._admit = admit or (lambda record: record.payload)
+        self._admit = admit
         self._guests: dict[int, Guest] = {}
         self._decoder = msgspec.msgpack.Decoder(ToOutbox)
         self._encoder = msgspec.msgpack.Encoder()
@@ -183,32 +183,43 @@ class Door:
         self._say(guest, Welcome(places))
 
     def _put(self, guest: Guest, put: Put, now: Stamp) -> None:
-        kind, number = put.kind, put.first
-        queue = self._spool.queue(kind)
-        expected = guest.next[kind]
+        """Take what is new, and what fills a hole; everything else was taken before."""
+        kind, first, expected = put.kind, put.first, guest.next[put.kind]
+        if put.records and first > expected:
+            self._refuse(guest, kind, first, NotTaken("out of order", f"number {expected} was expected"))
+            return
+        queue, seq = self._spool.queue(kind), 0
         holes = queue.producers.row(guest.ids[kind]).holes
-        first, seq = number, 0
-        for record in put.records:
-            if number > expected:
-                self._refuse(guest, kind, number, NotTaken("out of order", f"number {expected} was expected"))
+        known, new = put.records[: expected - first], put.records[expected - first :]
+        runs = [(number, [record]) for number, record in enumerate(known, first) if number in holes]
+        for number, records in [*runs, (expected, new)] if new else runs:
+            before, refusal = queue.appended, self._take_run(guest, kind, number, records, now)
+            taken = queue.appended - before
+            seq = queue.appended if taken else seq
+            if refusal is not None:
+                self._noted(guest, kind, first, number + taken - 1, seq)
+                self._refuse(guest, kind, number + taken, refusal)
                 return
-            if number == expected or number in holes:
-                stamp = Stamp(record.mono_ns, record.wall_ns, now.quality)
-                try:
-                    payload = self._admit(record)
-                    seq = self._spool.put(
-                        kind, payload, stamp, now_ns=now.mono_ns, producer=guest.ids[kind], number=number
-                    )
-                except NotTaken as error:
-                    self._noted(guest, kind, first, number - 1, seq)
-                    self._refuse(guest, kind, number, error)
-                    return
-                expected = guest.next[kind] = max(expected, number + 1)
-            number += 1
-        self._noted(guest, kind, first, number - 1, seq)
+        self._noted(guest, kind, first, first + len(put.records) - 1, seq)
         if self._spool.full(kind):
             self._spool.commit(kind, now)
             self.answer()
+
+    def _take_run(
+        self, guest: Guest, kind: RecordClass, number: int, records: list[PutRecord], now: Stamp
+    ) -> NotTaken | None:
+        """Take records from this number on; the refusal of the first one that was not taken."""
+        queue = self._spool.queue(kind)
+        before, admitted = queue.appended, map(self._admit, records) if self._admit is not None else records
+        try:
+            self._spool.put_many(
+                kind, admitted, now.quality, now_ns=now.mono_ns, producer=guest.ids[kind], number=number
+            )
+        except NotTaken as error:
+            return error
+        finally:
+            guest.next[kind] = max(guest.next[kind], number + queue.appended - before)
+        return None
 
     def _noted(self, guest: Guest, kind: RecordClass, first: int, last: int, seq: int) -> None:
         """Remember whom to answer. What was there already is answered behind what still waits."""

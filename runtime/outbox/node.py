@@ -206,17 +206,18 @@ class Outbox(Node):
         self.refused.observe(1)
         self.report_fault("outbox-refused", f"{topic}: {why}; take it out of the outbox's inputs")
 
-    def _admitted(self, record: PutRecord) -> bytes:
+    def _admitted(self, record: PutRecord) -> PutRecord:
         """What of a record from the door may be kept. A withheld one leaves its number and the reason."""
         try:
             topic = self._topic_decoder.decode(record.payload).topic
             outcome = self._policy.decide(record.payload, topic, record.mono_ns)
         except (TypeError, ValueError) as error:
             raise NotTaken("unreadable", f"a record must be a JSON object with a topic: {error}") from error
-        if outcome.payload is not None:
-            return outcome.payload
-        self.withheld.observe(1)
-        return msgspec.json.encode({"topic": "outbox/withheld", "message": {"reason": outcome.reason}})
+        payload = outcome.payload
+        if payload is None:
+            self.withheld.observe(1)
+            payload = msgspec.json.encode({"topic": "outbox/withheld", "message": {"reason": outcome.reason}})
+        return PutRecord(record.mono_ns, record.wall_ns, payload)
 
     def _class_of(self, topic: str) -> RecordClass:
         kind = self._classes.get(topic)

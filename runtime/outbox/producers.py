@@ -86,21 +86,15 @@ class ProducerTable:
         self.save()
         return row
 
-    def kept(self, records: Iterable[Record]) -> None:
-        """These records are on the disk."""
-        for record in records:
-            if record.producer:
-                self._take(record.producer, record.number)
-
-    def _take(self, producer: int, number: int) -> None:
+    def kept(self, producer: int, number: int, count: int) -> None:
+        """So many records of a producer are on the disk, from this number on. An unknown one is nobody's business."""
         row = self._known.get(producer)
         if row is None:
             return
         self._changed = True
-        if number > row.highest:
-            row.highest = number
-        elif number in row.holes:
-            row.holes.remove(number)
+        row.highest = max(row.highest, number + count - 1)
+        if row.holes:
+            row.holes = [hole for hole in row.holes if not number <= hole < number + count]
 
     def recovered(self, records: Iterable[Record]) -> None:
         """These records were found in a segment that was still open; what is missing between them are holes."""

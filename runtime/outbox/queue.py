@@ -9,6 +9,7 @@ segment only, so it does not depend on what waits. No bus, no clock, no threads.
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import msgspec
 
 from cardan.runtime.disk import make_folder_durably, sync_folder
 from cardan.runtime.errors import ConfigError
+from cardan.runtime.outbox.batch import Batch
+from cardan.runtime.outbox.door_messages import PutRecord
 from cardan.runtime.outbox.folder import (
     Listing,
     Place,
@@ -33,13 +36,10 @@ from cardan.runtime.outbox.open_segment import OpenSegment
 from cardan.runtime.outbox.producers import ProducerTable
 from cardan.runtime.outbox.recovery import examine, records_of_open, recover
 from cardan.runtime.outbox.segment import (
-    RECORD_BYTES,
     ClockQuality,
-    Record,
     RecordClass,
     SegmentHeader,
     header_bytes,
-    record_bytes,
 )
 from cardan.runtime.outbox.state import MOST_RANGES, Eviction, with_boot, with_eviction, write_state
 from cardan.runtime.outbox.synced import SyncedMark
@@ -72,9 +72,6 @@ class Queue:
         self.folder = folder
         self._limits = limits
         self._origin = (vehicle, boot, stream)
-        self._batch: list[Record] = []
-        self.batch_bytes = 0
-        """What the next commit will write, about."""
         self._telling = 0
         self._waiting: dict[str, SegmentFile] = {}
         self._unsynced: set[Path] = set()
@@ -92,7 +89,7 @@ class Queue:
         self._recover_producers()
         self._state, found = recover(self.folder)
         self._take_listing(found)
-        self.discard()
+        self._batch = Batch(self._state.log, self._limits.segment_bytes)
         self._acknowledged = self._state.high
         boots = with_boot(self._state.boots, self._origin[1], self._acknowledged + 1)
         if boots != self._state.boots:
@@ -157,17 +154,40 @@ class Queue:
 
         payload: a JSON object, since a store gets JSON Lines. ValueError when it is longer than a segment.
         """
-        if len(payload) > self._limits.segment_bytes:
-            raise ValueError(f"a record of {len(payload)} bytes is longer than a segment")
-        seq = self._acknowledged + len(self._batch) + 1
-        self._batch.append(Record(seq, mono_ns, wall_ns, kind, payload, quality, producer, number))
-        self.batch_bytes += RECORD_BYTES + len(payload)
-        return seq
+        record = PutRecord(mono_ns, wall_ns, payload)
+        return self.append_many([record], kind=kind, quality=quality, producer=producer, number=number)
+
+    def append_many(
+        self,
+        records: Iterable[PutRecord],
+        *,
+        kind: RecordClass,
+        quality: ClockQuality = ClockQuality.FREE,
+        producer: int = 0,
+        number: int = 0,
+    ) -> int:
+        """Take records one behind the other; returns the sequence number of the last one.
+
+        number: of the producer, for the first. ValueError as `append`; what is before the one that it speaks of is
+        taken then, and so when `records` raises.
+        """
+        self._batch.add(records, seq=self.appended + 1, kind=kind, quality=quality, producer=producer, number=number)
+        return self.appended
+
+    @property
+    def appended(self) -> int:
+        """Number of the last record that was taken, be it durable or not."""
+        return self._acknowledged + len(self._batch)
 
     @property
     def batch_count(self) -> int:
         """How many records the next commit will write."""
         return len(self._batch)
+
+    @property
+    def batch_bytes(self) -> int:
+        """How many bytes the next commit will write."""
+        return self._batch.bytes
 
     @property
     def acknowledged(self) -> int:
@@ -177,24 +197,23 @@ class Queue:
     def commit(self) -> int:
         """Make every appended record durable; returns the highest acknowledged sequence number."""
         while self._batch:
-            count, data = self._next_piece()
+            count, data = self._batch.piece(self._limits.segment_bytes)
             self._make_room(len(data) + len(self._header_bytes))
-            self._write(data, self._batch[:count])
-        self.batch_bytes = 0
+            self._write(data, count)
         return self._acknowledged
 
-    def _write(self, data: bytes, records: list[Record]) -> None:
-        segment = self._segment or self._new_segment()
+    def _write(self, data: bytes, count: int) -> None:
+        segment, last = self._segment or self._new_segment(), self._acknowledged + count
         try:
-            segment.append(data, records[-1].seq)
+            segment.append(data, last)
         except OSError:
             with suppress(OSError):
                 self.seal()  # after a failed sync nobody knows what the disk holds: this file gets no more
             raise
         self._bytes += len(data)
-        self._acknowledged = records[-1].seq
-        del self._batch[: len(records)]
-        self.producers.kept(records)
+        self._acknowledged = last
+        for run in self._batch.drop(count):
+            self.producers.kept(run.producer, run.number, run.count)
         if self._mark is not None:
             self._mark.write(self._acknowledged)
         if segment.size >= self._limits.segment_bytes:
@@ -203,20 +222,8 @@ class Queue:
     def discard(self) -> int:
         """Forget what was appended but not committed; returns how many records that were."""
         count = len(self._batch)
-        self._batch.clear()
-        self.batch_bytes = 0
+        self._batch.drop(count)
         return count
-
-    def _next_piece(self) -> tuple[int, bytes]:
-        """As many waiting records as fit into a segment."""
-        pieces: list[bytes] = []
-        size = 0
-        for record in self._batch:
-            pieces.append(record_bytes(record, self._header.log))
-            size += len(pieces[-1])
-            if size >= self._limits.segment_bytes:
-                break
-        return len(pieces), b"".join(pieces)
 
     def _new_segment(self) -> OpenSegment:
         self._segment = OpenSegment(self.folder, self._acknowledged, self._header_bytes)

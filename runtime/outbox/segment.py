@@ -13,18 +13,18 @@ so that a record of another log never passes.
 from __future__ import annotations
 
 import struct
-import zlib
 from enum import IntEnum
 
 import msgspec
+from zlib_ng.zlib_ng import crc32
 
 MAGIC = b"CDNSEG02"
 MARKER = b"\xc5\xadNR"
 MAX_PAYLOAD_BYTES = 1 << 20
 
 _HEADER = struct.Struct("<8sII")
-_FRONT = struct.Struct("<4sII")
-_BODY = struct.Struct("<QqqBBIQ")
+FRONT = struct.Struct("<4sII")
+BODY = struct.Struct("<QqqBBIQ")
 _RECORD = struct.Struct("<4sIIQqqBBIQ")
 """Both together."""
 RECORD_BYTES = _RECORD.size
@@ -66,7 +66,7 @@ class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """What its records may be kept for: all that was consented to at that time."""
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One record as it came in."""
 
     seq: int
@@ -99,7 +99,7 @@ _CLASSES, _QUALITIES = tuple(RecordClass), tuple(ClockQuality)
 def header_bytes(header: SegmentHeader) -> bytes:
     """What a segment file starts with."""
     text = msgspec.json.encode(header)
-    return 2 * (_HEADER.pack(MAGIC, len(text), zlib.crc32(text)) + text)
+    return 2 * (_HEADER.pack(MAGIC, len(text), crc32(text)) + text)
 
 
 def record_bytes(record: Record, log: str) -> bytes:
@@ -107,7 +107,7 @@ def record_bytes(record: Record, log: str) -> bytes:
     if len(record.payload) > MAX_PAYLOAD_BYTES:
         raise ValueError(f"a record of {len(record.payload)} bytes is longer than {MAX_PAYLOAD_BYTES}")
     body = (
-        _BODY.pack(
+        BODY.pack(
             record.seq,
             record.mono_ns,
             record.wall_ns,
@@ -118,7 +118,7 @@ def record_bytes(record: Record, log: str) -> bytes:
         )
         + record.payload
     )
-    return _FRONT.pack(MARKER, len(record.payload), zlib.crc32(body, _seed(log))) + body
+    return FRONT.pack(MARKER, len(record.payload), crc32(body, seed_of(log))) + body
 
 
 def read_segment(data: bytes) -> Segment:
@@ -127,13 +127,13 @@ def read_segment(data: bytes) -> Segment:
     if header is None:
         return Segment(None, [], 0, damaged=bool(data.strip(b"\0")))
     records: list[Record] = []
-    seed, damaged, whole, last = _seed(header.log), False, position, 0
-    view, size, unpack, crc32 = memoryview(data), len(data), _RECORD.unpack_from, zlib.crc32
+    seed, damaged, whole, last = seed_of(header.log), False, position, 0
+    view, size, unpack = memoryview(data), len(data), _RECORD.unpack_from
     while position + RECORD_BYTES <= size:  # written out, since an uplink spends a third of its time here
         marker, length, crc, seq, mono_ns, wall_ns, kind, quality, producer, number = unpack(data, position)
         end = position + RECORD_BYTES + length
         fits = marker == MARKER and length <= MAX_PAYLOAD_BYTES and end <= size and seq > last
-        if not fits or crc32(view[position + _FRONT.size : end], seed) != crc:
+        if not fits or crc32(view[position + FRONT.size : end], seed) != crc:
             position = data.find(MARKER, position + 1)
             if position < 0:
                 break
@@ -166,7 +166,7 @@ def _header_or_none(data: bytes, start: int) -> tuple[SegmentHeader | None, int]
     magic, length, crc = _HEADER.unpack_from(data, start)
     end = start + _HEADER.size + length
     text = data[start + _HEADER.size : end]
-    if magic != MAGIC or len(text) != length or zlib.crc32(text) != crc:
+    if magic != MAGIC or len(text) != length or crc32(text) != crc:
         return None, 0
     try:
         return msgspec.json.decode(text, type=SegmentHeader), end
@@ -174,8 +174,9 @@ def _header_or_none(data: bytes, start: int) -> tuple[SegmentHeader | None, int]
         return None, 0
 
 
-def _seed(log: str) -> int:
-    return zlib.crc32(log.encode())
+def seed_of(log: str) -> int:
+    """What the CRC of every record of this log starts from."""
+    return crc32(log.encode())
 
 
 def contiguous(records: list[Record]) -> list[list[Record]]:

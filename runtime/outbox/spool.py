@@ -13,7 +13,7 @@ What was given up is told in a critical record. Trouble of the disk stays with t
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,7 @@ import msgspec
 from cardan.runtime.clock import NS_PER_S, ns
 from cardan.runtime.disk import make_folder_durably
 from cardan.runtime.errors import CardanError
+from cardan.runtime.outbox.door_messages import PutRecord
 from cardan.runtime.outbox.erase import Eraser
 from cardan.runtime.outbox.folder import class_dir, stream_of
 from cardan.runtime.outbox.ledger import Ledger
@@ -34,6 +35,7 @@ TOMBSTONE_TOPIC = "outbox/evicted"
 """Topic of the records that tell the store which records were given up."""
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 NO_SPACE_WAIT_NS = ns(0.5)
+COLLECT_EVERY_NS = ns(0.1)
 FIRST_WAIT_NS, LONGEST_WAIT_NS = 10 * NS_PER_S, 300 * NS_PER_S
 
 
@@ -89,22 +91,32 @@ class Spool:
         self, kind: RecordClass, payload: bytes, stamp: Stamp, *, now_ns: int, producer: int = 0, number: int = 0
     ) -> int:
         """Take one record; returns its sequence number. Nothing is durable before a commit. NotTaken."""
+        record = PutRecord(stamp.mono_ns, stamp.wall_ns, payload)
+        return self.put_many(kind, [record], stamp.quality, now_ns=now_ns, producer=producer, number=number)
+
+    def put_many(
+        self,
+        kind: RecordClass,
+        records: Iterable[PutRecord],
+        quality: ClockQuality,
+        *,
+        now_ns: int,
+        producer: int = 0,
+        number: int = 0,
+    ) -> int:
+        """Take records one behind the other; returns the sequence number of the last one.
+
+        number: of the producer, for the first. NotTaken; what was before the record that it speaks of is taken then,
+        and so when `records` raises: `queue(kind).appended` says up to where.
+        """
         lane = self._lanes[kind]
         lane.check_open(now_ns)
         try:
-            seq = lane.queue.append(
-                payload,
-                kind=kind,
-                mono_ns=stamp.mono_ns,
-                wall_ns=stamp.wall_ns,
-                quality=stamp.quality,
-                producer=producer,
-                number=number,
-            )
+            return lane.queue.append_many(records, kind=kind, quality=quality, producer=producer, number=number)
         except ValueError as error:
             raise NotTaken("too long", str(error)) from error
-        lane.came(now_ns)
-        return seq
+        finally:
+            lane.came(now_ns)
 
     def step(self, now: Stamp) -> None:
         """Commit and seal what is due, count what was delivered, tell what was given up."""
@@ -221,7 +233,7 @@ class Lane:
         self.refused = 0
         self.trouble = ""
         self._reason = ""
-        self._closed_until_ns = self._quiet_until_ns = 0
+        self._closed_until_ns = self._quiet_until_ns = self._collect_ns = 0
         self._wait_ns = FIRST_WAIT_NS
         self._came_ns: int | None = None
         self._opened_ns: int | None = None
@@ -237,8 +249,9 @@ class Lane:
             raise NotTaken(self._reason, self.trouble)
 
     def came(self, now_ns: int) -> None:
-        """A record has come."""
-        self._came_ns = now_ns if self._came_ns is None else self._came_ns
+        """Records may have come."""
+        if self._came_ns is None and self.queue.batch_count:
+            self._came_ns = now_ns
 
     def commit_due(self, now_ns: int) -> bool:
         """Whether what has come should be made durable now."""
@@ -282,8 +295,9 @@ class Lane:
             self._guarded(self.queue.seal, now_ns)
 
     def collect(self, now_ns: int) -> None:
-        """Count what was delivered."""
-        if now_ns >= self._quiet_until_ns:
+        """Count what was delivered; it costs as much as a hundred records, so not in every step."""
+        if now_ns >= max(self._quiet_until_ns, self._collect_ns):
+            self._collect_ns = now_ns + COLLECT_EVERY_NS
             self._guarded(self.queue.collect, now_ns)
 
     def _guarded(self, action: Callable[[], object], now_ns: int) -> None:

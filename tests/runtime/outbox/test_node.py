@@ -107,10 +107,10 @@ def test_what_the_uplink_has_delivered_is_counted_and_gone(tmp_path: Path) -> No
         assert claim is not None
         claim.delivered()
         assert str(account(tmp_path)) == "produced 24 = delivered 20 + pending 4 + evicted 0"
-        run(bench, 1)
+        run(bench, 3)
         assert bench.metric("delivered")[1] == 20
         claims.close()
-    assert len(kept(tmp_path)) == 6
+    assert len(kept(tmp_path)) == 8
 
 
 def test_topics_are_thinned_to_their_rates(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ def loaded(folder: Path) -> ProducerTable:
 def test_a_producer_keeps_its_place(tmp_path: Path) -> None:
     table = loaded(tmp_path)
     one, two = table.standing("one"), table.standing("two")
-    table.kept([record(one.id, 1), record(one.id, 2), record(two.id, 1)])
+    table.kept(one.id, 1, 2)
+    table.kept(two.id, 1, 1)
     assert loaded(tmp_path).standing("one").highest == 0, "not written yet: the open segment knows"
     table.save()
     again = loaded(tmp_path)
@@ -41,10 +42,10 @@ def test_a_producer_that_is_new_is_written_down_at_once(tmp_path: Path) -> None:
 def test_numbers_that_a_torn_write_lost_are_holes_until_they_come(tmp_path: Path) -> None:
     table = loaded(tmp_path)
     row = table.standing("one")
-    table.kept([record(row.id, 1)])
+    table.kept(row.id, 1, 1)
     table.recovered([record(row.id, number) for number in (2, 5)])
     assert (row.highest, row.holes) == (5, [3, 4])
-    table.kept([record(row.id, 4)])
+    table.kept(row.id, 4, 1)
     assert (row.highest, row.holes) == (5, [3])
 
 

@@ -341,7 +341,7 @@ def test_records_that_the_disk_refused_do_not_come_back_beside_those_that_took_t
     other = folder / "other"
     stranger = Queue(other, vehicle="v", boot="b", stream="telemetry", limits=SMALL)
     stranger.open()
-    stranger._header, stranger._header_bytes = queue._header, queue._header_bytes
+    stranger._header, stranger._header_bytes, stranger._batch = queue._header, queue._header_bytes, queue._batch
     add(stranger, b"{1}", b"{2}")
     stranger.seal()
     add(stranger, b"{taken}")

@@ -17,7 +17,7 @@ from cardan.runtime.outbox.claims import Claim, Claims
 from cardan.runtime.outbox.folder import Place, class_dir, open_path, segments_in
 from cardan.runtime.outbox.ledger import read_ledger_or_none
 from cardan.runtime.outbox.queue import Queue, QueueLimits
-from cardan.runtime.outbox.segment import RecordClass, record_bytes
+from cardan.runtime.outbox.segment import RecordClass
 
 MEMORY = Path("/dev/shm")
 LIMITS = QueueLimits(max_bytes=48 << 10, segment_bytes=2048)
@@ -128,7 +128,7 @@ class QueueModel(RuleBasedStateMachine):
             queue._lock.release()
         if queue._segment is not None:
             os.close(queue._segment.descriptor)
-            pending = b"".join(record_bytes(record, queue._header.log) for record in queue._batch)
+            pending = queue._batch.piece(1 << 30)[1]
             cut = data.draw(st.integers(0, len(pending)))
             with open_path(self.folder, queue._segment._first).open("ab") as file:
                 file.write(pending[:cut] + data.draw(st.binary(max_size=10)))
