@@ -64,7 +64,9 @@ def _add_verify(parser: Parser) -> None:
         "--store", nargs="?", const="", metavar="STORE", help="check at a store: a folder, an address, or the run's own"
     )
     parser.add_argument("--access-file", default="", metavar="FILE", help="with a key that may list and read")
-    parser.add_argument("--key", default="", metavar="FILE", help="that objects were encrypted with")
+    parser.add_argument(
+        "--key", default="", metavar="KEY", help="that opens encrypted objects, as `cardan sync open` has it"
+    )
     _add_why(parser)
 
 

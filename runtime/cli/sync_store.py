@@ -41,11 +41,9 @@ def meant_store(arguments: argparse.Namespace) -> PlannedStore:
         address = arguments.store if "://" in arguments.store else Path(arguments.store).resolve().as_uri()
         same = planned is not None and planned.store == address
         meant = planned if planned is not None and same else PlannedStore(store=address)
-    return msgspec.structs.replace(
-        meant,
-        access_file=arguments.access_file or meant.access_file,
-        encryption_key=arguments.key or meant.encryption_key,
-    )
+    if arguments.key:
+        meant = msgspec.structs.replace(meant, encryption_key=arguments.key, base=str(Path.cwd()))
+    return msgspec.structs.replace(meant, access_file=arguments.access_file or meant.access_file)
 
 
 def open_meant(meant: PlannedStore, data_dir: Path) -> ReadableStore:

@@ -16,7 +16,7 @@ from cardan.runtime.cli.sync_status import data_dir_of, no_outbox, status_lines
 from cardan.runtime.cli.sync_store import meant_store, open_meant
 from cardan.runtime.outbox.folder import outbox_dir
 from cardan.runtime.outbox.survey import flaws, read_rows, segments, survey
-from cardan.runtime.uplink.cipher import open_cipher
+from cardan.runtime.uplink.keys.opening import open_opener
 from cardan.runtime.uplink.store_audit import StoreAudit, StreamAudit, audit_store
 from cardan.runtime.uplink.stores.store import StoreError
 
@@ -72,10 +72,10 @@ def _verify_store(data_dir: Path, arguments: argparse.Namespace) -> int:
 def _audited(data_dir: Path, arguments: argparse.Namespace) -> tuple[str, StoreAudit]:
     """Where the store is, and what it holds. RefusedError when the key does not let us look."""
     meant = meant_store(arguments)
-    cipher = open_cipher(Path(meant.encryption_key).expanduser()) if meant.encryption_key else None
+    opener = open_opener(meant.encryption_key, Path(meant.base)) if meant.encryption_key else None
     store = open_meant(meant, data_dir)
     try:
-        return store.url, audit_store(store, cipher)
+        return store.url, audit_store(store, opener)
     except StoreError as error:
         kind = RefusedError if error.kind == "access" else NoDataError
         raise kind(error.message, hint=error.hint) from error
@@ -88,7 +88,7 @@ def unread_lines(unread: list[str]) -> list[Line]:
     shown = [Line(safe_text(f"  {name}"), "bad") for name in unread[:20]]
     count = units.count(len(unread))
     head = f"{count} critical objects cannot be opened: what they report as given up counts as missing"
-    hint = "    hint: encrypted ones need the vehicle's key: --key FILE; the others are damaged"
+    hint = "    hint: encrypted ones need the vehicle's key: --key KEY; the others are damaged"
     return [Line(head, "bad"), *shown, Line(hint, "faint")]
 
 

@@ -19,10 +19,13 @@ class PlannedStore(msgspec.Struct, frozen=True, kw_only=True):
     access_file: str = ""
     store_options: dict[str, str] = {}
     encryption_key: str = ""
+    """As it stands there: a file, or the address of a token. What is not absolute begins in `base`."""
+    base: str = ""
+    """Folder of the manifest."""
 
 
 def planned_store_or_none(plan: Plan) -> PlannedStore | None:
-    """The store of a run, with whole paths; None when nothing brings anything there."""
+    """The store of a run, with the whole path of its key; None when nothing brings anything there."""
     manifest_dir = Path(plan.manifest).resolve().parent
     uplinks = (node for node in plan.nodes if node.use == UPLINK)
     return next((_store_of(node, manifest_dir) for node in uplinks), None)
@@ -30,10 +33,5 @@ def planned_store_or_none(plan: Plan) -> PlannedStore | None:
 
 def _store_of(node: NodePlan, manifest_dir: Path) -> PlannedStore:
     found = msgspec.convert(node.config, PlannedStore)
-
-    def whole(name: str) -> str:
-        return str(manifest_dir / Path(name).expanduser()) if name else ""
-
-    return msgspec.structs.replace(
-        found, access_file=whole(found.access_file), encryption_key=whole(found.encryption_key)
-    )
+    access_file = str(manifest_dir / Path(found.access_file).expanduser()) if found.access_file else ""
+    return msgspec.structs.replace(found, access_file=access_file, base=str(manifest_dir))

@@ -17,7 +17,9 @@ import msgspec
 
 from cardan.runtime.errors import CardanError, ConfigError
 from cardan.runtime.outbox.spool import TOMBSTONE_TOPIC
-from cardan.runtime.uplink.cipher import SUFFIX, Cipher
+from cardan.runtime.uplink.cipher import SUFFIX
+from cardan.runtime.uplink.keys.opening import Opener
+from cardan.runtime.uplink.keys.wraps import KeyAwayError
 from cardan.runtime.uplink.stores.store import ReadableStore
 
 _NAME = re.compile(r"(?P<stream>[a-z]+)-(?P<log>[0-9a-f]+)-(?P<first>\d+)-(?P<last>\d+)(-[0-9a-f]+)?\.[a-z.]+")
@@ -85,10 +87,10 @@ def stored_object_or_none(name: str) -> StoredObject | None:
     )
 
 
-def audit_store(store: ReadableStore, cipher: Cipher | None = None) -> StoreAudit:
+def audit_store(store: ReadableStore, opener: Opener | None = None) -> StoreAudit:
     """The account of every stream at a store. Reads the objects of critical streams for what was given up.
 
-    StoreError when the store cannot be asked.
+    opener: of encrypted objects. StoreError when the store cannot be asked, KeyAwayError when the key cannot.
     """
     groups: dict[tuple[str, str, str], list[StoredObject]] = {}
     evicted: dict[tuple[str, str], list[tuple[int, int]]] = {}
@@ -97,7 +99,7 @@ def audit_store(store: ReadableStore, cipher: Cipher | None = None) -> StoreAudi
     for item in (item for item in items if item is not None):
         groups.setdefault((item.vehicle, item.stream, item.log), []).append(item)
         if item.stream == "critical":
-            told = _tombstones_or_none(store, item.name, cipher)
+            told = _tombstones_or_none(store, item.name, opener)
             if told is None:
                 unread.append(item.name)
             for stream, first, last in told or ():
@@ -131,14 +133,16 @@ def _audit(
     )
 
 
-def _tombstones_or_none(store: ReadableStore, name: str, cipher: Cipher | None) -> list[tuple[str, int, int]] | None:
+def _tombstones_or_none(store: ReadableStore, name: str, opener: Opener | None) -> list[tuple[str, int, int]] | None:
     """What an object reports as given up; None when it cannot be opened."""
     data = store.read(name)
     if name.endswith(SUFFIX):
-        if cipher is None:
+        if opener is None:
             return None
         try:
-            name, data = name.removesuffix(SUFFIX), cipher.open(name, data)
+            name, data = name.removesuffix(SUFFIX), opener.open(name, data)
+        except (KeyAwayError, ConfigError):
+            raise
         except CardanError:
             return None
     return tombstones_in(name, data)

@@ -190,7 +190,7 @@ def test_what_cannot_be_opened_at_the_store_is_named(tmp_path: Path, capsys: pyt
     code, found = document(capsys, "verify", "--store", str(store))
     assert code == 1 and found["unread"] == [sealed.relative_to(store).as_posix()]
     text = said(capsys, "verify", "--store", str(store))[1]
-    assert "5 records are missing" in text and "1 critical objects cannot be opened" in text and "--key FILE" in text
+    assert "5 records are missing" in text and "1 critical objects cannot be opened" in text and "--key KEY" in text
     assert said(capsys, "verify", "--store", str(store), "--key", str(key))[0] == 0
     sealed.write_bytes(sealed.read_bytes()[:-1])
     assert document(capsys, "verify", "--store", str(store), "--key", str(key))[1]["unread"] == found["unread"]
