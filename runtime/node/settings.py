@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 from cardan.runtime.clock import Clock, MonotonicClock
@@ -15,6 +16,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 PR_SET_TIMERSLACK = 29
 PR_GET_TIMERSLACK = 30
+SESSION_WEIGHT = Path("/proc/self/autogroup")
 MCL_CURRENT = 1
 MCL_FUTURE = 2
 
@@ -54,11 +56,18 @@ def apply_fifo(priority: int) -> str | None:
 
 
 def apply_nice(value: int) -> str | None:
-    """Come before (below 0) or behind others that want a processor; what differs from the wish, or None."""
+    """Come before (below 0) or behind others that want a processor; what differs from the wish, or None.
+
+    Where the kernel shares the processors among sessions first, a process competes within its session only: this one
+    leads one of its own, which is weighed likewise. A process of a control group with a share of its own is not
+    concerned, and a kernel that is asked too often (EAGAIN) is not asked again.
+    """
     try:
         os.setpriority(os.PRIO_PROCESS, 0, value)
     except OSError as error:
         return f"nice {value}: {error.strerror}"
+    with suppress(OSError):
+        SESSION_WEIGHT.write_text(str(value))
     actual = os.getpriority(os.PRIO_PROCESS, 0)
     return None if actual == value else f"nice: wanted {value}, have {actual}"
 

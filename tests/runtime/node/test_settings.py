@@ -13,7 +13,7 @@ import pytest
 from cardan.runtime.node import settings
 
 READ_BACK = """
-import json, sys, threading
+import json, os, sys, threading
 from pathlib import Path
 from cardan.runtime.node import settings
 from cardan.runtime.plan import NodePlan, Plan
@@ -25,6 +25,7 @@ plan = Plan(name="t", manifest="", manifest_sha256="", profile=Profile(name="t")
             nodes=[NodePlan(name="n", index=0, use="m:C")])
 node = create_vitals(folder / "vitals", plan, now_ns=1, wall_ns=2).nodes["n"]
 settings.apply_cores(cores)
+os.setsid()
 settings.apply_nice(7)
 settings.sharpen_timers()
 done = threading.Event()
@@ -33,7 +34,9 @@ helper.start()
 settings.read_back(node, cores or [0], "", 77)
 done.set()
 names = ("READ_BACK_NS", "POLICY", "PRIORITY", "CORES", "STRAY_CORES", "TIMER_SLACK_NS", "THREADS", "HELPERS", "NICE")
-print(json.dumps({name: node.words[getattr(NodeVitals, name)] for name in names}))
+found = {name: node.words[getattr(NodeVitals, name)] for name in names}
+session = Path("/proc/self/autogroup")
+print(json.dumps(found | {"SESSION_NICE": int(session.read_text().split()[-1]) if session.exists() else 7}))
 """
 
 
@@ -52,7 +55,7 @@ def test_what_a_process_has_is_in_its_vitals(tmp_path: object) -> None:
     found = read_back(tmp_path, [core])
     assert (found["READ_BACK_NS"], found["POLICY"], found["PRIORITY"]) == (77, os.SCHED_OTHER, 0)
     assert (found["CORES"], found["STRAY_CORES"]) == (1, 0)
-    assert (found["TIMER_SLACK_NS"], found["NICE"]) == (1, 7)
+    assert (found["TIMER_SLACK_NS"], found["NICE"], found["SESSION_NICE"]) == (1, 7, 7)
     assert (found["THREADS"], found["HELPERS"]) == (2, 1)
 
 
