@@ -76,11 +76,3 @@ def failed(text: str, fix: str) -> Result:
 def unknown(text: str, fix: str = "") -> Result:
     """It cannot be found out here."""
     return Result(Verdict.UNKNOWN, text, fix)
-
-
-def read_text(path: Path) -> str | None:
-    """The content of a small file of the kernel, stripped; None when it cannot be read."""
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return None

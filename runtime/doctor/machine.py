@@ -10,7 +10,8 @@ from pathlib import Path
 from cardan.runtime.bus.ring_layout import file_bytes
 from cardan.runtime.detect.processors import online
 from cardan.runtime.detect.tree import Tree
-from cardan.runtime.doctor.check import Check, Result, Subject, failed, passed, read_text, unknown
+from cardan.runtime.doctor.check import Check, Result, Subject, failed, passed, unknown
+from cardan.runtime.small_file import small_text
 
 OLDEST_KERNEL = (5, 4)
 """pidfd_open is younger (5.3), and so is what our tests have run on."""
@@ -46,7 +47,7 @@ def scheduler(subject: Subject) -> Result:
     limit = resource.getrlimit(resource.RLIMIT_RTPRIO)[1]
     allowed = os.geteuid() == 0 or limit == resource.RLIM_INFINITY or limit >= wanted.priority
     if allowed:
-        share = read_text(subject.path("/proc/sys/kernel/sched_rt_runtime_us"))
+        share = small_text(subject.path("/proc/sys/kernel/sched_rt_runtime_us"))
         return passed(f"SCHED_FIFO {wanted.priority} is allowed" + _throttle(share))
     text = f"SCHED_FIFO {wanted.priority} is not allowed (limit {limit})"
     fix = "run as the service (`cardan install-service`), or raise rtprio in /etc/security/limits.d"
@@ -55,8 +56,8 @@ def scheduler(subject: Subject) -> Result:
     return passed(f"{text}; the profile does without")
 
 
-def _throttle(runtime_us: str | None) -> str:
-    return "" if runtime_us in (None, "-1") else f"; the kernel keeps {runtime_us} us of each second for it"
+def _throttle(runtime_us: str) -> str:
+    return "" if runtime_us in ("", "-1") else f"; the kernel keeps {runtime_us} us of each second for it"
 
 
 def memory_lock(subject: Subject) -> Result:
@@ -90,9 +91,9 @@ def shared_memory(subject: Subject) -> Result:
 
 def kernel(subject: Subject) -> Result:
     """The kernel is new enough."""
-    release = read_text(subject.path("/proc/sys/kernel/osrelease")) or os.uname().release
+    release = small_text(subject.path("/proc/sys/kernel/osrelease")) or os.uname().release
     numbers = tuple(int(part) for part in release.split("-")[0].split(".")[:2] if part.isdecimal())
-    realtime = read_text(subject.path("/sys/kernel/realtime")) == "1"
+    realtime = small_text(subject.path("/sys/kernel/realtime")) == "1"
     text = f"Linux {release}" + (", PREEMPT_RT" if realtime else "")
     if numbers and numbers < OLDEST_KERNEL:
         return failed(f"{text} is older than {'.'.join(map(str, OLDEST_KERNEL))}", "install a newer kernel")
@@ -101,7 +102,7 @@ def kernel(subject: Subject) -> Result:
 
 def memory(subject: Subject) -> Result:
     """There is memory left."""
-    said = read_text(subject.path("/proc/meminfo")) or ""
+    said = small_text(subject.path("/proc/meminfo"))
     fields = dict(line.split(":", 1) for line in said.splitlines() if ":" in line)
     try:
         available_kib, total_kib = (int(fields[name].split()[0]) for name in ("MemAvailable", "MemTotal"))
@@ -125,7 +126,7 @@ def thermal(subject: Subject) -> Result:
     throttled = sum(
         int(text)
         for path in subject.path("/sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/core_throttle_count")
-        if (text := read_text(path) or "").isdecimal()
+        if (text := small_text(path)).isdecimal()
     )
     hot = [f"{name} {temp_c:.0f} C of {limit_c:.0f}" for name, temp_c, limit_c in readings if temp_c > limit_c - HOT_C]
     if hot or throttled:
@@ -139,13 +140,13 @@ def thermal(subject: Subject) -> Result:
 
 def _reading(zone: Path) -> tuple[str, float, float] | None:
     """Name, temperature and critical temperature of a zone, in degrees Celsius."""
-    raw = read_text(zone / "temp") or ""
+    raw = small_text(zone / "temp")
     if not raw.lstrip("-").isdecimal():
         return None
-    kinds = [path for path in zone.glob("trip_point_*_type") if read_text(path) == "critical"]
+    kinds = [path for path in zone.glob("trip_point_*_type") if small_text(path) == "critical"]
     trips = [path.with_name(path.name.replace("_type", "_temp")) for path in kinds]
-    limits = [int(text) / 1000 for trip in trips if (text := read_text(trip) or "").isdecimal()]
-    return read_text(zone / "type") or zone.name, int(raw) / 1000, min(limits, default=105.0)
+    limits = [int(text) / 1000 for trip in trips if (text := small_text(trip)).isdecimal()]
+    return small_text(zone / "type") or zone.name, int(raw) / 1000, min(limits, default=105.0)
 
 
 def throttle(subject: Subject) -> Result:

@@ -12,11 +12,14 @@ from pathlib import Path
 
 from cardan.runtime.detect.parts import disks as detect_disks
 from cardan.runtime.detect.tree import Tree
-from cardan.runtime.doctor.check import Check, Result, Subject, failed, passed, read_text, unknown
+from cardan.runtime.doctor.check import Check, Result, Subject, failed, passed, unknown
 from cardan.runtime.profile import DiskSettings
+from cardan.runtime.small_file import small_text
 
 LEAST_FREE = 1 << 30
 PROBE_BYTES = 4 << 20
+RANDOM_BYTES = 64 << 10
+"""Of these nothing can be compressed; more of them would cost the processor more than the disk."""
 SLOWEST_MB_S = 20.0
 """A recorder of the reference vehicle writes less than 1 MB/s; cameras in full make it 20."""
 WORN_PERCENT = 90
@@ -58,7 +61,7 @@ def speed(subject: Subject) -> Result:
         descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             start_ns = subject.clock.now_ns()
-            _write_all(descriptor, os.urandom(PROBE_BYTES))
+            _write_all(descriptor, os.urandom(RANDOM_BYTES) * (PROBE_BYTES // RANDOM_BYTES))
             os.fdatasync(descriptor)
             seconds = max(1, subject.clock.now_ns() - start_ns) / 1e9
         finally:
@@ -76,7 +79,7 @@ def speed(subject: Subject) -> Result:
 def wear(subject: Subject) -> Result:
     """The flash has life left, as it says itself."""
     files = subject.path("/sys/block").glob("mmcblk*/device/life_time")
-    found = {path.parts[-3]: read_text(path) or "" for path in files}
+    found = {path.parts[-3]: small_text(path) for path in files}
     values = {disk: max((int(part, 16) for part in text.split()), default=0) for disk, text in found.items() if text}
     worn = {disk: value for disk, value in values.items() if value >= WORN}
     if worn:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cardan.runtime.messages import Message
+from cardan.runtime.small_file import small_text
 
 PRESSURES = ("cpu", "memory", "io")
 CRITICAL_C = 105.0
@@ -44,8 +45,8 @@ class MachineHealth(Message, frozen=True, kw_only=True):
 def look(data_dir: Path, root: Path = Path("/")) -> MachineHealth:
     """The computer now. Reads small files of the kernel; root: below which they lie."""
     zone = nearest_zone(root)
-    memory = _numbers((_text(root / "proc/meminfo")).splitlines())
-    kernel = _numbers((_text(root / "proc/vmstat")).splitlines())
+    memory = _numbers(small_text(root / "proc/meminfo").splitlines())
+    kernel = _numbers(small_text(root / "proc/vmstat").splitlines())
     pressure = {name: _pressure(root / "proc/pressure" / name) for name in PRESSURES}
     free_mib, total_mib = _disk(data_dir)
     return MachineHealth(
@@ -73,13 +74,13 @@ def nearest_zone(root: Path = Path("/")) -> tuple[str, float, float] | None:
 
 
 def _zone(zone: Path) -> tuple[str, float, float] | None:
-    raw = _int(_text(zone / "temp"))
+    raw = _int(small_text(zone / "temp"))
     if raw is None:
         return None
-    kinds = [path for path in zone.glob("trip_point_*_type") if _text(path) == "critical"]
-    trips = [_int(_text(path.with_name(path.name.replace("_type", "_temp")))) for path in kinds]
+    kinds = [path for path in zone.glob("trip_point_*_type") if small_text(path) == "critical"]
+    trips = [_int(small_text(path.with_name(path.name.replace("_type", "_temp")))) for path in kinds]
     limits = [trip / 1000 for trip in trips if trip is not None and trip > 0]
-    return _text(zone / "type") or zone.name, raw / 1000, min(limits, default=CRITICAL_C)
+    return small_text(zone / "type") or zone.name, raw / 1000, min(limits, default=CRITICAL_C)
 
 
 def _throttled(root: Path) -> int | None:
@@ -87,14 +88,14 @@ def _throttled(root: Path) -> int | None:
 
 
 def _sum(paths: Iterable[Path]) -> int | None:
-    counts = [count for path in paths if (count := _int(_text(path))) is not None]
+    counts = [count for path in paths if (count := _int(small_text(path))) is not None]
     return sum(counts) if counts else None
 
 
 def _clock_share(root: Path) -> float | None:
     shares = []
     for folder in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq"):
-        now, highest = _int(_text(folder / "scaling_cur_freq")), _int(_text(folder / "cpuinfo_max_freq"))
+        now, highest = _int(small_text(folder / "scaling_cur_freq")), _int(small_text(folder / "cpuinfo_max_freq"))
         if now is not None and highest:
             shares.append(now / highest)
     return round(min(shares), 3) if shares else None
@@ -102,7 +103,7 @@ def _clock_share(root: Path) -> float | None:
 
 def _pressure(path: Path) -> float | None:
     """`some avg10=1.23 avg60=...`"""
-    for line in _text(path).splitlines():
+    for line in small_text(path).splitlines():
         kind, _, rest = line.partition(" ")
         if kind == "some":
             value = rest.partition("avg10=")[2].partition(" ")[0]
@@ -135,10 +136,3 @@ def _mib(kib: int | None) -> float | None:
 
 def _int(text: str) -> int | None:
     return int(text) if text.lstrip("-").isdecimal() and len(text) < 20 else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return ""

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from cardan.runtime.profile import LinkSettings
+from cardan.runtime.small_file import small_text
 
 LinkKind = Literal["local", "ethernet", "wifi", "mobile", "other", "none"]
 Metered = Literal["auto", "yes", "no"]
@@ -81,11 +82,12 @@ class System:
     def kind(self, interface: str) -> LinkKind:
         """What the kernel knows about an interface."""
         place = self._sys / interface
-        if any(fnmatch(interface, pattern) for pattern in MOBILE_NAMES) or "DEVTYPE=wwan" in _text(place / "uevent"):
+        is_modem = any(fnmatch(interface, pattern) for pattern in MOBILE_NAMES)
+        if is_modem or "DEVTYPE=wwan" in small_text(place / "uevent"):
             return "mobile"
         if (place / "wireless").exists() or (place / "phy80211").exists():
             return "wifi"
-        return "ethernet" if _text(place / "type").strip() == str(ETHERNET_TYPE) else "other"
+        return "ethernet" if small_text(place / "type") == str(ETHERNET_TYPE) else "other"
 
     def said_metered_or_none(self) -> bool | None:
         """What NetworkManager says about the link in use; None where it does not run or does not know."""
@@ -101,7 +103,7 @@ class System:
         return SAID_METERED.get(int(number)) if kind == "u" and number.isdecimal() else None
 
     def _ipv4_routes(self) -> list[tuple[int, str]]:
-        rows = [line.split() for line in _text(self._proc / "route").splitlines()[1:]]
+        rows = [line.split() for line in small_text(self._proc / "route").splitlines()[1:]]
         return [
             (int(row[6]), row[0])
             for row in rows
@@ -109,16 +111,9 @@ class System:
         ]
 
     def _ipv6_routes(self) -> list[tuple[int, str]]:
-        rows = [line.split() for line in _text(self._proc / "ipv6_route").splitlines()]
+        rows = [line.split() for line in small_text(self._proc / "ipv6_route").splitlines()]
         return [
             (1 << 32 | int(row[5], 16), row[9])
             for row in rows
             if len(row) > 9 and row[0] == "0" * 32 and row[1] == "00" and row[9] != "lo" and int(row[8], 16) & ROUTE_UP
         ]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
