@@ -8,6 +8,7 @@ in a process of its own. `--seed N` repeats a run.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import random
@@ -29,46 +30,7 @@ from rows import at_most, report
 CASES, QUICK_CASES = 1000, 200
 HANGS_AFTER_S = 10.0
 CODES = (0, 1, 2, 3, 4)
-COMMANDS = (
-    "status",
-    "status --json",
-    "log",
-    "log --level debug --json",
-    "trace",
-    "trace --json",
-    "topic list",
-    "topic info control/command",
-    "topic echo control/command --last 5",
-    "topic echo bridge/verdict --last 500 --json",
-    "topic lat",
-    "control state",
-    "control why",
-    "control history",
-    "control limits",
-    "why disengage",
-    "why restart",
-    "why late",
-    "why dropped",
-    "why upload",
-    "why boot",
-    "why slow",
-    "why changed",
-    "why software",
-    "engine status",
-    "can health",
-    "can list",
-    "can dump --count 50",
-    "can decode --count 50",
-    "record list",
-    "record info last",
-    "sync status",
-    "doctor",
-    "doctor --engage",
-    "bundle open",
-    "bundle list",
-)
-ONLY_BUNDLE = ("doctor", "doctor --engage", "bundle open")
-ONLY_FOLDER = ("sync status", "bundle list")
+TABLE = Path(__file__).resolve().parent.parent / "tests" / "runtime" / "cli" / "looks.py"
 
 
 class Ended(NamedTuple):
@@ -78,6 +40,19 @@ class Ended(NamedTuple):
     """`ok`, `traceback`, `hang`, or `code` (another exit code than the documented ones)."""
     text: str
     code: int
+
+
+def load_looks() -> Any:
+    """The commands that look; the tests hold them to the same on a small run."""
+    spec = importlib.util.spec_from_file_location("cli_looks", TABLE)
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"{TABLE} is not there")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+looks = load_looks()
 
 
 def main() -> int:
@@ -142,8 +117,8 @@ def warm_up() -> None:
     with open(os.devnull, "w") as nowhere:
         stdout, sys.stdout = sys.stdout, nowhere
         stderr, sys.stderr = sys.stderr, nowhere
-        for words in COMMANDS:
-            if words not in ONLY_BUNDLE and not words.startswith("topic lat"):
+        for words in looks.LOOKS:
+            if words not in looks.ONLY_BUNDLE and not words.startswith("topic lat"):
                 cardan(words.split())
         sys.stdout, sys.stderr = stdout, stderr
 
@@ -161,8 +136,8 @@ def run_cases(folder: Path, cases: int, chance: random.Random, *, verbose: bool)
             root = opened if way == "opened" else data
             target = chance.choice(sorted(path for path in root.rglob("*") if path.is_file()))
             place = ["--bundle", str(opened)] if way == "opened" else ["--data-dir", str(data)]
-        without = ONLY_BUNDLE if way == "data" else ONLY_FOLDER
-        command = chance.choice([words for words in COMMANDS if words not in without])
+        without = looks.ONLY_BUNDLE if way == "data" else looks.ONLY_FOLDER
+        command = chance.choice([words for words in looks.LOOKS if words not in without])
         words = [*command.split(), *([place[1]] if command == "bundle open" else place)]
         whole = target.read_bytes()
         damage = chance.choice(DAMAGES)

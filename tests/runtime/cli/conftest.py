@@ -1,4 +1,4 @@
-"""A small vehicle with vitals that a test fills by hand: camera, control, bridge and a recorder."""
+"""The small vehicle with vitals that a test fills by hand, and as a run that goes on."""
 
 from __future__ import annotations
 
@@ -9,59 +9,16 @@ from typing import Any
 
 import msgpack
 import pytest
+from tests.runtime.small_vehicle import make_plan
 
 from cardan.runtime.bus.envelope import pack
 from cardan.runtime.bus.ring import RingWriter
 from cardan.runtime.bus.ring_ends import ring_path
 from cardan.runtime.bus.ring_layout import RingMap, create_ring, open_ring
 from cardan.runtime.clock import FakeClock
-from cardan.runtime.plan import InputPlan, MetricPlan, NodePlan, OutputPlan, Plan, write_plan
-from cardan.runtime.profile import Profile
+from cardan.runtime.plan import Plan, write_plan
 from cardan.runtime.run import hold_lock, new_run, point_current
 from cardan.runtime.vitals import NodeState, NodeVitals, RunState, SeriesKind, SeriesVitals, Vitals, create_vitals
-
-MESSAGES = "cardan.runtime.messages"
-TOPICS = ["camera/frame", "control/command", "bridge/verdict", "bridge/sent"]
-
-
-def _output(topic: str, kind: str, subscribers: int = 1) -> OutputPlan:
-    return OutputPlan(port=topic.split("/")[1], topic=topic, type=f"{MESSAGES}:{kind}", subscribers=subscribers)
-
-
-def make_plan() -> Plan:
-    nodes = [
-        NodePlan(name="camera", index=0, use="x:Camera", outputs=[_output("camera/frame", "CameraFrame")]),
-        NodePlan(
-            name="control",
-            index=1,
-            use="x:Control",
-            inputs=[InputPlan(port="frame", topics=["camera/frame"], max_age_s=0.15)],
-            outputs=[_output("control/command", "ActuatorCommand")],
-        ),
-        NodePlan(
-            name="bridge",
-            index=2,
-            use="x:Bridge",
-            inputs=[InputPlan(port="command", topics=["control/command"])],
-            outputs=[_output("bridge/verdict", "BridgeVerdict"), _output("bridge/sent", "CanFrames")],
-            metrics=[MetricPlan(name="safe_stops", unit="count")],
-        ),
-        NodePlan(
-            name="recorder",
-            index=3,
-            use="x:Recorder",
-            inputs=[InputPlan(port="everything", topics=TOPICS, queue=20_000, many=True)],
-        ),
-    ]
-    return Plan(
-        name="small",
-        manifest="/vehicles/small.toml",
-        manifest_sha256="0" * 64,
-        profile=Profile(name="bench"),
-        envelope={},
-        envelope_hash="0" * 16,
-        nodes=nodes,
-    )
 
 
 @pytest.fixture

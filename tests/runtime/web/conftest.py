@@ -1,4 +1,4 @@
-"""A small run whose vitals a test fills by hand, as the page finds it."""
+"""A run of the small vehicle whose vitals a test fills by hand, as the page finds it."""
 
 from __future__ import annotations
 
@@ -6,58 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.runtime.small_vehicle import make_plan
 
 from cardan.runtime.cli.runs import FoundRun
 from cardan.runtime.clock import FakeClock
-from cardan.runtime.plan import InputPlan, NodePlan, OutputPlan, Plan
-from cardan.runtime.profile import Profile
+from cardan.runtime.plan import Plan
 from cardan.runtime.vitals import NodeState, NodeVitals, RunState, Vitals, create_vitals
-
-MESSAGES = "cardan.runtime.messages"
-
-
-def _output(topic: str, kind: str) -> OutputPlan:
-    return OutputPlan(port=topic.split("/")[1], topic=topic, type=f"{MESSAGES}:{kind}")
 
 
 @pytest.fixture
 def plan() -> Plan:
     """camera -> control <-> bridge, and a recorder of everything."""
-    nodes = [
-        NodePlan(name="camera", index=0, use="x:Camera", outputs=[_output("camera/frame", "CameraFrame")]),
-        NodePlan(
-            name="control",
-            index=1,
-            use="x:Control",
-            inputs=[
-                InputPlan(port="frame", topics=["camera/frame"]),
-                InputPlan(port="verdict", topics=["bridge/verdict"]),
-            ],
-            outputs=[_output("control/command", "ActuatorCommand")],
-        ),
-        NodePlan(
-            name="bridge",
-            index=2,
-            use="x:Bridge",
-            inputs=[InputPlan(port="command", topics=["control/command"])],
-            outputs=[_output("bridge/verdict", "BridgeVerdict")],
-        ),
-        NodePlan(
-            name="recorder",
-            index=3,
-            use="x:Recorder",
-            inputs=[InputPlan(port="all", topics=["camera/frame", "control/command"], queue=9, many=True)],
-        ),
-    ]
-    return Plan(
-        name="small",
-        manifest="/vehicles/small.toml",
-        manifest_sha256="0" * 64,
-        profile=Profile(name="bench"),
-        envelope={},
-        envelope_hash="0" * 16,
-        nodes=nodes,
-    )
+    return make_plan(loop=True)
 
 
 @pytest.fixture

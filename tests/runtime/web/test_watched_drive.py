@@ -25,8 +25,11 @@ from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.web.serve import Page
 from cardan.runtime.web.settings import WebSettings
 
-pytestmark = pytest.mark.slow
-WITHIN_S = 30.0
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+WITHIN_S = 60.0
+"""Beside other tests a start, a browser or a bundle may each take many times as long as alone."""
+SILENT_S = 20.0
+"""The page says something every 10 s at least."""
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser")
 SIZES = ((390, 844), (1280, 800))
 
@@ -35,31 +38,53 @@ class Drive:
     """`cardan up` without a manifest, and a page over it."""
 
     def __init__(self, folder: Path) -> None:
-        environment = {**os.environ, "CARDAN_RUN_DIR": str(folder / "runs"), "CARDAN_DATA_DIR": str(folder / "data")}
-        command = [sys.executable, "-m", "cardan.runtime.cli.main", "up", "--for", "120s"]
-        self.process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
         self._data = str(folder / "data")
+        self._environment = {**os.environ, "CARDAN_RUN_DIR": str(folder / "runs"), "CARDAN_DATA_DIR": self._data}
+        self.process = self._start()
         self.page = Page(WebSettings(port=0), self.find, MonotonicClock())
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        """Longer than all tests take: whoever is done ends it."""
+        command = [sys.executable, "-m", "cardan.runtime.cli.main", "up", "--for", "900s"]
+        nowhere = subprocess.DEVNULL
+        return subprocess.Popen(command, env=self._environment, stdout=nowhere, stderr=nowhere, start_new_session=True)
+
+    def go_on(self) -> None:
+        """Where the run is over (a computer that is too busy ends it with a safe stop), begin another."""
+        if self.process.poll() is not None:
+            self.process = self._start()
 
     def find(self) -> FoundRun:
         return find_run(self._data)
 
     def ask(self, path: str) -> tuple[int, bytes, dict[str, str]]:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.page.server.server_port, timeout=10)) as connection:
+        with self._connection() as connection:
             connection.request("GET", path)
             answer = connection.getresponse()
             return answer.status, answer.read(), dict(answer.getheaders())
 
     def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The first document that is as wanted."""
-        deadline_s = time.monotonic() + WITHIN_S
-        while True:
-            document: dict[str, Any] = json.loads(self.ask("/status.json")[1])
-            if wanted(document):
-                return document
-            assert time.monotonic() < deadline_s, document
+        """The first document that is as wanted, of those that the page sends by itself."""
+        deadline_s, document = time.monotonic() + WITHIN_S, {}
+        while time.monotonic() < deadline_s:
+            for document in self._said():
+                if wanted(document):
+                    return document
+                if time.monotonic() >= deadline_s:
+                    break
+        pytest.fail(f"not as wanted within {WITHIN_S:g} s: {document}")
+
+    def _said(self) -> Iterator[dict[str, Any]]:
+        """What one viewer is told, until the server lets it go."""
+        with self._connection() as connection:
+            connection.request("GET", "/events")
+            answer = connection.getresponse()
+            while line := answer.readline():
+                if line.startswith(b"data: "):
+                    yield json.loads(line.removeprefix(b"data: "))
+
+    def _connection(self) -> closing[http.client.HTTPConnection]:
+        return closing(http.client.HTTPConnection("127.0.0.1", self.page.server.server_port, timeout=SILENT_S))
 
     def end(self) -> None:
         if self.process.poll() is None:
@@ -68,7 +93,7 @@ class Drive:
 
 
 @pytest.fixture(scope="module")
-def drive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drive]:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drive]:
     folder = tmp_path_factory.mktemp("watched")
     before = os.environ.get("CARDAN_RUN_DIR")
     os.environ["CARDAN_RUN_DIR"] = str(folder / "runs")
@@ -79,12 +104,25 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drive]:
     os.environ.pop("CARDAN_RUN_DIR") if before is None else os.environ.update(CARDAN_RUN_DIR=before)
 
 
+@pytest.fixture
+def drive(started: Drive) -> Drive:
+    """The drive, which goes on."""
+    started.go_on()
+    return started
+
+
 def _drives(document: dict[str, Any]) -> bool:
     return document.get("engagement") == "enabled" and bool(document["can"])
 
 
+def _runs(document: dict[str, Any]) -> bool:
+    """Whoever drives: a busy computer may have handed over to the driver."""
+    return document["live"] and bool(document["can"]) and all(node["state"] == "running" for node in document["nodes"])
+
+
 def test_it_shows_a_vehicle_that_drives(drive: Drive) -> None:
     document = drive.wait_for(_drives)
+    assert json.loads(drive.ask("/status.json")[1])["run"] == document["run"]
     assert document["live"] and document["vehicle"] == "reference"
     layers = {node["name"]: node["layer"] for node in document["nodes"]}
     assert layers["vehicle"] < layers["camera"] < layers["engines"] < layers["control"] < layers["bridge"]
@@ -113,32 +151,40 @@ def test_the_picture_is_of_the_frame_that_the_network_saw(drive: Drive) -> None:
     assert drive.ask("/picture?topic=other/frame")[0] == 404
 
 
+GREEN = (
+    "(() => { const c = document.getElementById('camera'); const d = c.getContext('2d').getImageData(0, 0, c.width,"
+    " c.height).data; let n = 0; for (let i = 0; i < d.length; i += 4)"
+    " n += d[i] < 90 && d[i + 1] > 190 && d[i + 2] < 120; return n; })()"
+)
+"""Pixels of the camera picture in the colour of the lanes."""
+
+
+def _is_error(line: Any) -> bool:
+    """Said on the console; a picture that was overwritten while it was read is asked for again."""
+    return line.type == "error" and "/picture" not in line.location.get("url", "")
+
+
 def _load(browser: Any, drive: Drive, size: tuple[int, int]) -> dict[str, Any]:
     """What a person with a screen of this size gets."""
     page = browser.new_page(viewport={"width": size[0], "height": size[1]})
     errors: list[str] = []
     asked: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    page.on("console", lambda line: errors.append(line.text) if _is_error(line) else None)
     page.on("request", lambda request: asked.append(request.url))
     page.goto(drive.page.address)
     deadline_s = time.monotonic() + WITHIN_S
-    drawn = "document.getElementById('camera-about').textContent.includes('camera/frame')"
-    while not page.evaluate(drawn):
-        assert time.monotonic() < deadline_s, errors
+    while page.evaluate(GREEN) <= 100:  # a frame that no network has seen yet comes without lanes
+        assert time.monotonic() < deadline_s, (errors, page.text_content("#camera-note"))
+        page.wait_for_timeout(100)
     seen: dict[str, Any] = page.evaluate(
         "({verdict: document.getElementById('verdict').textContent, width: document.documentElement.scrollWidth,"
         " nodes: document.querySelectorAll('#graph .node').length,"
         " topics: document.querySelectorAll('#topics tr').length,"
         " can: document.getElementById('can').textContent})"
     )
-    colours = page.evaluate(
-        "(() => { const c = document.getElementById('camera'); const d = c.getContext('2d').getImageData(0, 0, c.width,"
-        " c.height).data; let n = 0; for (let i = 0; i < d.length; i += 4)"
-        " n += d[i] < 90 && d[i + 1] > 190 && d[i + 2] < 120; return n; })()"
-    )
     page.close()
-    return {**seen, "errors": errors, "asked": asked, "green": colours}
+    return {**seen, "errors": errors, "asked": asked}
 
 
 def test_a_browser_shows_it_on_a_phone_and_on_a_desktop(drive: Drive) -> None:
@@ -146,7 +192,7 @@ def test_a_browser_shows_it_on_a_phone_and_on_a_desktop(drive: Drive) -> None:
     if program is None:
         pytest.skip("needs a browser: apt install chromium-headless-shell")
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-    said = drive.wait_for(_drives)
+    said = drive.wait_for(_runs)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         try:
@@ -158,7 +204,6 @@ def test_a_browser_shows_it_on_a_phone_and_on_a_desktop(drive: Drive) -> None:
                 assert seen["nodes"] == sum(not node["listens"] for node in said["nodes"]) >= 7
                 assert seen["topics"] == len(said["topics"]) >= 10 and "vehicle" in seen["can"]
                 assert not seen["verdict"].startswith("connecting")
-                assert seen["green"] > 100, "the lanes are drawn"
         finally:
             browser.close()
 
@@ -168,7 +213,7 @@ def test_a_bundle_is_downloaded_with_a_click(drive: Drive, tmp_path: Path) -> No
     if program is None:
         pytest.skip("needs a browser: apt install chromium-headless-shell")
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-    drive.wait_for(_drives)
+    drive.wait_for(_runs)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         try:
@@ -185,16 +230,23 @@ def test_a_bundle_is_downloaded_with_a_click(drive: Drive, tmp_path: Path) -> No
         assert json.loads(bundle.read("bundle.json"))["vehicle"] == "reference"
 
 
+def _says(kind: str, begin: str) -> Callable[[dict[str, Any]], bool]:
+    """True for a document with such an event on its timeline."""
+    return lambda now: any(
+        event["kind"] == kind and event["title"].startswith(begin) for event in now.get("events", [])
+    )
+
+
 def test_a_node_that_was_killed_stands_on_the_timeline(drive: Drive) -> None:
-    drive.wait_for(_drives)
+    drive.wait_for(_runs)
     camera = next(node for node in drive.find().snapshot(MonotonicClock()).nodes if node.plan.name == "camera")
+    assert camera.pid > 0
     os.kill(camera.pid, signal.SIGKILL)
-    document = drive.wait_for(lambda now: any(event["kind"] == "restart" for event in now["events"]))
-    restart = next(event for event in document["events"] if event["kind"] == "restart")
-    assert restart["title"].startswith("camera was started again")
+    drive.wait_for(_says("restart", "camera was started again"))
 
 
 def test_a_run_that_has_ended_is_shown_as_it_ended(drive: Drive) -> None:
+    drive.wait_for(lambda now: len(now.get("drove", [])) > 1)
     drive.end()
     document = drive.wait_for(lambda now: now["live"] is False and bool(now["run"]))
     assert document["vehicle"] == "reference" and document["drove"]
