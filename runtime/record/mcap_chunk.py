@@ -100,7 +100,7 @@ class ChunkBuilder:
         times = min(stamps), max(stamps)
         published = self.oldest_ns, self.newest_ns
         if compress:
-            return _compressed(b"".join(self._parts), times, published, index)
+            return compressed(b"".join(self._parts), times, published, index)
         return _stored(self._parts, self.size, times, published, index)
 
 
@@ -114,7 +114,7 @@ def announcing(chunk: Chunk, channels: Mapping[int, tuple[bytes, bytes]], record
     times = info.start_ns, info.end_ns
     if info.compression:
         plain = zstd().ZstdDecompressor().decompress(chunk.data[0], info.uncompressed_size)
-        made = _compressed(records + plain, times, chunk.publish_ns, shifted)
+        made = compressed(records + plain, times, chunk.publish_ns, shifted)
     else:
         parts = [records, *chunk.data]
         made = _stored(parts, len(records) + info.uncompressed_size, times, chunk.publish_ns, shifted)
@@ -128,7 +128,8 @@ def _shifted(pairs: bytes | bytearray, by: int) -> bytes:
     return struct.pack(f"<{len(numbers)}Q", *(n + by if at % 2 else n for at, n in enumerate(numbers)))
 
 
-def _compressed(plain: bytes, times: tuple[int, int], published: tuple[int, int], index: dict[int, bytes]) -> Chunk:
+def compressed(plain: bytes, times: tuple[int, int], published: tuple[int, int], index: dict[int, bytes]) -> Chunk:
+    """A closed chunk of these records. times: of its messages' labels. published: first and last time of sending."""
     packed: bytes = zstd().ZstdCompressor(level=COMPRESSION_LEVEL).compress(plain)
     info = ChunkInfo(*times, len(plain), "zstd", len(packed), {}, {}, index)
     return Chunk(info, _head(info, crc32(plain)), (packed,), crc32(packed), published)
