@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 from cardan.engines.cli.common import open_cache, read_models
-from cardan.engines.cuda.probe import probe_gpu
+from cardan.engines.cuda.probe import ask_driver
 from cardan.engines.model import model_names
 from cardan.engines.weights import read_weights
 from cardan.runtime.doctor.check import Check, Result, Subject, failed, passed, unknown
@@ -19,8 +19,8 @@ RUNTIMES = ("onnxruntime", "tensorrt", "tensorrt-rtx")
 
 
 def accelerator(subject: Subject) -> Result:
-    """The GPU answers, if there is one."""
-    probed = probe_gpu(GPU_S - 1.0)
+    """The GPU answers, if there is one. A driver that hangs or crashes takes only the process of this check with it."""
+    probed = ask_driver()
     if probed.gpu is not None:
         return passed(str(probed.gpu))
     if subject.profile.accelerator.kind == "cpu":

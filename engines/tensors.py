@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # models are also read where nothing is computed: numpy takes longer to import than all of that
+    import numpy as np
+    from numpy.typing import NDArray
 
 Size = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -33,10 +35,14 @@ class Tensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def bytes(self) -> int:
         """Size of one buffer."""
+        import numpy as np
+
         return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
 
     def empty(self) -> NDArray[Any]:
         """A new buffer of this type and shape, filled with zeros."""
+        import numpy as np
+
         return np.zeros(self.shape, self.dtype)
 
     def fits(self, array: np.ndarray) -> bool:

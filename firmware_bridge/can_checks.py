@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from cardan.drivers.can.link_state import read_links
-from cardan.firmware_bridge.cli.can_findings import Facts, Finding, findings
-from cardan.firmware_bridge.cli.can_traffic import Traffic
-from cardan.runtime.can_health import CanLink
 from cardan.runtime.doctor.check import Check, Result, Subject, failed, passed
+
+if TYPE_CHECKING:  # the doctor loads these modules before it knows what will be asked
+    from cardan.firmware_bridge.cli.can_findings import Finding
+    from cardan.runtime.can_health import CanLink
 
 UNHEARD = "silent"
 """Nobody listens here; `cardan can health` does."""
+SOCKETCAN = "socketcan"
+"""Of the others the kernel knows nothing: what is wrong with them shows in their traffic."""
 
 
 def channels(subject: Subject) -> Result:
     """Every channel is there and up, without errors, and no known trap of its adapter is open."""
-    links = read_links() if any(item.interface == "socketcan" for item in subject.profile.can.values()) else {}
-    found = [(name, finding) for name in subject.profile.can for finding in judge(subject, name, links)]
+    watched = [name for name, item in subject.profile.can.items() if item.interface == SOCKETCAN]
+    found = _found(subject, watched) if watched else []
     if found:
         text = "; ".join(f"{name}: {finding.text}" for name, finding in found)
         return failed(text, found[0][1].fix)
@@ -25,8 +28,18 @@ def channels(subject: Subject) -> Result:
     return passed(", ".join(described) or "the profile has none")
 
 
+def _found(subject: Subject, watched: list[str]) -> list[tuple[str, Finding]]:
+    from cardan.drivers.can.link_state import read_links
+
+    links = read_links()
+    return [(name, finding) for name in watched for finding in judge(subject, name, links)]
+
+
 def judge(subject: Subject, name: str, links: dict[str, CanLink]) -> list[Finding]:
     """What is wrong with one channel, the worst first; notes are left out."""
+    from cardan.firmware_bridge.cli.can_findings import Facts, findings
+    from cardan.firmware_bridge.cli.can_traffic import Traffic
+
     settings = subject.profile.can[name]
     facts = Facts(
         channel=name,

@@ -7,13 +7,15 @@ into it, never by what came out. A recipe that differs in anything is another pl
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from cardan.engines.accelerator import Accelerator, any_gpu
-from cardan.engines.backends.backend import Backend
 from cardan.engines.model import Model
+
+if TYPE_CHECKING:  # it needs numpy, which who only looks at plans does not
+    from cardan.engines.backends.backend import Backend
 
 ANY_CAPABILITY = "any"
 """Of a plan that every GPU from compute capability 8.0 on may use."""

@@ -79,6 +79,53 @@ def test_a_check_that_crashes_takes_nothing_with_it(subject: Subject) -> None:
     assert results["b.works"] == passed("yes")
 
 
+def names_its_process(_: Subject) -> Result:
+    return passed(str(os.getpid()))
+
+
+@pytest.fixture
+def sharing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The quick checks of these tests count as ours."""
+    monkeypatch.setattr(examine_module, "OURS", __name__)
+
+
+@pytest.mark.usefixtures("sharing")
+def test_quick_checks_of_ours_are_made_one_after_the_other_in_one_process(subject: Subject) -> None:
+    quick = [Check(f"a.{number}", "?", names_its_process) for number in range(20)]
+    results = examine([*quick, Check("b.slow", "?", names_its_process, limit_s=8.0)], subject)
+    assert len({results[check.name].text for check in quick}) <= 2, "another one is begun where one is silent for long"
+    assert results["b.slow"].text not in {results[check.name].text for check in quick}
+
+
+@pytest.mark.usefixtures("sharing")
+def test_what_hangs_or_crashes_among_them_keeps_no_other_from_its_answer(subject: Subject) -> None:
+    checks = [
+        Check("a.works", "?", names_its_process),
+        Check("b.hangs", "?", hang, limit_s=0.5),
+        Check("c.works", "?", names_its_process),
+        Check("d.crashes", "?", crash),
+        Check("e.works", "?", names_its_process),
+    ]
+    results = examine(checks, subject)
+    assert list(results) == [check.name for check in checks]
+    assert [result.verdict for result in results.values()] == [
+        Verdict.PASS,
+        Verdict.UNKNOWN,
+        Verdict.PASS,
+        Verdict.UNKNOWN,
+        Verdict.PASS,
+    ]
+    assert results["b.hangs"].text == "no answer within 0.5 s" and "SIGKILL" in results["d.crashes"].text
+
+
+@pytest.mark.usefixtures("sharing")
+def test_a_check_for_which_there_was_no_time_says_so(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examine_module, "PATIENCE_NS", 1 << 62)
+    checks = [Check("a.hangs", "?", hang), Check("b.waits", "?", names_its_process)]
+    results = examine(checks, subject, total_s=0.3)
+    assert results["a.hangs"].text.startswith("no answer within 0.") and "no time" in results["b.waits"].text
+
+
 PLUG_IN = """
 import os
 from cardan.runtime.doctor.check import Check, passed
