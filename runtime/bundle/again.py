@@ -74,6 +74,6 @@ def _cut(path: Path, target: Path, opened: Path, redaction: Redaction, clock: Cl
         clock=clock,
         redaction=redaction,
     )
-    cutter = Cutter(job, 1 << 40)
-    cutter.add(path, EVER)
-    cutter.write(target)
+    with Cutter(job, [path], 1 << 40) as cutter:
+        cutter.add(EVER)
+        cutter.write(target)

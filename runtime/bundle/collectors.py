@@ -21,6 +21,8 @@ EARLIER_RUNS = 5
 EARLIER_BYTES = 2 << 20
 """Of each log file of an earlier run, its end."""
 CRASHES = 5
+SHRINKS = 4
+"""By so much everything but recordings is compressed; rings and logs are by more."""
 ANSWER_S = 1.0
 """A bridge answers in the period in which it is asked."""
 SYNC_FACTS = "outbox/facts.json"
@@ -176,8 +178,8 @@ def _kernel(job: Job) -> str:
 
 
 def _recordings(job: Job) -> str:
-    used = sum(path.stat().st_size for path in job.folder.rglob("*") if path.is_file() and path.suffix != ".ring")
-    return cut_recordings(job, max(1 << 20, job.limit_bytes - used // 4))
+    used = sum(path.stat().st_size for path in job.folder.rglob("*") if path.is_file())
+    return cut_recordings(job, max(1 << 20, job.limit_bytes - used // SHRINKS))
 
 
 COLLECTORS = (

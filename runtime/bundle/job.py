@@ -28,6 +28,8 @@ class Job:
     clock: Clock
     limit_bytes: int = DEFAULT_BYTES
     """Of the whole bundle, as far as recordings go: what is left for them after everything else."""
+    recordings_ns: int | None = None
+    """Processor time that may go into parts of recordings; None: as much as it takes."""
     redaction: Redaction = field(default_factory=Redaction)
 
     @property

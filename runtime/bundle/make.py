@@ -1,28 +1,27 @@
-"""Making a bundle: every collector in a process of its own with its time, what is done kept, then one file.
+"""Making a bundle: every collector apart and within its time, what is done kept, then one file.
 
 A bundle that was killed in the making goes on where it was when it is asked for again.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
-import signal
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from cardan.runtime.bundle.collectors import COLLECTORS, Collector, collect_or_why
+from cardan.runtime.bundle.apart import Apart
+from cardan.runtime.bundle.collectors import COLLECTORS, Collector
 from cardan.runtime.bundle.header import NAME, SUFFIX, Collected, Header, write_header
 from cardan.runtime.bundle.job import Job
 from cardan.runtime.bundle.pace import Pace
-from cardan.runtime.clock import NS_PER_S, Clock, ns
+from cardan.runtime.clock import NS_PER_S, ns
 from cardan.runtime.errors import RunError
-from cardan.runtime.readable import readable
 
 FOLDER = "bundles"
 PROGRESS = "progress.json"
@@ -77,78 +76,38 @@ def new_id() -> str:
 
 
 def collect_all(
-    job: Job, progress: Progress, say: Say, collectors: Iterable[Collector] = COLLECTORS, *, hurry: bool = False
+    job: Job, progress: Progress, say: Say, collectors: Sequence[Collector] = COLLECTORS, pace: Pace | None = None
 ) -> None:
-    """Run every collector that is not done yet, each within its time. Beside a vehicle that runs it rests in between.
-
-    hurry: it does not.
-    """
+    """Run every collector that is not done yet, each within its time. pace: rest after each."""
     done = {item.name for item in progress.done}
-    pace = Pace(job.clock) if job.is_live and not hurry else None
-    for collector in collectors:
-        if collector.name not in done:
-            item = collect_apart(collector, job)
-            progress.done.append(item)
-            _keep(progress, job.folder)
-            say(item)
-            if pace is not None:
-                pace.rest()
+    with Apart(job, collectors) as apart:
+        for number, collector in enumerate(collectors):
+            if collector.name not in done:
+                item = _collect(collector.name, job, partial(apart.collect, number))
+                progress.done.append(item)
+                _keep(progress, job.folder)
+                say(item)
+                if pace is not None:
+                    pace.rest(apart.used_ns)
 
 
-def collect_apart(collector: Collector, job: Job) -> Collected:
-    """Run one collector in a process of its own: one that hangs is killed and named, and costs the others nothing."""
-    clock, began_ns = job.clock, job.clock.now_ns()
-    before = _files(job.folder)
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _be_collector(collector, job, reader, writer)
-    os.close(writer)
-    ok, text = _result(reader, pid, collector.limit_s, clock)
+def _collect(name: str, job: Job, collect: Callable[[], tuple[bool, str]]) -> Collected:
+    """Run one, and count what is new in the folder."""
+    clock, began_ns, before = job.clock, job.clock.now_ns(), _files(job.folder)
+    ok, text = collect()
     new = {path: size for path, size in _files(job.folder).items() if before.get(path) != size}
     seconds = round((clock.now_ns() - began_ns) / NS_PER_S, 3)
-    return Collected(name=collector.name, ok=ok, text=text, files=len(new), bytes=sum(new.values()), seconds=seconds)
+    return Collected(name=name, ok=ok, text=text, files=len(new), bytes=sum(new.values()), seconds=seconds)
 
 
-def _be_collector(collector: Collector, job: Job, reader: int, writer: int) -> None:
-    """The process of a collector: what it prints goes nowhere, its answer into the pipe. A group of its own."""
-    try:
-        os.setpgid(0, 0)
-        os.close(reader)
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
-            os.dup2(nowhere, descriptor)
-        ok, text = collect_or_why(collector, job)
-        os.write(writer, msgspec.json.encode([ok, text[:2000]]))
-    finally:
-        os._exit(0)
-
-
-def _result(reader: int, pid: int, limit_s: float, clock: Clock) -> tuple[bool, str]:
-    """Its answer; without one in time the process and all that it started are killed."""
-    ends_ns, data = clock.now_ns() + ns(limit_s), b""
-    try:
-        while (left_s := (ends_ns - clock.now_ns()) / NS_PER_S) > 0:
-            if not readable([reader], left_s):
-                break
-            piece = os.read(reader, 4096)
-            if not piece:
-                ok, text = msgspec.json.decode(data, type=tuple[bool, str])
-                return ok, text
-            data += piece
-        return False, f"no answer within {limit_s:g} s; what it looks at hangs"
-    except msgspec.MsgspecError:
-        return False, "it ended without an answer"
-    finally:
-        os.close(reader)
-        for kill in (os.killpg, os.kill):
-            with suppress(ProcessLookupError, PermissionError):
-                kill(pid, signal.SIGKILL)
-        with suppress(ChildProcessError):
-            os.waitpid(pid, 0)
-
-
-def pack(job: Job, progress: Progress, made_wall_ns: int, versions: tuple[str, str], target: Path) -> Header:
+def pack(
+    job: Job,
+    progress: Progress,
+    made_wall_ns: int,
+    versions: tuple[str, str],
+    target: Path,
+    pace: Pace | None = None,
+) -> Header:
     """Write the bundle to `target` in one step, and remove what it was made in. versions: computer, cardan."""
     header = Header(
         id=progress.id,
@@ -163,13 +122,13 @@ def pack(job: Job, progress: Progress, made_wall_ns: int, versions: tuple[str, s
     )
     write_header(job.folder, header)
     (job.folder / PROGRESS).unlink(missing_ok=True)
-    write_archive(job.folder, target)
+    write_archive(job.folder, target, pace)
     shutil.rmtree(job.folder, ignore_errors=True)
     return header
 
 
-def write_archive(folder: Path, target: Path) -> None:
-    """All files of a folder as one ZIP file, the header first. RunError when there is no room."""
+def write_archive(folder: Path, target: Path, pace: Pace | None = None) -> None:
+    """All files of a folder as one ZIP file, the header first; with a pace, at that. RunError when there is no room."""
     staged = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -177,6 +136,8 @@ def write_archive(folder: Path, target: Path) -> None:
             for path in sorted(_files(folder), key=lambda path: (path.name != NAME, path)):
                 kind = zipfile.ZIP_STORED if path.suffix in STORED else zipfile.ZIP_DEFLATED
                 archive.write(path, str(path.relative_to(folder)), kind)
+                if pace is not None:
+                    pace.rest()
         staged.replace(target)
     except OSError as error:
         staged.unlink(missing_ok=True)

@@ -6,25 +6,27 @@ import resource
 
 from cardan.runtime.clock import Clock, ns
 
-SHARE = 0.1
-"""Of one processor."""
-LONGEST_NS = ns(9.0)
+SHARE = 0.09
+"""Of one processor; what is left to a tenth is for the end, when nobody rests any more."""
+LONGEST_NS = ns(8.7)
 """After so long there is no more resting: a person waits."""
 
 
 class Pace:
-    """Counts the processor time of this process and of its children that have ended, from its making on."""
+    """Counts the processor time of this process since its start, and of its children that have ended.
 
-    def __init__(self, clock: Clock, share: float = SHARE, longest_ns: int = LONGEST_NS) -> None:
+    began_ns: when the process was started.
+    """
+
+    def __init__(self, clock: Clock, began_ns: int, share: float = SHARE, longest_ns: int = LONGEST_NS) -> None:
         self._clock = clock
         self._share = share
-        self._began_ns = clock.now_ns()
-        self._ends_ns = self._began_ns + longest_ns
-        self._used_ns = used_ns()
+        self._began_ns = began_ns
+        self._ends_ns = began_ns + longest_ns
 
-    def rest(self) -> None:
-        """Sleep until the share is kept again, at most until the end."""
-        due_ns = self._began_ns + round((used_ns() - self._used_ns) / self._share)
+    def rest(self, more_ns: int = 0) -> None:
+        """Sleep until the share is kept again, at most until the end. more_ns: taken by children that live."""
+        due_ns = self._began_ns + round((used_ns() + more_ns) / self._share)
         self._clock.sleep_until_ns(min(due_ns, self._ends_ns))
 
 

@@ -12,20 +12,24 @@ from pathlib import Path
 from cardan.runtime.bundle.header import Collected
 from cardan.runtime.bundle.job import Job
 from cardan.runtime.bundle.make import begin, collect_all, pack, target_of
+from cardan.runtime.bundle.pace import Pace
 from cardan.runtime.bundle.redact import Redaction
 from cardan.runtime.cli.bundle_send import put_into_outbox, require_consent, sent_text
 from cardan.runtime.cli.bundle_show import document, header_lines, verdict_of
 from cardan.runtime.cli.exits import Exit, NoDataError, UsageError
 from cardan.runtime.cli.lines import Line, write_lines
 from cardan.runtime.cli.place import place_of
+from cardan.runtime.cli.process_start import process_start_ns
 from cardan.runtime.cli.runs import FoundRun, find_run
 from cardan.runtime.cli.version import versions
-from cardan.runtime.clock import MonotonicClock
+from cardan.runtime.clock import MonotonicClock, ns
 from cardan.runtime.run import RunPaths
 
 GIVE_WAY = 10
 """How nice the collectors are: nothing that drives waits for them."""
 LARGEST_MB = 2000.0
+RECORDINGS_NS = ns(0.3)
+"""Of a processor, beside a vehicle that runs: a minute or two of telemetry."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,10 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
     progress, folder = begin(found.data_dir, found.run_id, f"{redaction} {limit_bytes}", clock.wall_ns())
     if progress.done:
         print(f"going on with {progress.id}, which has {len(progress.done)} parts", file=sys.stderr)
-    job = _job(found, folder, redaction, limit_bytes)
-    collect_all(job, progress, _say, hurry=arguments.hurry)
+    job = _job(found, folder, redaction, limit_bytes, hurry=arguments.hurry)
+    pace = Pace(clock, process_start_ns(clock)) if found.live and not arguments.hurry else None
+    collect_all(job, progress, _say, pace=pace)
     target = Path(arguments.out).expanduser() if arguments.out else target_of(found.data_dir, progress.id)
-    header = pack(job, progress, clock.wall_ns(), (platform.node(), versions()["cardan"]), target)
+    header = pack(job, progress, clock.wall_ns(), (platform.node(), versions()["cardan"]), target, pace)
     sent = put_into_outbox(target, found) if arguments.send else None
     if arguments.json:
         print(json.dumps(document(header, target, verdict=verdict_of(header), sent=sent)))
@@ -56,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     return int(Exit.HEALTHY if verdict_of(header) == "ok" else Exit.FINDING)
 
 
-def _job(found: FoundRun, folder: Path, redaction: Redaction, limit_bytes: int) -> Job:
+def _job(found: FoundRun, folder: Path, redaction: Redaction, limit_bytes: int, *, hurry: bool = False) -> Job:
     if not found.run_id:
         raise NoDataError("the last run has no log, so nothing can be said of it", hint="was its log removed?")
     if found.bus_dir is not None:
@@ -76,6 +81,7 @@ def _job(found: FoundRun, folder: Path, redaction: Redaction, limit_bytes: int) 
         is_live=found.live,
         clock=MonotonicClock(),
         limit_bytes=limit_bytes,
+        recordings_ns=RECORDINGS_NS if found.live and not hurry else None,
         redaction=redaction,
     )
 

@@ -11,7 +11,7 @@ import pytest
 from cardan.runtime.bundle.collectors import Collector, Nothing
 from cardan.runtime.bundle.header import NAME, Collected, read_header_or_none
 from cardan.runtime.bundle.job import Job
-from cardan.runtime.bundle.make import ALPHABET, RESUME_NS, begin, collect_all, collect_apart, new_id, pack
+from cardan.runtime.bundle.make import ALPHABET, RESUME_NS, Progress, begin, collect_all, new_id, pack
 from cardan.runtime.bundle.unpack import opened
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.errors import RunError
@@ -75,8 +75,14 @@ def job(tmp_path: Path) -> Job:
     return job_in(tmp_path / "made")
 
 
+def collected(job: Job, *collectors: Collector) -> list[Collected]:
+    progress = Progress(id="K7M4QP", run=RUN, asked="all", began_wall_ns=WALL_NS)
+    collect_all(job, progress, lambda item: None, collectors)
+    return progress.done
+
+
 def test_what_a_collector_wrote_is_counted(job: Job) -> None:
-    item = collect_apart(writes("a"), job)
+    (item,) = collected(job, writes("a"))
     assert (item.ok, item.text, item.files, item.bytes) == (True, "a is here", 1, 1)
 
 
@@ -90,8 +96,15 @@ def test_what_a_collector_wrote_is_counted(job: Job) -> None:
     ],
 )
 def test_a_collector_that_fails_hangs_or_dies_is_named(job: Job, collector: Collector, ok: bool, said: str) -> None:
-    item = collect_apart(collector, job)
+    before, item, behind = collected(job, writes("a"), collector, writes("b"))
     assert item.ok is ok and said in item.text and item.seconds < 5.0
+    assert before.ok and behind.ok and behind.text == "b is here", "the others have their time all the same"
+
+
+def test_collectors_share_a_process_until_one_fails_to_answer(job: Job) -> None:
+    pids = Collector("pid", lambda job: str(os.getpid()))
+    first, second, _, third = collected(job, pids, pids, Collector("dead", dies), pids)
+    assert first.text == second.text != third.text != str(os.getpid())
 
 
 def test_what_is_done_is_not_done_again_after_a_kill(tmp_path: Path) -> None:

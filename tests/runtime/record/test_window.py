@@ -12,8 +12,9 @@ from cardan.runtime.clock import ns
 from cardan.runtime.messages import CanFrame, CanFrames, Message
 from cardan.runtime.record.files import recording_path
 from cardan.runtime.record.mcap_file import RecordedMessage, read_messages
+from cardan.runtime.record.mcap_layout import CHUNK
 from cardan.runtime.record.recorder import Recorder
-from cardan.runtime.record.window import CHUNK, messages_between, parts
+from cardan.runtime.record.window import messages_between, parts
 from cardan.runtime.testing import Bench
 
 TOPICS: dict[str, type[Message]] = {"can/frames": CanFrames, "late/frames": CanFrames, "never/frames": CanFrames}
