@@ -221,7 +221,7 @@ def test_ctrl_c_ends_in_order_restores_the_terminal_and_prints_the_summary(tmp_p
 
 def test_a_run_of_a_given_time_ends_with_one_json_document(tmp_path: Path) -> None:
     environment = {**os.environ, "CARDAN_RUN_DIR": str(tmp_path / "runs")}
-    command = [*CARDAN, "up", str(TINY), "--for", "700ms", "--json", "--data-dir", str(tmp_path / "data")]
+    command = [*CARDAN, "up", str(TINY), "--for", "2s", "--json", "--data-dir", str(tmp_path / "data")]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S, env=environment, check=False)
     assert answer.returncode == 0, answer.stderr
     summary = json.loads(answer.stdout)
