@@ -22,6 +22,7 @@ from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
+from operator import attrgetter, itemgetter
 
 from cardan.engines.run_times import RunTimes
 
@@ -83,6 +84,8 @@ class Job:
 
 _Frame = tuple[int, int, int]
 """Arrival, deadline, longest run."""
+_FRAME_DUE = itemgetter(1)
+_DUE = attrgetter("due_ns")
 
 
 @dataclass
@@ -96,19 +99,34 @@ class Account:
     dropped: dict[Drop, int] = field(default_factory=lambda: dict.fromkeys(Drop, 0))
 
     @property
+    def given_up(self) -> int:
+        """Dropped, for whatever reason."""
+        return sum(self.dropped.values())
+
+    @property
     def open(self) -> int:
         """Waiting or running: no more than one waits, and no more than the scheduler's `in_flight` run."""
-        return self.released - self.done - self.late - sum(self.dropped.values())
+        return self.released - self.done - self.late - self.given_up
 
 
 class _Slot:
     """One engine: its frame that waits, if any, and its numbers."""
 
-    def __init__(self, demand: Demand) -> None:
+    __slots__ = (
+        "account", "cost_ns", "criticality", "demand", "due_ns", "in_flight", "origin_ns", "passed_over", "times",
+        "waiting",
+    )  # fmt: skip
+
+    def __init__(self, demand: Demand, margin_ns: int) -> None:
         self.demand = demand
-        self.times = RunTimes(demand.expected_ns)
+        self.criticality = int(demand.criticality)
         self.account = Account()
+        self.times = RunTimes(demand.expected_ns)
+        self.cost_ns = demand.expected_ns + margin_ns
+        """What its next run is expected to take at most, with what stands around it."""
         self.waiting: Job | None = None
+        self.due_ns = 0
+        """Of the frame that waits."""
         self.passed_over = False
         self.in_flight = False
         self.origin_ns: int | None = None
@@ -128,7 +146,7 @@ class Scheduler:
     """
 
     def __init__(self, demands: Iterable[Demand], *, in_flight: int = 1, margin_ns: int = 0) -> None:
-        self._slots = {demand.name: _Slot(demand) for demand in demands}
+        self._slots = {demand.name: _Slot(demand, margin_ns) for demand in demands}
         self.in_flight = in_flight
         self._margin_ns = margin_ns
         self._running: list[tuple[Job, int]] = []
@@ -156,11 +174,16 @@ class Scheduler:
 
         Not while everything that waits was held back for a more critical frame that is about to come.
         """
-        return not self._holds and any(slot.waiting is not None for slot in self._slots.values())
+        if self._holds:
+            return False
+        for slot in self._slots.values():  # noqa: SIM110 - asked after every run, and `any` takes four times as long
+            if slot.waiting is not None:
+                return True
+        return False
 
     def add(self, demand: Demand) -> None:
         """Take in one more engine."""
-        self._slots[demand.name] = _Slot(demand)
+        self._slots[demand.name] = _Slot(demand, self._margin_ns)
 
     def remove(self, engine: str) -> None:
         """Forget an engine that has nothing in flight, with its account and what waits of it."""
@@ -168,7 +191,8 @@ class Scheduler:
 
     def forget_times(self, engine: str, expected_ns: int) -> None:
         """Another network runs under this name from now on."""
-        self._slots[engine].times = RunTimes(expected_ns)
+        slot = self._slots[engine]
+        slot.times, slot.cost_ns = RunTimes(expected_ns), expected_ns + self._margin_ns
 
     def release(self, engine: str, origin_ns: int, frames: int = 1) -> Job:
         """A new frame has arrived, captured at `origin_ns`; what waits now: it, or the older one that is kept.
@@ -184,7 +208,8 @@ class Scheduler:
         if slot.waiting is not None:
             slot.drop(Drop.SUPERSEDED)
         slot.account.dropped[Drop.SUPERSEDED] += frames - 1
-        slot.waiting = Job(engine, slot.account.released, origin_ns + slot.demand.deadline_ns)
+        slot.due_ns = origin_ns + slot.demand.deadline_ns
+        slot.waiting = Job(engine, slot.account.released, slot.due_ns)
         slot.passed_over = False
         return slot.waiting
 
@@ -198,7 +223,7 @@ class Scheduler:
             return None
         free_ns = now_ns
         for job, started_ns in self._running:
-            free_ns = max(free_ns, started_ns) + self._cost_ns(self._slots[job.engine])
+            free_ns = max(free_ns, started_ns) + self._slots[job.engine].cost_ns
         slot = self._choose_or_none(free_ns)
         if slot is None or slot.waiting is None:
             return None
@@ -210,6 +235,7 @@ class Scheduler:
         """The run has ended with a result at `now_ns` and took `run_ns`; True when that was in time."""
         slot = self._end(job)
         slot.times.add(run_ns)
+        slot.cost_ns = slot.times.estimate_ns + self._margin_ns
         in_time = now_ns <= job.due_ns
         if in_time:
             slot.account.done += 1
@@ -235,9 +261,6 @@ class Scheduler:
         slot.in_flight = False
         return slot
 
-    def _cost_ns(self, slot: _Slot) -> int:
-        return slot.times.estimate_ns + self._margin_ns
-
     def _choose_or_none(self, free_ns: int) -> _Slot | None:
         """The admitted frame with the earliest deadline; drops those whose deadlines cannot be met any more.
 
@@ -245,74 +268,92 @@ class Scheduler:
         """
         admitted: list[_Slot] = []
         before_ns = free_ns + self._margin_ns
-        for slot in sorted(self._waiting(free_ns), key=_due_ns):
-            while before_ns + slot.times.typical_ns > _due_ns(slot):
+        for slot in sorted(self._waiting(before_ns), key=_DUE):
+            while before_ns + slot.times.typical_ns > slot.due_ns:
                 out = min((*admitted, slot), key=_rank)
                 out.passed_over = True
                 if out is slot:
                     break
                 admitted.remove(out)
-                before_ns -= self._cost_ns(out)
+                before_ns -= out.cost_ns
             else:
                 admitted.append(slot)
-                before_ns += self._cost_ns(slot)
+                before_ns += slot.cost_ns
         free = self._free_or_none(admitted, free_ns)
         self._holds = free is None and bool(admitted)
-        return free or min(self._late(free_ns), key=_due_ns, default=None)
+        return free or min(self._late(free_ns), key=_DUE, default=None)
 
-    def _free_or_none(self, admitted: list[_Slot], free_ns: int) -> _Slot | None:
-        """The first that stands in the way of no more critical frame, of those that wait and those that will come."""
-        above: dict[Criticality, tuple[list[_Frame], int]] = {}
-        for slot in admitted:
-            criticality = slot.demand.criticality
-            if criticality not in above:
-                frames = self._frames_above(criticality, free_ns)
-                above[criticality] = frames, _slack_ns(frames)
-            frames, slack_ns = above[criticality]
-            end_ns = free_ns + self._cost_ns(slot)
-            if end_ns <= slack_ns or _all_end_in_time(frames, end_ns):
-                return slot
-        return None
-
-    def _frames_above(self, criticality: Criticality, now_ns: int) -> list[_Frame]:
-        found = []
-        for slot in self._slots.values():
-            demand, waiting = slot.demand, slot.waiting
-            if demand.criticality <= criticality:
-                continue
-            if waiting is not None:
-                found.append((now_ns, waiting.due_ns, self._cost_ns(slot)))
-            if slot.origin_ns is None or not demand.period_ns:
-                continue
-            next_ns = slot.origin_ns + demand.period_ns
-            if now_ns < next_ns + OVERDUE_NS:
-                found.append((next_ns, next_ns + demand.deadline_ns, self._cost_ns(slot)))
-        return found
-
-    def _late(self, free_ns: int) -> list[_Slot]:
-        """Those that are run although they cannot end in time."""
-        slots = self._slots.values()
-        return [slot for slot in slots if slot.waiting and not slot.in_flight and self._is_late(slot, free_ns)]
-
-    def _is_late(self, slot: _Slot, free_ns: int) -> bool:
-        return free_ns + slot.times.typical_ns + self._margin_ns > _due_ns(slot)
-
-    def _waiting(self, free_ns: int) -> list[_Slot]:
+    def _waiting(self, begin_ns: int) -> list[_Slot]:
+        """The frames that may end in time when they begin then; drops the others, unless they are run late."""
         found = []
         for slot in self._slots.values():
             if slot.waiting is None or slot.in_flight:
                 continue
-            if not self._is_late(slot, free_ns):
+            if begin_ns + slot.times.typical_ns <= slot.due_ns:
                 found.append(slot)
             elif not slot.demand.run_late:
                 slot.drop(Drop.SHED if slot.passed_over else Drop.LATE)
         return found
 
+    def _late(self, free_ns: int) -> list[_Slot]:
+        """Those that are run although they cannot end in time."""
+        begin_ns = free_ns + self._margin_ns
+        return [
+            slot
+            for slot in self._slots.values()
+            if slot.waiting is not None and not slot.in_flight and begin_ns + slot.times.typical_ns > slot.due_ns
+        ]
+
+    def _free_or_none(self, admitted: list[_Slot], free_ns: int) -> _Slot | None:
+        """The first that stands in the way of no more critical frame, of those that wait and those that will come."""
+        above: dict[int, _Above] = {}
+        for slot in admitted:
+            frames = above.get(slot.criticality)
+            if frames is None:
+                frames = above[slot.criticality] = _Above(self._frames_above(slot.criticality, free_ns), free_ns)
+            if frames.end_in_time(free_ns + slot.cost_ns):
+                return slot
+        return None
+
+    def _frames_above(self, criticality: int, now_ns: int) -> list[_Frame]:
+        found = []
+        for slot in self._slots.values():
+            if slot.criticality <= criticality:
+                continue
+            if slot.waiting is not None:
+                found.append((now_ns, slot.due_ns, slot.cost_ns))
+            demand = slot.demand
+            if slot.origin_ns is None or not demand.period_ns:
+                continue
+            next_ns = slot.origin_ns + demand.period_ns
+            if now_ns < next_ns + OVERDUE_NS:
+                found.append((next_ns, next_ns + demand.deadline_ns, slot.cost_ns))
+        return found
+
+
+class _Above:
+    """The frames that are more critical than one which may be begun at `now_ns`."""
+
+    def __init__(self, frames: list[_Frame], now_ns: int) -> None:
+        self._to_come = [] if all(arrival_ns <= now_ns for arrival_ns, _, _ in frames) else frames
+        self._slack_ns = _slack_in_any_order_ns(frames) if self._to_come else _slack_ns(frames)
+
+    def end_in_time(self, begin_ns: int) -> bool:
+        """Whether they all do, when they are begun with at `begin_ns`."""
+        return begin_ns <= self._slack_ns or (bool(self._to_come) and _all_end_in_time(self._to_come, begin_ns))
+
 
 def _slack_ns(frames: list[_Frame]) -> int:
+    """Until when frames that all wait may be begun with, the earliest deadline first."""
+    latest_ns, cost_ns = NEVER_NS, 0
+    for _, due_ns, run_ns in sorted(frames, key=_FRAME_DUE):
+        cost_ns += run_ns
+        latest_ns = min(latest_ns, due_ns - cost_ns)
+    return latest_ns
+
+
+def _slack_in_any_order_ns(frames: list[_Frame]) -> int:
     """Until when these frames may be begun with and end in time in any order: the usual case, found at once."""
-    if not frames:
-        return NEVER_NS
     return min(due_ns for _, due_ns, _ in frames) - sum(cost_ns for _, _, cost_ns in frames)
 
 
@@ -335,8 +376,4 @@ def _all_end_in_time(frames: list[_Frame], free_ns: int) -> bool:
 
 def _rank(slot: _Slot) -> tuple[int, int]:
     """The first to make room has the lowest."""
-    return slot.demand.criticality, -slot.times.estimate_ns
-
-
-def _due_ns(slot: _Slot) -> int:
-    return slot.waiting.due_ns if slot.waiting is not None else 0
+    return slot.criticality, -slot.times.estimate_ns
