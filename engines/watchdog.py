@@ -1,6 +1,6 @@
 """Ends the process when a run hangs: an accelerator cannot be interrupted, so a fresh process is the only way on.
 
-A thread looks every few milliseconds whether the run that was begun has taken too long. What counts is time in which
+A thread looks now and then whether a run is under way, and once more when its time is up. What counts is time in which
 the host's thread could have run: waiting for a core on a busy computer is no hang (`run_delay` of the kernel's
 schedstat). A hang inside Python itself stops this thread too; then the supervisor ends the process, as any node's.
 """
@@ -11,9 +11,13 @@ import os
 import threading
 from collections.abc import Callable
 
-from cardan.runtime.clock import Clock
+from cardan.runtime.clock import NS_PER_S, Clock
 
-LOOK_S = 0.02
+LOOK_S = 0.05
+"""Shorter than what any run may take: what has begun since the last look is found before its time is up. Each look
+wakes the process up, so there are no more of them than that needs."""
+AGAIN_S = 0.005
+"""Until a run is looked at again that has had its time, but not the whole of it on a core."""
 JOIN_S = 1.0
 
 
@@ -24,8 +28,7 @@ class Watchdog:
     def __init__(self, clock: Clock, on_hang: Callable[[str, float], None]) -> None:
         self._clock = clock
         self._on_hang = on_hang
-        self._run: tuple[str, int, int] | None = None
-        self._seen: tuple[object, int] = (None, 0)
+        self._run: tuple[str, int, int, int] | None = None
         self._stop = threading.Event()
         self._schedstat = _open_or_none(f"/proc/self/task/{threading.get_native_id()}/schedstat")
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -36,26 +39,25 @@ class Watchdog:
 
     def begin(self, engine: str, limit_ns: int) -> None:
         """A run of `engine` begins; it may take so long."""
-        self._run = (engine, self._clock.now_ns(), limit_ns)
+        self._run = (engine, self._clock.now_ns(), limit_ns, self._waited_ns())
 
     def end(self) -> None:
         """The run has ended."""
         self._run = None
 
-    def look(self, now_ns: int) -> None:
-        """Look once. A run is judged from the second look on: the first notes how long the thread has waited so far."""
+    def look(self, now_ns: int) -> float:
+        """Look once; how many seconds there is nothing to look for."""
         run = self._run
         if run is None:
-            return
-        if self._seen[0] is not run:
-            self._seen = run, self._waited_ns()
-            return
-        engine, begin_ns, limit_ns = run
-        if now_ns - begin_ns <= limit_ns:
-            return
-        taken_ns = now_ns - begin_ns - (self._waited_ns() - self._seen[1])
+            return LOOK_S
+        engine, begin_ns, limit_ns, waited_ns = run
+        left_ns = begin_ns + limit_ns - now_ns
+        if left_ns >= 0:
+            return min(LOOK_S, max(AGAIN_S, left_ns / NS_PER_S))
+        taken_ns = now_ns - begin_ns - (self._waited_ns() - waited_ns)
         if taken_ns > limit_ns and self._run is run:
             self._on_hang(engine, taken_ns / 1e6)
+        return AGAIN_S
 
     def close(self) -> None:
         """Look no more."""
@@ -67,8 +69,9 @@ class Watchdog:
             self._schedstat = None
 
     def _watch(self) -> None:
-        while not self._stop.wait(LOOK_S):
-            self.look(self._clock.now_ns())
+        wait_s = LOOK_S
+        while not self._stop.wait(wait_s):
+            wait_s = self.look(self._clock.now_ns())
 
     def _waited_ns(self) -> int:
         """How long the thread has waited for a core in its life; 0 where the kernel does not say."""
