@@ -1,7 +1,7 @@
 """Changes of networks while a host runs: load beside, run unseen, switch, and back again.
 
-The new network is loaded on a thread of its own, so that no frame waits for it; where the accelerator belongs to one
-thread, on the host's, between two runs. Then it gets a slot in the scheduler with the lowest criticality.
+The new network is loaded on a thread of its own, so that no frame waits for it. Then it belongs to the host's thread,
+and gets a slot in the scheduler with the lowest criticality.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Shadow:
 
     def fill(self) -> str | None:
         """Read the newest frame of the engine into the inputs of the new network."""
-        return read_into(self.loaded, self.served.reader)[1]
+        return read_into(self.loaded, self.served.reader, self.served.shared)[1]
 
 
 class Changes:

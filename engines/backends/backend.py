@@ -6,7 +6,7 @@
     session.outputs["left_y"]                       valid until the next start
     session.close()                                 gives everything back
 
-One process, one thread: a session belongs to the thread that loaded it.
+One thread at a time: a session may be loaded on one and run on another, never by two at once.
 """
 
 from __future__ import annotations

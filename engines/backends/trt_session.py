@@ -127,7 +127,9 @@ class TensorrtSession:
             self._cuda.unregister(array)
 
     def _require_memory(self, plan_bytes: int) -> None:
-        activations = getattr(self._engine, "device_memory_size_v2", None) or self._engine.device_memory_size
+        activations = getattr(self._engine, "device_memory_size_v2", None)  # before 10.1 it had its old name only
+        if activations is None:
+            activations = self._engine.device_memory_size
         needed_mib = (int(activations) + plan_bytes) / MIB
         if needed_mib > self._model.memory_mib:
             raise BackendError(
@@ -152,5 +154,11 @@ def _tensor(module: Any, engine: Any, name: str) -> Tensor:
     shape = tuple(engine.get_tensor_shape(name))
     if not shape or min(shape) < 1:
         raise BackendError(f'tensor "{name}" has the open shape {shape}', hint="export the model with fixed shapes")
-    dtype = np.dtype(module.nptype(engine.get_tensor_dtype(name))).name
+    kind = engine.get_tensor_dtype(name)
+    try:
+        dtype = np.dtype(module.nptype(kind)).name
+    except TypeError as error:
+        raise BackendError(
+            f'tensor "{name}" is {kind}, which numpy does not know', hint="cast it inside the network"
+        ) from error
     return Tensor(dtype=dtype, shape=shape)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +15,8 @@ from cardan.engines.backends.backend import BackendError, StickyError
 from cardan.engines.cuda.device import Handle, Priority, check
 from cardan.engines.tensors import Tensor
 
+log = logging.getLogger("cardan.engines.cuda")
+
 NON_BLOCKING = 1
 """CU_STREAM_NON_BLOCKING: does not wait for the legacy stream that other libraries may use."""
 THREAD_LOCAL = 1
@@ -20,15 +24,16 @@ THREAD_LOCAL = 1
 
 
 class BindingsCuda:
-    """The first GPU, its primary context current on this thread."""
+    """The first GPU, its primary context current on every thread that calls."""
 
     def __init__(self) -> None:
         self._driver = _driver()
         self.name = f"cuda-bindings {_version()}"
+        self._context: Any = None
+        self._thread = threading.local()
         self._call("cuInit", 0)
         self._device = self._call("cuDeviceGet", 0)
         self._context = self._call("cuDevicePrimaryCtxRetain", self._device)
-        self._call("cuCtxSetCurrent", self._context)
 
     def allocate(self, size: int) -> int:
         return int(self._call("cuMemAlloc", size))
@@ -77,14 +82,20 @@ class BindingsCuda:
     def capture_or_none(self, enqueue: Callable[[], None], stream: Handle) -> Handle | None:
         mode = self._driver.CUstreamCaptureMode(THREAD_LOCAL)
         self._call("cuStreamBeginCapture", stream, mode)
+        enqueued = False
         try:
             enqueue()
+            enqueued = True
+        except StickyError:
+            raise
+        except BackendError as error:  # a network with loops or conditions cannot be captured: it is enqueued each time
+            log.info("no graph of this network: %s", error.message)
         finally:
             code, graph = self._driver.cuStreamEndCapture(stream)
         if int(code) != 0:
             return None
         try:
-            return self._call("cuGraphInstantiate", graph, 0)
+            return self._call("cuGraphInstantiate", graph, 0) if enqueued else None
         finally:
             self._call("cuGraphDestroy", graph)
 
@@ -117,7 +128,13 @@ class BindingsCuda:
 
     def _call(self, name: str, *arguments: Any) -> Any:
         """One function of the driver: its result without the error code, which is checked."""
-        code, *results = getattr(self._driver, name)(*arguments)
+        if self._context is not None and not hasattr(self._thread, "entered"):
+            self._thread.entered = True
+            self._call("cuCtxSetCurrent", self._context)
+        try:
+            code, *results = getattr(self._driver, name)(*arguments)
+        except RuntimeError as error:  # cuda-bindings looks a function up when it is called first
+            raise BackendError(f"CUDA: the driver has no {name}: {error}", hint="update the driver") from error
         if int(code) != 0:
             check(int(code), getattr(code, "name", str(code)), name)
         return results[0] if len(results) == 1 else tuple(results) if results else None

@@ -1,7 +1,8 @@
 """What an engine needs of CUDA: memory on both sides, streams, events, copies that do not wait, graphs.
 
-Providers are tried in order: `cuda-bindings`, `pycuda` (no priorities, no graphs), none. One process, one thread, the
-primary context; never in a process that was forked after CUDA had begun, and never with pycuda.autoinit.
+Providers are tried in order: `cuda-bindings`, `pycuda` (no priorities, no graphs), none. One process, the primary
+context, one thread at a time (a network is loaded on one and runs on another); never in a process that was forked after
+CUDA had begun, and never with pycuda.autoinit.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Handle = Any
 
 OUT_OF_MEMORY = 2
 STICKY = {
-    46, 201, 214, 220, 222, 226, 304, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 802, 999,
+    46, 201, 214, 220, 226, 304, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 802, 999,
 }  # fmt: skip
 """CUresult of cuda.h after which the context answers nothing but errors: illegal addresses and instructions, failed
 launches, uncorrectable memory, a destroyed context, a device that is gone, and `unknown`."""

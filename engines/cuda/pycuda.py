@@ -16,14 +16,22 @@ from cardan.engines.cuda.device import STICKY, Handle, Priority, check
 from cardan.engines.tensors import Tensor
 
 CODES = {
+    "CUDA-capable device(s) is/are busy or unavailable": 46,
+    "invalid device context": 201,
+    "uncorrectable NVLink error": 220,
+    "OS call failed": 304,
     "an illegal memory access was encountered": 700,
     "the launch timed out and was terminated": 702,
     "device-side assert triggered": 710,
+    "hardware stack error": 714,
     "an illegal instruction was encountered": 715,
     "misaligned address": 716,
+    "operation not supported on global/shared address space": 717,
+    "invalid program counter": 718,
     "unspecified launch failure": 719,
     "uncorrectable ECC error encountered": 214,
     "context is destroyed": 709,
+    "system not yet initialized": 802,
     "unknown error": 999,
     "out of memory": 2,
 }
@@ -32,14 +40,15 @@ UNKNOWN = 1
 
 
 class PycudaCuda:
-    """The first GPU, its primary context current on this thread."""
+    """The first GPU. Its primary context is current during each call, and not in between: pycuda keeps a stack of
+    contexts for each thread, and ends the process when a thread ends with one on it."""
 
     def __init__(self) -> None:
         self._driver = _driver()
         self.name = f"pycuda {'.'.join(map(str, _version()))}"
+        self._context: Any = None
         self._call("init", self._driver.init)
         self._context = self._call("retain", lambda: self._driver.Device(0).retain_primary_context())
-        self._call("push", self._context.push)
         self._allocated: dict[int, Any] = {}
         self._registered: dict[int, Any] = {}
         self._pinned: dict[int, Any] = {}
@@ -117,12 +126,17 @@ class PycudaCuda:
     def close(self) -> None:
         if self._context is not None:
             context, self._context = self._context, None
-            self._call("pop", context.pop)
             self._call("detach", context.detach)
 
     def _call(self, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return function(*arguments)
+            if self._context is None:
+                return function(*arguments)
+            self._context.push()
+            try:
+                return function(*arguments)
+            finally:
+                self._context.pop()
         except self._driver.Error as error:
             raise _translated(str(error), what) from error
 

@@ -17,6 +17,10 @@ static int fails(const char *name) {
 }
 #define CHECK() do { int error = fails(__func__); if (error) return error; } while (0)
 
+/* As in the real driver, what works on a context needs one that is current on the calling thread. */
+static __thread void *current;
+#define NEEDS_CONTEXT() do { CHECK(); if (!current) return 201; } while (0)
+
 /* What a test asks for at the end, as one line. */
 const char *fake_cuda_report(void) {
     static char text[256];
@@ -39,33 +43,33 @@ int cuGetErrorName(int error, const char **name) { *name = "CUDA_ERROR_FAKE"; re
 int cuGetErrorString(int error, const char **text) { *text = "a fake error"; return 0; }
 int cuDevicePrimaryCtxRetain(void **context, int device) { CHECK(); *context = (void *)0x1000; return 0; }
 int cuDevicePrimaryCtxRelease_v2(int device) { return 0; }
-int cuCtxSetCurrent(void *context) { CHECK(); return 0; }
+int cuCtxSetCurrent(void *context) { CHECK(); current = context; return 0; }
 int cuCtxGetStreamPriorityRange(int *least, int *greatest) { *least = 0; *greatest = -5; return 0; }
 int cuMemGetInfo_v2(size_t *free_bytes, size_t *total) { *free_bytes = (size_t)6 << 30; *total = (size_t)8 << 30; return 0; }
-int cuMemAlloc_v2(uint64_t *address, size_t size) { CHECK(); *address = (uint64_t)(uintptr_t)calloc(1, size); allocated++; return 0; }
+int cuMemAlloc_v2(uint64_t *address, size_t size) { NEEDS_CONTEXT(); *address = (uint64_t)(uintptr_t)calloc(1, size); allocated++; return 0; }
 int cuMemFree_v2(uint64_t address) { free((void *)(uintptr_t)address); allocated--; return 0; }
-int cuMemHostAlloc(void **address, size_t size, unsigned flags) { CHECK(); *address = malloc(size); pinned++; return 0; }
+int cuMemHostAlloc(void **address, size_t size, unsigned flags) { NEEDS_CONTEXT(); *address = malloc(size); pinned++; return 0; }
 int cuMemFreeHost(void *address) { free(address); pinned--; return 0; }
-int cuMemHostRegister_v2(void *address, size_t size, unsigned flags) { CHECK(); registered++; return 0; }
+int cuMemHostRegister_v2(void *address, size_t size, unsigned flags) { NEEDS_CONTEXT(); registered++; return 0; }
 int cuMemHostUnregister(void *address) { registered--; return 0; }
 int cuStreamCreateWithPriority(void **stream, unsigned flags, int priority) {
-    CHECK();
+    NEEDS_CONTEXT();
     *stream = (void *)(uintptr_t)(0x2000 - priority);
     streams++;
     return 0;
 }
 int cuStreamDestroy_v2(void *stream) { streams--; return 0; }
 int cuStreamSynchronize(void *stream) { CHECK(); return 0; }
-int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t size, void *stream) { CHECK(); memcpy((void *)(uintptr_t)to, from, size); return 0; }
-int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t size, void *stream) { CHECK(); memcpy(to, (void *)(uintptr_t)from, size); return 0; }
-int cuStreamBeginCapture_v2(void *stream, int mode) { CHECK(); return 0; }
+int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t size, void *stream) { NEEDS_CONTEXT(); memcpy((void *)(uintptr_t)to, from, size); return 0; }
+int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t size, void *stream) { NEEDS_CONTEXT(); memcpy(to, (void *)(uintptr_t)from, size); return 0; }
+int cuStreamBeginCapture_v2(void *stream, int mode) { NEEDS_CONTEXT(); return 0; }
 int cuStreamEndCapture(void *stream, void **graph) { CHECK(); *graph = (void *)0x3000; return 0; }
-int cuGraphInstantiateWithFlags(void **exec, void *graph, unsigned long long flags) { CHECK(); *exec = (void *)0x4000; graphs++; return 0; }
+int cuGraphInstantiateWithFlags(void **exec, void *graph, unsigned long long flags) { NEEDS_CONTEXT(); *exec = (void *)0x4000; graphs++; return 0; }
 int cuGraphDestroy(void *graph) { return 0; }
 int cuGraphExecDestroy(void *exec) { graphs--; return 0; }
-int cuGraphLaunch(void *exec, void *stream) { CHECK(); launches++; return 0; }
+int cuGraphLaunch(void *exec, void *stream) { NEEDS_CONTEXT(); launches++; return 0; }
 int cuEventCreate(void **event, unsigned flags) { *event = (void *)0x5000; return 0; }
-int cuEventRecord(void *event, void *stream) { CHECK(); return 0; }
+int cuEventRecord(void *event, void *stream) { NEEDS_CONTEXT(); return 0; }
 int cuEventElapsedTime_v2(float *ms, void *begin, void *end) { *ms = 1.5f; return 0; }
 int cuEventElapsedTime(float *ms, void *begin, void *end) { *ms = 1.5f; return 0; }
 

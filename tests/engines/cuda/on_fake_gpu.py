@@ -7,6 +7,7 @@ import enum
 import json
 import logging
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,13 @@ class FakeEngine:
 
 
 class FakeContext:
+    refused_call = 0
+    """The call of `execute_async_v3` that does nothing but refuse; 0: none does."""
+
     def __init__(self) -> None:
         self.addresses: dict[str, int] = {}
         self.streams: set[int] = set()
+        self.calls = 0
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self.addresses[name] = address
@@ -89,6 +94,9 @@ class FakeContext:
 
     def execute_async_v3(self, stream: int) -> bool:
         self.streams.add(stream)
+        self.calls += 1
+        if self.calls == FakeContext.refused_call:
+            return False
         picture = (ctypes.c_uint8 * 48).from_address(self.addresses["image"])
         ctypes.c_float.from_address(self.addresses["sum"]).value = float(sum(picture))
         return True
@@ -130,6 +138,31 @@ def graph() -> dict[str, Any]:
     one = session(graph=True)
     for _ in range(3):
         one.run()
+    during = driver()
+    one.close()
+    return {"during": during, "after": driver()}
+
+
+def uncapturable() -> dict[str, Any]:
+    """A network that refuses to be captured is enqueued each time."""
+    FakeContext.refused_call = 2
+    one = session(graph=True)
+    one.inputs["image"][...] = 2
+    one.run()
+    found = {"sum": float(one.outputs["sum"][0, 0]), "during": driver()}
+    one.close()
+    return found | {"after": driver()}
+
+
+def threads() -> dict[str, Any]:
+    """Loaded on a thread that has ended since, filled and run on this one."""
+    made: list[TensorrtSession] = []
+    loader = threading.Thread(target=lambda: made.append(session(graph=True)))
+    loader.start()
+    loader.join()
+    one = made[0]
+    one.inputs["image"][...] = 1
+    one.run()
     during = driver()
     one.close()
     return {"during": during, "after": driver()}
@@ -180,5 +213,5 @@ def bench() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    cases = {"runs": runs, "graph": graph, "fails": fails, "refuses": refuses, "bench": bench}
-    print(json.dumps(cases[sys.argv[1]]()))
+    cases = (runs, graph, uncapturable, threads, fails, refuses, bench)
+    print(json.dumps({case.__name__: case for case in cases}[sys.argv[1]]()))

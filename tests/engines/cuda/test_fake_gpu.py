@@ -71,6 +71,21 @@ def test_a_network_is_captured_once_and_replayed(on_fake_gpu: OnFakeGpu) -> None
 
 
 @pytest.mark.slow
+def test_a_network_that_cannot_be_captured_is_enqueued_each_time(on_fake_gpu: OnFakeGpu) -> None:
+    found = on_fake_gpu("uncapturable")
+    assert found["sum"] == 96.0
+    assert found["during"].endswith("graphs=0 launches=0")
+    assert found["after"].startswith("allocated=0 pinned=0 registered=0 streams=0 graphs=0")
+
+
+@pytest.mark.slow
+def test_a_session_runs_on_another_thread_than_the_one_that_loaded_it(on_fake_gpu: OnFakeGpu) -> None:
+    found = on_fake_gpu("threads")
+    assert found["during"].endswith("graphs=1 launches=1")
+    assert found["after"].startswith("allocated=0 pinned=0 registered=0 streams=0 graphs=0")
+
+
+@pytest.mark.slow
 def test_memory_that_cannot_be_page_locked_goes_through_a_buffer_of_ours(on_fake_gpu: OnFakeGpu) -> None:
     assert on_fake_gpu("fails", "cuMemHostRegister_v2:801") == {"error": "", "sum": 240.0}
 
