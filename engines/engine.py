@@ -14,6 +14,7 @@ Everything else is the host's: when it runs, whether its outputs are data at all
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, ClassVar, Generic, TypeVar
 
 from cardan.engines.backends.backend import Arrays
@@ -44,6 +45,9 @@ class Engine(Generic[Taken, Given]):
         """Check that `model` is a network for this engine; ConfigError says what it lacks."""
         self.model = model
         self.config = config
+        self.form: Hashable = None
+        """Everything that `fill` goes by besides the frame. Of engines with one `fill` and equal forms only one fills
+        its inputs from a frame, and the others get copies. None: each fills its own."""
 
     def fill(self, frame: Taken, inputs: Arrays) -> None:
         """Fill the network's bound inputs in place. `frame` may be gone as soon as this returns."""

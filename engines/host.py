@@ -31,6 +31,7 @@ from cardan.engines.pipeline import Lane, Outcome, Pipeline
 from cardan.engines.precision import precision_of
 from cardan.engines.schedule import Scheduler
 from cardan.engines.served import Meters, Served
+from cardan.engines.shared_inputs import SharedInputs
 from cardan.engines.signing import TrustedKeys
 from cardan.engines.watchdog import Watchdog
 from cardan.engines.weights import read_weights
@@ -47,7 +48,6 @@ EXIT_ACCELERATOR = 3
 """The accelerator hung or was lost; only a new process can go on."""
 MARGIN_NS = 300_000
 """Around a run: reading the frame into the inputs, checking the outputs, publishing."""
-STALE_PERIODS = 3
 CHANGE_EVERY = 8
 """Requests are answered in steps that have nothing to run, and in every eighth of those that have."""
 WITHOUT_GPU = frozenset({"onnxruntime", "sim"})
@@ -112,6 +112,7 @@ class EngineHost(Node):
         self._lanes: dict[str, Lane] = {}
         self._commands: CommandSocket | None = None
         self._steps = 0
+        self._shared = SharedInputs()
         self._scheduler = Scheduler([], margin_ns=MARGIN_NS)
         declared = declare(self.config.engines, [str(self.context.manifest_dir)], self.context.manifest_dir)
         cache = PlanCache(self.context.data_dir / FOLDER, self.clock)
@@ -149,7 +150,7 @@ class EngineHost(Node):
         for reason in loaded.reasons:
             self.report_fault("engine-fallback", f"{name}: {loaded.label} stands in, because {reason}")
         meters = Meters(**{metric: self.__dict__[f"{name}.{metric}"] for metric in METRICS})
-        served = Served(declared, loaded, self.__dict__[input_port(name)], self.__dict__[name], meters)
+        served = Served(declared, loaded, self.__dict__[input_port(name)], self.__dict__[name], meters, self._shared)
         self._served[name] = self._lanes[name] = served
         self._scheduler.add(declared.demand(loaded.run_ns))
         self._scheduler.in_flight = max(self._scheduler.in_flight, 2 if loaded.overlaps else 1)
@@ -178,9 +179,11 @@ class EngineHost(Node):
         outcomes = self._pipeline.step()
         for outcome in outcomes:
             self._take(outcome)
+        now_ns = self.clock.now_ns()
         for served in self._served.values():
-            self._say_if_stale(served)
-            served.count(self._scheduler.account(served.name))
+            account = self._scheduler.account(served.name)
+            served.say_if_stale(now_ns, account)
+            served.count(account)
             if self._noted.get(served.name) is not served.loaded:
                 self._note_network(served)
         self._steps += 1
@@ -246,14 +249,6 @@ class EngineHost(Node):
         served.replace(loaded)
         self._scheduler.forget_times(served.name, loaded.run_ns)
         self.report_fault("engine-fallback", f"{served.name}: {loaded.label} stands in, because {why}")
-
-    def _say_if_stale(self, served: Served) -> None:
-        now_ns = self.clock.now_ns()
-        limit_ns = served.declared.deadline_ns + STALE_PERIODS * served.declared.file.model.period_ns
-        if not served.said_ns:
-            served.said_ns = now_ns
-        elif now_ns - served.said_ns > limit_ns:
-            served.say_stale(now_ns, self._scheduler.account(served.name))
 
     def _on_hang(self, engine: str, taken_ms: float) -> None:
         """On the watchdog's thread."""

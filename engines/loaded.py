@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from cardan.engines.backends.backend import Session, StickyError
-from cardan.engines.backends.find import find_backend
+from cardan.engines.backends.find import Backends
 from cardan.engines.build.cache import PlanCache
 from cardan.engines.build.messages import BuildOrder
 from cardan.engines.cuda.probe import Probed
@@ -58,6 +58,7 @@ class Source:
     probed: Probed
     clock: Clock
     read: ReadWeights = read_weights
+    backends: Backends = field(default_factory=Backends)
 
 
 def load(declared: Declared, source: Source, skip: int = 0) -> Loaded:
@@ -69,7 +70,7 @@ def load(declared: Declared, source: Source, skip: int = 0) -> Loaded:
     while True:
         opened = _open(declared, source, skip, reasons)
         try:
-            loaded = _warmed_up(declared, opened, source.clock)
+            loaded = _warmed_up(declared, opened, source)
         except StickyError:
             raise
         except CardanError as error:
@@ -82,16 +83,24 @@ def load(declared: Declared, source: Source, skip: int = 0) -> Loaded:
 
 def _open(declared: Declared, source: Source, skip: int, reasons: list[str]) -> Opened:
     try:
-        return open_model(declared.file, source.cache, source.probed, source.clock, skip=skip, read=source.read)
+        return open_model(
+            declared.file,
+            source.cache,
+            source.probed,
+            source.clock,
+            source.backends.find,
+            skip=skip,
+            read=source.read,
+        )
     except ConfigError as error:
         what = "".join(f"\n  - {reason}" for reason in reasons)
         raise ConfigError(f"{error.message}{what}", hint=error.hint) from error
 
 
-def _warmed_up(declared: Declared, opened: Opened, clock: Clock) -> Loaded:
+def _warmed_up(declared: Declared, opened: Opened, source: Source) -> Loaded:
     engine = declared.engine_class(opened.file.model, declared.config)
     opened.session.run()
-    begin_ns = clock.now_ns()
+    begin_ns = source.clock.now_ns()
     opened.session.run()
     return Loaded(
         file=opened.file,
@@ -99,7 +108,7 @@ def _warmed_up(declared: Declared, opened: Opened, clock: Clock) -> Loaded:
         session=opened.session,
         engine=engine,
         rank=opened.rank,
-        run_ns=clock.now_ns() - begin_ns,
-        overlaps=find_backend(opened.backend, clock).builds,
+        run_ns=source.clock.now_ns() - begin_ns,
+        overlaps=source.backends.find(opened.backend, source.clock).builds,
         orders=opened.orders,
     )

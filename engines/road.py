@@ -26,6 +26,7 @@ class RoadEngine(Engine[CameraFrame, RoadView]):
         super().__init__(model, config)
         self._x_m, crop = _contract(model)
         self._shrinker = Shrinker(crop)
+        self.form = crop
 
     def fill(self, frame: CameraFrame, inputs: Arrays) -> None:
         self._shrinker.shrink(frame.image, inputs["image"][0])

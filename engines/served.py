@@ -8,11 +8,13 @@ from cardan.engines.declared import Declared
 from cardan.engines.loaded import Loaded
 from cardan.engines.pipeline import Outcome
 from cardan.engines.schedule import Account
+from cardan.engines.shared_inputs import SharedInputs
 from cardan.engines.swap import Strikes
 from cardan.runtime.errors import BusError
 from cardan.runtime.messages import EngineResult, Message
 from cardan.runtime.node import Meter, Reader, Writer
 
+STALE_PERIODS = 3
 OVERWRITTEN = "the frame was overwritten before it was read"
 GONE = "the memory of the frame is gone"
 
@@ -38,8 +40,11 @@ class Frame:
     valid: bool
 
 
-def read_into(loaded: Loaded, reader: Reader[Message]) -> tuple[Frame, str | None]:
+def read_into(loaded: Loaded, reader: Reader[Message], shared: SharedInputs) -> tuple[Frame, str | None]:
     """Read the newest frame into the inputs of a network: which it was, and what went wrong, or None."""
+    copied = shared.copy_or_none(loaded, reader)
+    if copied is not None:
+        return Frame(copied, reader.origin_ns, reader.valid), None
     frame_id, problem = reader.seq, None
     try:
         value = reader.value_or_none
@@ -50,6 +55,7 @@ def read_into(loaded: Loaded, reader: Reader[Message]) -> tuple[Frame, str | Non
         problem = None if reader.intact else OVERWRITTEN
     except BusError as error:
         problem = error.message
+    shared.note(loaded, reader, frame_id, whole=problem is None)
     return Frame(frame_id, reader.origin_ns, reader.valid), problem
 
 
@@ -57,7 +63,13 @@ class Served:
     """Fills, runs and publishes for one engine. Belongs to the host's thread."""
 
     def __init__(
-        self, declared: Declared, loaded: Loaded, reader: Reader[Message], writer: Writer[EngineResult], meters: Meters
+        self,
+        declared: Declared,
+        loaded: Loaded,
+        reader: Reader[Message],
+        writer: Writer[EngineResult],
+        meters: Meters,
+        shared: SharedInputs,
     ) -> None:
         self.declared = declared
         self.loaded = loaded
@@ -65,6 +77,7 @@ class Served:
         """Still in memory, to come back."""
         self.reader = reader
         self.meters = meters
+        self.shared = shared
         self.strikes = Strikes()
         self.frame = Frame(-1, 0, False)
         self._is_filled = False
@@ -74,8 +87,9 @@ class Served:
         self._writer = writer
         self._last_seq = reader.seq
         self._dropped_before = 0
-        self._counted = Account()
-        self.said_ns = 0
+        self._counted = (0, 0, 0, 0)
+        self._stale_after_ns = declared.deadline_ns + STALE_PERIODS * declared.file.model.period_ns
+        self._said_ns = 0
         """When something was published last."""
 
     @property
@@ -89,8 +103,10 @@ class Served:
 
     def new_frames(self) -> int:
         """Frames that were published since the last call; of a publisher that was restarted, since its start."""
+        if not self.reader.new:
+            return 0
         seq, last = self.reader.seq, self._last_seq
-        if not self.reader.new or seq < 0 or (seq == last and not self.reader.restarted):
+        if seq < 0 or (seq == last and not self.reader.restarted):
             return 0
         self._last_seq = seq
         if last < 0:
@@ -110,7 +126,7 @@ class Served:
         return self._read()
 
     def _read(self) -> str | None:
-        self.frame, problem = read_into(self.loaded, self.reader)
+        self.frame, problem = read_into(self.loaded, self.reader, self.shared)
         return problem
 
     def publish(self, outcome: Outcome, account: Account) -> None:
@@ -127,15 +143,18 @@ class Served:
         self._model = loaded.file.short_hash
         self._send(status, due_ns, outcome.start_ns, outcome.end_ns, account, data)
 
-    def say_stale(self, now_ns: int, account: Account) -> None:
-        """Say that no frame has come to a result for a while."""
-        self._send("stale", 0, 0, 0, account, {})
-        self.said_ns = now_ns
+    def say_if_stale(self, now_ns: int, account: Account) -> None:
+        """Say so when no frame has come to a result for a while."""
+        if not self._said_ns:
+            self._said_ns = now_ns
+        elif now_ns - self._said_ns > self._stale_after_ns:
+            self._send("stale", 0, 0, 0, account, {})
+            self._said_ns = now_ns
 
     def _send(
         self, status: str, due_ns: int, start_ns: int, end_ns: int, account: Account, data: dict[str, object]
     ) -> None:
-        dropped = sum(account.dropped.values())
+        dropped = account.given_up
         result = self.declared.engine_class.gives(
             status=status,
             frame_id=self.frame.frame_id,
@@ -147,23 +166,22 @@ class Served:
             **data,
         )
         self._dropped_before = dropped
-        self.said_ns = end_ns
+        self._said_ns = end_ns
         is_data = status not in ("invalid", "stale")
         self._writer.send(result, valid=is_data and self.frame.valid, origin_ns=self.frame.origin_ns)
 
     def count(self, account: Account) -> None:
         """Carry what has been counted since the last call over into the vitals."""
-        meters, before = self.meters, self._counted
-        dropped = sum(account.dropped.values())
-        for meter, now, then in (
-            (meters.released, account.released, before.released),
-            (meters.done, account.done, before.done),
-            (meters.late, account.late, before.late),
-            (meters.dropped, dropped, sum(before.dropped.values())),
+        counts = (account.released, account.done, account.late, account.given_up)
+        if counts == self._counted:
+            return
+        meters = self.meters
+        for meter, now, then in zip(
+            (meters.released, meters.done, meters.late, meters.dropped), counts, self._counted, strict=True
         ):
             for _ in range(now - then):
                 meter.observe(1)
-        self._counted = Account(account.released, account.done, account.late, dict(account.dropped))
+        self._counted = counts
 
     def replace(self, loaded: Loaded) -> None:
         """Serve with another network from now on; keep the old one, and close the one before it."""

@@ -7,6 +7,19 @@ from cardan.engines.model import BackendName
 from cardan.runtime.clock import Clock
 
 
+class Backends:
+    """The backends of one process, each made once: what its networks share lasts as long as they do."""
+
+    def __init__(self) -> None:
+        self._made: dict[BackendName, Backend] = {}
+
+    def find(self, name: BackendName, clock: Clock) -> Backend:
+        """As `find_backend`, always the same."""
+        if name not in self._made:
+            self._made[name] = find_backend(name, clock)
+        return self._made[name]
+
+
 def find_backend(name: BackendName, clock: Clock) -> Backend:
     """The backend `name`. Whether its library is there is seen in `version`. clock: only the simulated one needs it."""
     if name == "sim":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,24 +29,33 @@ ERRORS_AND_ABOVE = 3
 
 
 class OnnxRuntime:
-    """Networks on the CPU, straight from their ONNX files."""
+    """Networks on the CPU, straight from their ONNX files. Engines that run the same network share its weights."""
 
     name = "onnxruntime"
     builds = False
+
+    def __init__(self) -> None:
+        self._networks: WeakValueDictionary[tuple[bytes, int], Any] = WeakValueDictionary()
 
     def version(self) -> str:
         return str(_library().__version__)
 
     def load(self, model: Model, content: bytes) -> OnnxRuntimeSession:
-        return OnnxRuntimeSession(model, content)
+        """content: an ONNX file (or its ORT form) with fixed shapes."""
+        threads = model.onnxruntime.threads
+        key = (hashlib.sha256(content).digest(), threads)
+        network = self._networks.get(key)
+        if network is None:
+            network = self._networks[key] = _open(content, threads)
+        return OnnxRuntimeSession(model, network)
 
 
 class OnnxRuntimeSession:
-    """A network on the CPU. content: an ONNX file (or its ORT form) with fixed shapes."""
+    """A network on the CPU with buffers of its own. network: an InferenceSession, which others may run as well."""
 
-    def __init__(self, model: Model, content: bytes) -> None:
+    def __init__(self, model: Model, network: Any) -> None:
         self._model = model
-        self._session = _open(content, model.onnxruntime.threads)
+        self._session = network
         tensors = tensors_of(self._session)
         self.inputs = {name: tensor.empty() for name, tensor in tensors[0].items()}
         self.outputs = {name: tensor.empty() for name, tensor in tensors[1].items()}

@@ -183,6 +183,17 @@ class Reader(Generic[M]):
         return -1 if self._newest is None else self._newest[1].seq
 
     @property
+    def newest_id(self) -> tuple[str, int, int] | None:
+        """Topic, start of its publisher, and sequence number of the newest message: equal for all readers that have it.
+
+        None while there is none.
+        """
+        if self._newest is None:
+            return None
+        topic, header, _ = self._newest
+        return topic, header.epoch, header.seq
+
+    @property
     def sent_ns(self) -> int:
         """When the newest message was sent; 0 while there is none."""
         return 0 if self._newest is None else self._newest[1].sent_ns
