@@ -22,6 +22,23 @@ Identifier = tuple[int, bool]
 READERS = ("cardan.firmware_bridge.vehicle_state:VehicleStateDecoder", "cardan.firmware_bridge.bridge:Bridge")
 """Nodes whose config names the vehicle of a channel. By name: their modules take time to import."""
 OK = "ok"
+BAD_CHECKSUM = "checksum wrong"
+FLAGGED = "flagged invalid by its sender"
+
+
+def bad_counter(sequence: Sequence) -> str:
+    """The verdict on a counter that is repeated or wrong."""
+    return f"counter {sequence.value}"
+
+
+def wrong_length(data: bytes, codec: MessageCodec) -> str:
+    """The verdict on a frame that is longer or shorter than its message."""
+    return f"{len(data)} bytes, expected {codec.length}"
+
+
+def is_flagged(value: float, quality: Quality) -> bool:
+    """True when the sender calls its message invalid. value: physical, of the quality flag."""
+    return value * quality.scale + quality.offset <= 0.5
 
 
 class ReadSignal(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,36 +79,43 @@ class Definition:
     """One message: how it is read, and the counter that was seen last."""
 
     def __init__(self, table: MessageTable, codec: MessageCodec, quality: Quality | None) -> None:
-        self._codec = codec
+        self.codec = codec
         flagged = codec.protection is not None and VALID.signal in codec.signals
-        self._quality = quality or (VALID if flagged else None)
+        self.quality = quality or (VALID if flagged else None)
         self._rows = {row.name: row for row in table.signals}
         self._watch = CounterWatch(codec.modulus, MAX_LOST) if codec.modulus else None
 
     def read(self, data: bytes) -> ReadFrame:
-        codec = self._codec
+        """Everything that the next frame says."""
+        codec = self.codec
         if not codec.fits(data):
-            verdict = f"{len(data)} bytes, expected {codec.length}"
-            return ReadFrame(message=codec.name, verdict=verdict, signals=[])
+            return ReadFrame(message=codec.name, verdict=wrong_length(data, codec), signals=[])
         values = codec.decode(data)
         signals = [self._signal(name, value) for name, value in values.items()]
         return ReadFrame(message=codec.name, verdict=self._verdict(data, values), signals=signals)
+
+    def judge(self, data: bytes) -> str:
+        """The verdict of `read` alone, in a part of its time."""
+        if not self.codec.fits(data):
+            return wrong_length(data, self.codec)
+        return self._verdict(data, None)
 
     def _signal(self, name: str, value: float) -> ReadSignal:
         row = self._rows[name]
         label = row.labels.get(round((value - row.offset) / row.scale), "") if row.labels else ""
         return ReadSignal(name=name, value=value, unit=row.unit, label=label)
 
-    def _verdict(self, data: bytes, values: Mapping[str, float]) -> str:
-        codec = self._codec
+    def _verdict(self, data: bytes, values: Mapping[str, float] | None) -> str:
+        """values: what was decoded; None = it is decoded here where that matters."""
+        codec = self.codec
         if not codec.intact(data):
-            return "checksum wrong"
+            return BAD_CHECKSUM
         sequence = self._watch.see(codec.counter(data)) if self._watch is not None else None
         if sequence in (Sequence.REPEATED, Sequence.WRONG):
-            return f"counter {sequence.value}"
-        quality = self._quality
-        if quality is not None and values.get(quality.signal, 1.0) * quality.scale + quality.offset <= 0.5:
-            return "flagged invalid by its sender"
+            return bad_counter(sequence)
+        quality = self.quality
+        if quality is not None and is_flagged((values or codec.decode(data)).get(quality.signal, 1.0), quality):
+            return FLAGGED
         return OK if sequence is not None or codec.protection is not None else ""
 
 
@@ -136,13 +160,16 @@ class FrameReader:
 
     def read(self, frame: CanFrame) -> ReadFrame | None:
         """The frame as the DBC reads it; None when the DBC does not know it."""
-        identifier = (frame.id, frame.extended)
-        if frame.error or identifier not in self._tables:
-            return None
-        if identifier not in self._definitions:
-            self._definitions[identifier] = self._define(self._tables[identifier])
-        definition = self._definitions[identifier]
+        definition = None if frame.error else self.definition_or_none((frame.id, frame.extended))
         return definition.read(frame.data) if definition is not None else None
+
+    def definition_or_none(self, identifier: Identifier) -> Definition | None:
+        """How the frames with this identifier are read; None when the DBC does not know them."""
+        if identifier in self._definitions:
+            return self._definitions[identifier]
+        table = self._tables.get(identifier)
+        definition = self._definitions[identifier] = self._define(table) if table is not None else None
+        return definition
 
     def _define(self, table: MessageTable) -> Definition | None:
         """None for a message whose definition makes no sense: it is then as unknown as one that is not there."""

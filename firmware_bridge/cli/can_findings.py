@@ -163,7 +163,7 @@ def _messages(facts: Facts) -> Iterator[Finding]:
     wrong = facts.traffic.wrong
     if wrong:
         text = f"{sum(wrong.values())} of {units.plural(facts.traffic.checked, 'checked frame')} wrong: "
-        worst = [f"{name} ({times}x)" for name, times in wrong.most_common()]
+        worst = [f"{name} ({times}x)" for name, times in sorted(wrong.items(), key=lambda item: (-item[1], item[0]))]
         fix = "does somebody else send this identifier? is it the DBC of this bus? adapter traps: docs/can.md"
         yield Finding(severity="warning", code="wrong", text=text + _some(worst, 3), fix=fix)
 

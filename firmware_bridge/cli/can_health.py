@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -13,8 +15,8 @@ from cardan.firmware_bridge.cli.can_decode import reader_for
 from cardan.firmware_bridge.cli.can_filter import frame_filter
 from cardan.firmware_bridge.cli.can_findings import Facts, findings
 from cardan.firmware_bridge.cli.can_health_view import HEALTHY, document_of, health_lines, verdict_of
-from cardan.firmware_bridge.cli.can_source import recorded_links
-from cardan.firmware_bridge.cli.can_stream import Limits, limits_of, stream
+from cardan.firmware_bridge.cli.can_source import FrameSource, recorded_batches, recorded_links
+from cardan.firmware_bridge.cli.can_stream import Limits, limits_of, no_frame, stream
 from cardan.firmware_bridge.cli.can_target import Failures, Target, find_target, readers_of
 from cardan.firmware_bridge.cli.can_traffic import Traffic, missing_and_slow
 from cardan.firmware_bridge.frame_reader import FrameReader
@@ -71,13 +73,22 @@ class Heard:
         A bus that is silent is a finding, and so is a run that recorded nothing: its vitals still tell something.
         """
         started_ns = clock.now_ns()
+        recordings = self._target.recordings if limits == Limits() else None
         try:
-            source = self._target.open(self._failures)
+            paths = recordings() if recordings is not None else None
+            source = self._target.open(self._failures) if paths is None else None
         except NoDataError as error:
             if self._target.run is None:
                 raise
             self._failures = dict.fromkeys(self._traffic, error)
             return
+        if paths is not None:
+            self._read(paths)
+        elif source is not None:
+            self._stream(source, limits, clock)
+        self._listened_s = (clock.now_ns() - started_ns) / NS_PER_S
+
+    def _stream(self, source: FrameSource, limits: Limits, clock: Clock) -> None:
         wanted = frame_filter([], self._channel)
         try:
             for frames in stream(source, wanted, limits, clock, quiet=True) if self._can_listen else ():
@@ -90,7 +101,25 @@ class Heard:
                 raise
         finally:
             source.close()
-        self._listened_s = (clock.now_ns() - started_ns) / NS_PER_S
+
+    def _read(self, paths: Sequence[Path]) -> None:
+        """All of a recording, in columns. NoDataError when it has no frame."""
+        from cardan.firmware_bridge.cli.can_columns import Columns
+
+        columns: dict[str, Columns] = {}
+        known = self._target.channels
+        for offset_ns, frames in recorded_batches(paths):
+            names = dict.fromkeys([frame.channel for frame in frames])
+            for name in names:
+                if (known and name not in known) or self._channel not in (None, name):
+                    continue
+                if name not in columns:
+                    traffic = self._traffic.setdefault(name, Traffic())
+                    columns[name] = Columns(traffic, reader_for(self._readers, name))
+                own = frames if len(names) == 1 else [frame for frame in frames if frame.channel == name]
+                columns[name].see(own, offset_ns)
+        if not columns:
+            raise no_frame()
 
     @property
     def _can_listen(self) -> bool:

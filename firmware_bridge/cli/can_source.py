@@ -6,7 +6,7 @@ import select
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -19,7 +19,12 @@ from cardan.runtime.errors import CardanError
 from cardan.runtime.messages import CanFrame
 from cardan.runtime.profile import CanChannelSettings
 
+if TYPE_CHECKING:
+    from cardan.runtime.record.window import Channel
+
 BATCH = 256
+BIG_BATCH = 100_000
+"""Where frames are looked at in columns: some 20 MB."""
 POLL_S = 0.01
 """How often a channel is looked at that has no descriptor to wait on."""
 RECEIVED, HEALTH = ":CanFrames", ":CanHealth"
@@ -126,20 +131,21 @@ class StoredFrames:
         """The files close themselves at their end."""
 
 
-class _Frame(msgspec.Struct):
+class StoredFrame(msgspec.Struct, gc=False):
     """One frame as recordings hold it."""
 
     channel: str
     id: int
     data: bytes
     stamp_ns: int
+    """Monotonic."""
     extended: bool = False
     fd: bool = False
     error: bool = False
 
 
 class _Frames(msgspec.Struct):
-    frames: list[_Frame]
+    frames: list[StoredFrame]
 
 
 class _ChannelHealth(msgspec.Struct):
@@ -155,36 +161,56 @@ class _Health(msgspec.Struct):
 
 def recorded_frames(paths: Sequence[Path]) -> Iterator[LoggedFrame]:
     """Every frame that was received on a bus, from the files of a recording."""
-    from cardan.runtime.record.mcap_file import read_messages
-
-    decoder = msgspec.json.Decoder(_Frames)
-    for path in paths:
-        for message in read_messages(path):
-            if not message.type_name.endswith(RECEIVED) or message.topic.endswith(SENT):
-                continue
-            offset_ns = message.log_ns - message.sent_ns
-            for frame in decoder.decode(message.data).frames:
-                yield LoggedFrame(
-                    frame=CanFrame(
-                        frame.channel,
-                        frame.id,
-                        frame.data,
-                        frame.stamp_ns + offset_ns,
-                        frame.extended,
-                        frame.fd,
-                        frame.error,
-                    )
+    for offset_ns, frames in _messages(paths):
+        for frame in frames:
+            yield LoggedFrame(
+                frame=CanFrame(
+                    frame.channel,
+                    frame.id,
+                    frame.data,
+                    frame.stamp_ns + offset_ns,
+                    frame.extended,
+                    frame.fd,
+                    frame.error,
                 )
+            )
+
+
+def recorded_batches(paths: Sequence[Path]) -> Iterator[tuple[int, list[StoredFrame]]]:
+    """The same, BIG_BATCH frames or so at a time, and what moves their stamps onto the wall clock."""
+    batch: list[StoredFrame] = []
+    batch_offset_ns = 0
+    for offset_ns, frames in _messages(paths):
+        if batch and (len(batch) >= BIG_BATCH or offset_ns != batch_offset_ns):
+            yield batch_offset_ns, batch
+            batch = []
+        batch += frames
+        batch_offset_ns = offset_ns
+    if batch:
+        yield batch_offset_ns, batch
+
+
+def _messages(paths: Sequence[Path]) -> Iterator[tuple[int, list[StoredFrame]]]:
+    """Wall clock minus monotonic clock, and frames; one message of a receiver at a time."""
+    from cardan.runtime.record.selection import selected_messages
+
+    decode = msgspec.json.Decoder(_Frames).decode
+    for path in paths:
+        for message in selected_messages(path, _is_received):
+            yield message.log_ns - message.sent_ns, decode(message.data).frames
+
+
+def _is_received(channel: Channel) -> bool:
+    return channel.type_name.endswith(RECEIVED) and not channel.topic.endswith(SENT)
 
 
 def recorded_links(paths: Sequence[Path]) -> dict[str, CanLink]:
     """Channel -> what the kernel said last of its interface, from the files of a recording."""
-    from cardan.runtime.record.mcap_file import read_messages
+    from cardan.runtime.record.selection import newest_message_or_none
 
-    newest = b'{"channels": []}'
-    for path in paths:
-        for message in read_messages(path):
-            if message.type_name.endswith(HEALTH):
-                newest = message.data
-    health = msgspec.json.decode(newest, type=_Health)
-    return {item.channel: item.link for item in health.channels if item.link is not None}
+    for path in reversed(paths):
+        message = newest_message_or_none(path, lambda channel: channel.type_name.endswith(HEALTH))
+        if message is not None:
+            health = msgspec.json.decode(message.data, type=_Health)
+            return {item.channel: item.link for item in health.channels if item.link is not None}
+    return {}

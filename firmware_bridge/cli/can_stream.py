@@ -40,6 +40,11 @@ def say(text: str) -> None:
     write_lines([Line(text, "faint")], sys.stderr)
 
 
+def no_frame() -> NoDataError:
+    """What is said where nothing came."""
+    return NoDataError("no frame came", hint="`cardan can health` says why a bus is silent; is --id too narrow?")
+
+
 def stream(
     source: FrameSource, wanted: Wanted, limits: Limits, clock: Clock, *, quiet: bool = False
 ) -> Iterator[list[LoggedFrame]]:
@@ -61,7 +66,7 @@ def stream(
             warned = True
             say(f"no frame for {QUIET_S:g} s; still waiting")
     if not given:
-        raise NoDataError("no frame came", hint="`cardan can health` says why a bus is silent; is --id too narrow?")
+        raise no_frame()
 
 
 def _live(source: FrameSource, limits: Limits, clock: Clock) -> Iterator[list[LoggedFrame]]:

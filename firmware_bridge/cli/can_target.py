@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +40,8 @@ class Target:
     live: bool = True
     open: Callable[[Failures | None], FrameSource]
     """Begin to take frames. Channels that cannot be opened go into what is given; without it they are an error."""
+    recordings: Callable[[], Sequence[Path]] | None = None
+    """The files of a recording that the frames come from; NoDataError when there is none. None: from elsewhere."""
 
 
 def find_target(arguments: argparse.Namespace, clock: Clock) -> Target:
@@ -103,7 +105,8 @@ def _of_file(path: Path) -> Target:
     def begin(failures: Failures | None) -> FrameSource:
         return StoredFrames(recorded_frames([path]) if path.suffix == RECORDING else read_candump(path))
 
-    return Target(title=str(path), live=False, open=begin)
+    recordings = (lambda: [path]) if path.suffix == RECORDING else None
+    return Target(title=str(path), live=False, open=begin, recordings=recordings)
 
 
 def _of_profile(given: str | None, name: str, clock: Clock) -> Target:
@@ -149,16 +152,20 @@ def _of_last_run(found: FoundRun, given: str | None) -> Target:
 
     channels = _chosen(given, found.plan.profile.can, found.title)
 
-    def begin(failures: Failures | None) -> FrameSource:
+    def recordings() -> Sequence[Path]:
         paths = recording_paths(found.data_dir, found.run_id) if found.run_id else []
         if not paths:
             raise NoDataError(
                 f"run {found.run_id or found.plan.name} has no recording", hint="is a recorder in its manifest?"
             )
-        frames = recorded_frames(paths)
+        return paths
+
+    def begin(failures: Failures | None) -> FrameSource:
+        frames = recorded_frames(recordings())
         return StoredFrames(logged for logged in frames if logged.frame.channel in channels)
 
-    return Target(title=f"{found.title}, the last run", channels=channels, run=found, live=False, open=begin)
+    title = f"{found.title}, the last run"
+    return Target(title=title, channels=channels, run=found, live=False, open=begin, recordings=recordings)
 
 
 def _run_or_none(data_dir: str | None) -> FoundRun | None:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 from cardan.drivers.can.candump import LoggedFrame
 from cardan.drivers.can.error_frames import ErrorReport, decode_error_frame
-from cardan.firmware_bridge.frame_reader import Expected, FrameReader
+from cardan.firmware_bridge.frame_reader import OK, Expected, FrameReader, Identifier
 from cardan.runtime.clock import NS_PER_S
 from cardan.runtime.messages import CanFrame
 
-Identifier = tuple[int, bool]
 MISSING_PERIODS = 3
 """Periods that a message must have had time for before its absence means something."""
 SLOW_BELOW = 0.5
@@ -53,11 +52,18 @@ class Traffic:
         self.counts[(frame.id, frame.extended)] += 1
         slow, fast = frame_bits(frame)
         self.slow_bits, self.fast_bits = self.slow_bits + slow, self.fast_bits + fast
-        read = reader.read(frame) if reader is not None and not logged.remote else None
-        if read is not None and read.verdict:
-            self.checked += 1
-            if read.wrong:
-                self.wrong[f"{read.message}: {read.verdict}"] += 1
+        if reader is None or logged.remote:
+            return
+        definition = reader.definition_or_none((frame.id, frame.extended))
+        if definition is not None:
+            self.judged(definition.codec.name, definition.judge(frame.data))
+
+    def judged(self, message: str, verdict: str, times: int = 1) -> None:
+        """Take what the DBC says of frames that were counted."""
+        if verdict:
+            self.checked += times
+            if verdict != OK:
+                self.wrong[f"{message}: {verdict}"] += times
 
     def load(self, duration_s: float, bitrate: int, data_bitrate: int | None = None) -> float | None:
         """Share of the time that the bus is taken, at most; None without any time."""

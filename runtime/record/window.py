@@ -9,7 +9,7 @@ import os
 import struct
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from zlib_ng.zlib_ng import crc32
 
@@ -66,8 +66,11 @@ def inside(chunk: bytes) -> Iterator[Inner]:
         yield Inner(opcode, view[begin:at])
 
 
-def plain(chunk: bytes) -> bytes:
-    """What the content of a chunk record holds; ValueError when that is not what it says."""
+def plain(chunk: bytes, decompressor: Any = None) -> bytes:
+    """What the content of a chunk record holds; ValueError when that is not what it says.
+
+    decompressor: of zstandard, where many chunks are read one after the other.
+    """
     if len(chunk) < _CHUNK.size:
         raise ValueError(f"a chunk of {len(chunk)} bytes")
     _, _, size, crc, name_length = _CHUNK.unpack_from(chunk)
@@ -79,7 +82,7 @@ def plain(chunk: bytes) -> bytes:
         import zstandard
 
         try:
-            data = zstandard.decompress(data, size)
+            data = (decompressor or zstandard.ZstdDecompressor()).decompress(data, size)
         except zstandard.ZstdError as error:
             raise ValueError(str(error)) from error
     elif compression:

@@ -11,9 +11,13 @@ import msgspec
 import pytest
 
 from cardan.drivers.can.candump import LoggedFrame, read_candump, write_candump
+from cardan.firmware_bridge.cli import can_source
 from cardan.firmware_bridge.dbc import load_dbc
 from cardan.firmware_bridge.vehicle_map import reference_dbc_path
-from cardan.runtime.messages import CanFrame
+from cardan.runtime.messages import CanFrame, CanFrames, Message
+from cardan.runtime.record.files import recording_path
+from cardan.runtime.record.recorder import Recorder
+from cardan.runtime.testing import Bench
 
 Ask = Callable[..., Any]
 DBC = ("--dbc", reference_dbc_path())
@@ -289,3 +293,75 @@ def test_a_dump_can_be_read_back(cardan: Ask, log: Path, tmp_path: Path) -> None
     again = tmp_path / "again.log"
     again.write_text(cardan("dump", log).out)
     assert list(read_candump(again)) == list(read_candump(log))
+
+
+# ----------------------------------------------------------------------------------------------------------- recordings
+
+
+def traffic(frames: list[LoggedFrame]) -> list[CanFrame]:
+    """Of two channels: sensors with wrong ones among them, ids that no DBC has, 29 bits, CAN FD, and error frames."""
+    found: list[CanFrame] = []
+    for number, logged in enumerate(frames):
+        frame, stamp_ns = logged.frame, number * 2_500_000
+        data = frame.data
+        if number % 17 == 5:
+            data = bytes([data[0] ^ 4]) + data[1:]
+        if number % 40 == 33:
+            data = data[:5]
+        found.append(CanFrame("vehicle", frame.id, data, stamp_ns))
+        if number % 29 == 3:
+            found.append(CanFrame("vehicle", frame.id, data, stamp_ns))
+        if number % 7 == 0:
+            found.append(CanFrame("vehicle", 0x18DB33F1, data[:3], stamp_ns, extended=True))
+        if number % 11 == 0:
+            found.append(CanFrame("vehicle", 0x7F0, bytes(48), stamp_ns, fd=True))
+        if number % 90 == 50:
+            found.append(CanFrame("vehicle", 0x204, bytes([0, 0x20, 0, 0, 0, 0, 128, 0]), stamp_ns, error=True))
+        if number % 3 == 0:
+            found.append(CanFrame("radar", 0x100 + number % 5, data, stamp_ns))
+    return found
+
+
+@pytest.fixture
+def recording(tmp_path: Path, frames: list[LoggedFrame]) -> Path:
+    """The same as a recorder keeps it."""
+    every = traffic(frames)
+    topics: dict[str, type[Message]] = {"can/frames": CanFrames, "bridge/sent": CanFrames}
+    with Bench(Recorder, data_dir=tmp_path / "kept", topics=topics) as bench:
+        for start in range(0, len(every), 9):
+            batch = CanFrames(frames=every[start : start + 9])
+            bench.send("everything", batch, topic="can/frames")
+            bench.send("everything", batch, topic="bridge/sent")
+            bench.step()
+    return recording_path(tmp_path / "kept", "bench")
+
+
+@pytest.mark.parametrize("batch", [1, 50, 100_000])
+@pytest.mark.parametrize("words", [(), ("--channel", "vehicle"), ("--vehicle", "vehicle=reference")])
+def test_the_health_of_a_recording_is_that_of_its_frames_one_by_one(
+    cardan: Ask, recording: Path, monkeypatch: pytest.MonkeyPatch, batch: int, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(can_source, "BIG_BATCH", batch)
+    dbc = () if "--vehicle" in words else ("--vehicle", "reference")
+    many = cardan("health", recording, *dbc, *words, "--json")
+    one = cardan("health", recording, *dbc, *words, "--json", "--for", "1h")
+    assert (many.document, many.code) == (one.document, one.code)
+    vehicle = many.document["channels"][0]
+    assert vehicle["channel"] == "vehicle"
+    assert vehicle["error_frames"] == 4
+    assert 0 < vehicle["wrong"] < vehicle["checked"] < vehicle["frames"]
+
+
+def test_the_health_of_a_recording_without_the_channel_is_no_data(cardan: Ask, recording: Path) -> None:
+    for words in ((), ("--for", "1h")):
+        said = cardan("health", recording, "--channel", "rear", *words)
+        assert (said.code, "no frame came" in said.err) == (3, True)
+
+
+def test_a_dump_of_a_recording_has_every_received_frame_once(
+    cardan: Ask, recording: Path, frames: list[LoggedFrame]
+) -> None:
+    records = cardan("dump", recording, "--json").records
+    assert [(record["channel"], record["id"], record["data"]) for record in records] == [
+        (frame.channel, frame.id, frame.data.hex()) for frame in traffic(frames)
+    ]
