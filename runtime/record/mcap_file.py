@@ -63,6 +63,8 @@ def _records(path: Path) -> Iterator[Any]:
             yield from stream.records
         except (exceptions.McapError, ValueError, KeyError, OverflowError, _struct_error(), _zstd_error()):
             return
+        except MemoryError:  # a damaged length: so much cannot even be asked of the file
+            return
 
 
 def read_messages(path: Path) -> Iterator[RecordedMessage]:
