@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from cardan.runtime.errors import ConfigError, near_names
@@ -45,6 +46,14 @@ def forms_with(names: SignalNames) -> dict[str, Form]:
         "parquet": Form("signals", "parquet", "application/vnd.apache.parquet", parquet),
         "columns": Form("columns", "msgpack.zst", "application/zstd", columns),
     }
+
+
+def usual_form() -> str:
+    """The form of objects where the settings name none: lines by zstd where it is installed.
+
+    They have a third fewer bytes than by gzip, and take no more processor time (`benches/uplink.py`).
+    """
+    return "jsonl-zstd" if find_spec("zstandard") is not None else "jsonl"
 
 
 def form_of(forms: Forms, name: str) -> Form:

@@ -22,7 +22,7 @@ from cardan.runtime.privacy.consent import ConsentFile
 from cardan.runtime.privacy.policy import open_policy
 from cardan.runtime.uplink.budget import Budgets
 from cardan.runtime.uplink.files import FileQueue
-from cardan.runtime.uplink.forms import form_of, forms_with
+from cardan.runtime.uplink.forms import form_of, forms_with, usual_form
 from cardan.runtime.uplink.holds import Conditions
 from cardan.runtime.uplink.keys.choose import KEYS, open_sealer, review_key
 from cardan.runtime.uplink.keys.sealer import Sealer
@@ -61,8 +61,9 @@ class UplinkConfig(NodeConfig, frozen=True):
     it (workload identity). A path that is not absolute begins in the folder of the manifest."""
     store_options: dict[str, str] = msgspec.field(default_factory=dict)
     """What obstore knows beside the place and the key, such as `client_id`, `tenant_id`, `role_arn`."""
-    form: str = "jsonl"
-    """How objects are written: `jsonl`, `jsonl-zstd` and `columns` (extra `record`), `parquet` (extra `parquet`)."""
+    form: str = ""
+    """How objects are written: `jsonl`, `jsonl-zstd` and `columns` (extra `record`), `parquet` (extra `parquet`).
+    Empty: `jsonl-zstd`, or `jsonl` where zstandard is not installed."""
     encryption_key: str = ""
     """Encrypts every object; empty: nothing does. A file of a key (32 bytes in base64, readable for its owner only;
     extra `sign`), or a `pkcs11:` address of a key in a token, such as a TPM (extra `token`). A path that is not
@@ -107,7 +108,8 @@ class Uplink(Node):
         config, data_dir = self.config, self.context.data_dir
         folder = uplink_dir(data_dir)
         forms = forms_with(config.signals)
-        form_of(forms, config.form).encode(NO_HEADER, [NO_RECORD])  # says what is not installed before anything leaves
+        form = config.form or usual_form()
+        form_of(forms, form).encode(NO_HEADER, [NO_RECORD])  # says what is not installed before anything leaves
         self._store = open_store(
             config.store,
             default=store_dir(data_dir),
@@ -130,7 +132,7 @@ class Uplink(Node):
             clock=self.clock,
             random=Random(),
             settings=SyncSettings(
-                forms=forms, form=config.form, sealer=self._sealer_or_none(), block_from_bytes=config.block_from_bytes
+                forms=forms, form=form, sealer=self._sealer_or_none(), block_from_bytes=config.block_from_bytes
             ),
             budgets=budgets_of(config),
             files=FileQueue(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import zstandard
 
 from cardan.runtime.errors import DeviceError
 from cardan.runtime.outbox.folder import class_dir, outbox_dir
@@ -64,8 +64,8 @@ def status_of(data_dir: Path) -> SyncStatus:
 def numbers_at(folder: Path) -> list[int]:
     return [
         json.loads(line)["number"]
-        for path in sorted(folder.rglob("*.jsonl.gz"))
-        for line in gzip.decompress(path.read_bytes()).splitlines()
+        for path in sorted(folder.rglob("*.jsonl.zst"))
+        for line in zstandard.decompress(path.read_bytes()).splitlines()
     ]
 
 

@@ -12,7 +12,8 @@ import pytest
 from cardan.runtime.errors import ConfigError
 from cardan.runtime.outbox.names import checked_name
 from cardan.runtime.outbox.segment import Record, RecordClass, SegmentHeader
-from cardan.runtime.uplink.forms import forms_with
+from cardan.runtime.uplink import forms
+from cardan.runtime.uplink.forms import forms_with, usual_form
 from cardan.runtime.uplink.objects import content_hash, json_lines, object_bytes, object_name
 
 HEADER = SegmentHeader(vehicle="van-7", boot="b1", stream="telemetry", log="0a1b2c3d")
@@ -91,3 +92,9 @@ def test_duckdb_reads_a_store_as_one_table(tmp_path: Path, form_name: str) -> No
         ("van-7", "2023-11-14", "b1", 2, 42),
         ("van-8", "2023-11-14", "b1", 2, 42),
     ]
+
+
+def test_lines_go_by_zstd_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert usual_form() == "jsonl-zstd"
+    monkeypatch.setattr(forms, "find_spec", lambda name: None)
+    assert usual_form() == "jsonl"
