@@ -1,16 +1,16 @@
 """Ends the process when a run hangs: an accelerator cannot be interrupted, so a fresh process is the only way on.
 
 A thread looks now and then whether a run is under way, and once more when its time is up. What counts is time in which
-the host's thread could have run: waiting for a core on a busy computer is no hang (`run_delay` of the kernel's
-schedstat). A hang inside Python itself stops this thread too; then the supervisor ends the process, as any node's.
+the host's thread ran or slept: waiting for a core on a busy computer is no hang. A hang inside Python itself stops this
+thread too; then the supervisor ends the process, as any node's.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 
+from cardan.engines.core_time import CoreTime, ThreadWatch
 from cardan.runtime.clock import NS_PER_S, Clock
 
 LOOK_S = 0.05
@@ -28,9 +28,9 @@ class Watchdog:
     def __init__(self, clock: Clock, on_hang: Callable[[str, float], None]) -> None:
         self._clock = clock
         self._on_hang = on_hang
-        self._run: tuple[str, int, int, int] | None = None
+        self._run: tuple[str, int, int, CoreTime] | None = None
         self._stop = threading.Event()
-        self._schedstat = _open_or_none(f"/proc/self/task/{threading.get_native_id()}/schedstat")
+        self._watched = ThreadWatch(threading.get_native_id())
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
@@ -39,7 +39,7 @@ class Watchdog:
 
     def begin(self, engine: str, limit_ns: int) -> None:
         """A run of `engine` begins; it may take so long."""
-        self._run = (engine, self._clock.now_ns(), limit_ns, self._waited_ns())
+        self._run = (engine, self._clock.now_ns(), limit_ns, self._watched.read())
 
     def end(self) -> None:
         """The run has ended."""
@@ -50,11 +50,11 @@ class Watchdog:
         run = self._run
         if run is None:
             return LOOK_S
-        engine, begin_ns, limit_ns, waited_ns = run
+        engine, begin_ns, limit_ns, before = run
         left_ns = begin_ns + limit_ns - now_ns
         if left_ns >= 0:
             return min(LOOK_S, max(AGAIN_S, left_ns / NS_PER_S))
-        taken_ns = now_ns - begin_ns - (self._waited_ns() - waited_ns)
+        taken_ns = taken(now_ns - begin_ns, before, self._watched.read())
         if taken_ns > limit_ns and self._run is run:
             self._on_hang(engine, taken_ns / 1e6)
         return AGAIN_S
@@ -64,22 +64,18 @@ class Watchdog:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(JOIN_S)
-        if self._schedstat is not None:
-            os.close(self._schedstat)
-            self._schedstat = None
+        self._watched.close()
 
     def _watch(self) -> None:
         wait_s = LOOK_S
         while not self._stop.wait(wait_s):
             wait_s = self.look(self._clock.now_ns())
 
-    def _waited_ns(self) -> int:
-        """How long the thread has waited for a core in its life; 0 where the kernel does not say."""
-        return 0 if self._schedstat is None else int(os.pread(self._schedstat, 64, 0).split()[1])
 
+def taken(passed_ns: int, before: CoreTime, now: CoreTime) -> int:
+    """How many of `passed_ns` a thread ran or slept.
 
-def _open_or_none(path: str) -> int | None:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
+    While it wants a core only what it ran counts: the kernel adds a wait to those that it has counted when it is over.
+    """
+    without_waits_ns = passed_ns - (now.waited_ns - before.waited_ns)
+    return min(without_waits_ns, now.ran_ns - before.ran_ns) if now.wants_core else without_waits_ns

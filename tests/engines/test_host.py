@@ -14,6 +14,7 @@ import pytest
 
 from cardan.engines.backends.options import Fault, SimOptions
 from cardan.engines.commands import Answer, Request, ask
+from cardan.engines.core_time import CoreTime, ThreadWatch
 from cardan.engines.host import EXIT_ACCELERATOR, EngineHost
 from cardan.engines.model import Model
 from cardan.engines.model_text import model_text
@@ -218,7 +219,8 @@ def test_an_engine_that_keeps_its_older_frame_runs_that(host: Host, folder: Path
     assert [sample.value.frame_id for sample in bench.sent("front")] == [1]
 
 
-def test_a_hang_ends_the_process(host: Host, folder: Path, no_exit: None) -> None:
+def test_a_hang_ends_the_process(host: Host, folder: Path, no_exit: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ThreadWatch, "read", lambda self: CoreTime(0, 0, False))  # asleep, whatever this thread does
     bench = host(front=entry(write(folder)))
     bench.node._watchdog.begin("front", 80_000_000)
     bench.clock.advance_s(0.07)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cardan.engines.watchdog import Watchdog
+from cardan.engines.core_time import CoreTime, ThreadWatch
+from cardan.engines.watchdog import Watchdog, taken
 from cardan.runtime.clock import FakeClock, MonotonicClock
 
 LIMIT_NS = 80_000_000
@@ -33,8 +34,27 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+class Spent:
+    """What the kernel says of the watched thread."""
+
+    def __init__(self) -> None:
+        self.time = CoreTime(0, 0, False)
+
+    def read(self) -> CoreTime:
+        return self.time
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 @pytest.fixture
-def watchdog(clock: FakeClock, hangs: Hangs) -> Iterator[Watchdog]:
+def spent() -> Spent:
+    return Spent()
+
+
+@pytest.fixture
+def watchdog(clock: FakeClock, hangs: Hangs, spent: Spent, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watchdog]:
+    monkeypatch.setattr("cardan.engines.watchdog.ThreadWatch", lambda thread: spent)
     watchdog = Watchdog(clock, hangs)
     yield watchdog
     watchdog.close()
@@ -47,8 +67,7 @@ def test_a_run_beyond_its_limit_is_a_hang(watchdog: Watchdog, clock: FakeClock, 
     assert hangs.found == []
     clock.advance_ns(20_000_000)
     watchdog.look(clock.now_ns())
-    assert [engine for engine, _ in hangs.found] == ["road"]
-    assert hangs.found[0][1] == pytest.approx(100.0, abs=15.0)  # less what this thread has really waited for a core
+    assert hangs.found == [("road", 100.0)]
 
 
 def test_a_run_that_has_ended_is_none(watchdog: Watchdog, clock: FakeClock, hangs: Hangs) -> None:
@@ -62,20 +81,68 @@ def test_a_run_that_has_ended_is_none(watchdog: Watchdog, clock: FakeClock, hang
     assert hangs.found == []
 
 
-def test_time_without_a_core_does_not_count(
-    watchdog: Watchdog, clock: FakeClock, hangs: Hangs, monkeypatch: pytest.MonkeyPatch
+def test_a_wait_for_a_core_that_is_over_does_not_count(
+    watchdog: Watchdog, clock: FakeClock, hangs: Hangs, spent: Spent
 ) -> None:
-    waited_ns = 5_000_000
-    monkeypatch.setattr(watchdog, "_waited_ns", lambda: waited_ns)
     watchdog.begin("road", LIMIT_NS)
-    watchdog.look(clock.now_ns())
     clock.advance_ns(2 * LIMIT_NS)
-    waited_ns += LIMIT_NS + 1
+    spent.time = CoreTime(0, LIMIT_NS + 1, False)
     watchdog.look(clock.now_ns())
     assert hangs.found == []
     clock.advance_ns(2)
     watchdog.look(clock.now_ns())
     assert [engine for engine, _ in hangs.found] == ["road"]
+
+
+def test_neither_does_one_that_is_not_over_yet(
+    watchdog: Watchdog, clock: FakeClock, hangs: Hangs, spent: Spent
+) -> None:
+    watchdog.begin("road", LIMIT_NS)
+    clock.advance_ns(5 * LIMIT_NS)
+    spent.time = CoreTime(LIMIT_NS, 0, True)
+    watchdog.look(clock.now_ns())
+    assert hangs.found == []
+
+
+def test_a_thread_that_runs_on_and_on_hangs(watchdog: Watchdog, clock: FakeClock, hangs: Hangs, spent: Spent) -> None:
+    watchdog.begin("road", LIMIT_NS)
+    clock.advance_ns(2 * LIMIT_NS)
+    spent.time = CoreTime(LIMIT_NS + 1, 0, True)
+    watchdog.look(clock.now_ns())
+    assert [engine for engine, _ in hangs.found] == ["road"]
+
+
+def test_where_the_kernel_counts_nothing_all_time_counts() -> None:
+    assert taken(7, CoreTime(0, 0, False), CoreTime(0, 0, False)) == 7
+
+
+def test_a_thread_that_computes_is_seen_on_its_core_and_one_that_sleeps_is_not() -> None:
+    go, done, ids = threading.Event(), threading.Event(), list[int]()
+
+    def live() -> None:
+        ids.append(threading.get_native_id())
+        go.wait()
+        while not done.is_set():
+            pass
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    try:
+        while not ids:
+            done.wait(0.001)
+        watch = ThreadWatch(ids[0])
+        while watch.read().wants_core:  # it has not begun to wait yet
+            done.wait(0.001)
+        before = watch.read()
+        go.set()
+        while watch.read().ran_ns - before.ran_ns < 5_000_000 or not watch.read().wants_core:
+            done.wait(0.001)
+    finally:
+        go.set()
+        done.set()
+        thread.join()
+    watch.close()
+    assert watch.read() == CoreTime(0, 0, False)
 
 
 def test_it_looks_by_itself_on_a_thread_of_its_own(hangs: Hangs) -> None:

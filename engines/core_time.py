@@ -1,0 +1,48 @@
+"""How a thread spends its time, as the kernel counts it: on a core, waiting for one, or asleep."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+
+class CoreTime(NamedTuple):
+    """Of one thread, since it was made. All zero where the kernel does not say."""
+
+    ran_ns: int
+    """On a core."""
+    waited_ns: int
+    """Waiting for a core; a wait that is not over is not in it."""
+    wants_core: bool
+    """It is on a core, or waits for one, at this moment."""
+
+
+class ThreadWatch:
+    """Reads the times of one thread, from any thread. Holds two descriptors until `close`."""
+
+    def __init__(self, thread_id: int) -> None:
+        folder = f"/proc/self/task/{thread_id}"
+        self._schedstat = _open_or_none(f"{folder}/schedstat")
+        self._stat = _open_or_none(f"{folder}/stat")
+
+    def read(self) -> CoreTime:
+        """The times now."""
+        if self._schedstat is None or self._stat is None:
+            return CoreTime(0, 0, False)
+        ran, waited, _ = os.pread(self._schedstat, 64, 0).split()
+        _, _, rest = os.pread(self._stat, 256, 0).rpartition(b") ")  # a name may hold anything
+        return CoreTime(int(ran), int(waited), rest.startswith(b"R"))
+
+    def close(self) -> None:
+        """Let go of it. Harmless again."""
+        for descriptor in (self._schedstat, self._stat):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._schedstat = self._stat = None
+
+
+def _open_or_none(path: str) -> int | None:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
