@@ -1,5 +1,7 @@
 """Run every benchmark, keep what each printed as docs/benchmarks/NAME.json, and make docs/benchmarks/README.md of them.
 
+The figures in docs/safety.md are taken from the same documents.
+
 python benches/report.py                 # all, one after the other: about an hour on a quiet machine
 python benches/report.py --quick         # all, each within a minute or so
 python benches/report.py loop chaos      # these only; the table takes the others as they are
@@ -11,13 +13,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parent / "docs" / "benchmarks"
+SAFETY = HERE.parent / "docs" / "safety.md"
+FIGURE = re.compile(r"(?m)^\| (?P<what>[^|]+?) \|[^|]*\|[^|]*\| \[(?P<bench>\w+)\]\(benchmarks/(?P=bench)\.json\) \|$")
+"""A line of a page that shows a row of a document: how its name begins, value, bar, and the document."""
 MARK = "from rows import"
 """A benchmark is a script here that reports rows."""
 
@@ -65,6 +72,35 @@ def table(documents: list[dict[str, Any]]) -> str:
     return "\n".join(parts)
 
 
+def with_figures(page: str, documents: Sequence[dict[str, Any]]) -> str:
+    """The page, its figures as the documents have them now. SystemExit for a figure that none of them has."""
+    known = {document["bench"]: document for document in documents}
+
+    def line(found: re.Match[str]) -> str:
+        what, bench = found["what"], found["bench"]
+        rows = [row for row in known[bench]["rows"] if row["name"].startswith(what)] if bench in known else []
+        if len(rows) != 1:
+            raise SystemExit(f'{len(rows)} rows of {bench}.json begin with "{what}", expected one')
+        (row,) = rows
+        rest = row["name"][len(what) :].strip(" ,")
+        short = "short run" if known[bench]["machine"].get("quick") else ""
+        notes = ", ".join(note for note in (rest, short) if note)
+        value = _figure(row) + (f" ({notes})" if notes else "")
+        return f"| {what} | {value} | {row['bar']} | [{bench}](benchmarks/{bench}.json) |"
+
+    return FIGURE.sub(line, page)
+
+
+def _figure(row: dict[str, Any]) -> str:
+    """Ratio where one is asked for; counts with all their digits."""
+    if row["ratio"] is not None and row["bar"].startswith("ratio"):
+        return f"{row['ratio']:.1f} x"
+    value = row["value"]
+    whole = isinstance(value, int) or (value is not None and float(value).is_integer())
+    text = "not measured" if value is None else f"{value:,.0f}".replace(",", " ") if whole else f"{value:.4g}"
+    return f"{text} {row['unit']}".strip()
+
+
 def _line(row: dict[str, Any]) -> str:
     value = row["unit"] if row["value"] is None else f"{row['value']:.4g} {row['unit']}"
     ratio = "" if row["ratio"] is None else f" (ratio {row['ratio']:.3g})"
@@ -92,6 +128,7 @@ def main() -> int:
     missed = [name for name in names if not measure(name, arguments.quick)]
     documents = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
     (FOLDER / "README.md").write_text(table(documents))
+    SAFETY.write_text(with_figures(SAFETY.read_text(), documents))
     if missed:
         print(f"not every bar is met: {', '.join(missed)}", file=sys.stderr)
     return int(bool(missed))
