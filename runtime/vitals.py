@@ -129,9 +129,9 @@ class Histogram:
         """Count one value."""
         self._counts[bucket_of(value)] += 1
 
-    def counts(self) -> list[int]:
-        """A copy of all buckets."""
-        return self._counts.tolist()
+    def counts(self, largest: int | None = None) -> list[int]:
+        """A copy of all buckets, or of those up to the largest value that was counted."""
+        return (self._counts if largest is None else self._counts[: bucket_of(largest) + 1]).tolist()
 
     def release(self) -> None:
         self._counts.release()

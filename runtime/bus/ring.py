@@ -115,6 +115,11 @@ class RingReader:
         """Messages from `next` on, those included that are overwritten by now."""
         return max(0, self._words[COUNT] - self.next)
 
+    def peek_newest(self) -> bytes | None:
+        """The newest message, which stays to be taken; None where there is none, or it is being overwritten."""
+        count = self._words[COUNT]
+        return self.read(count - 1) if count else None
+
     def take_newest(self) -> Arrival | None:
         """The newest message unless it was taken before; None also when none can be read (the next arrival tells)."""
         count = self._words[COUNT]

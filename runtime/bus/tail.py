@@ -29,6 +29,9 @@ class Tail(Protocol):
     def wait(self, timeout_s: float) -> None:
         """Block until there may be messages, or until time is up."""
 
+    def peek(self, take: Take) -> bool:
+        """Show the newest message of each topic, which stays to be drained; False where it cannot be known (ZeroMQ)."""
+
     def drain(self, take: Take) -> int:
         """Hand over what has come since the last call, in order for each topic; how many. Never blocks."""
 
@@ -66,6 +69,13 @@ class _RingTail:
                 return
             self._clock.sleep_until_ns(min(deadline_ns, now_ns + LOOK_NS))
 
+    def peek(self, take: Take) -> bool:
+        for topic, reader in self._readers:
+            message = reader.peek_newest()
+            if message is not None:
+                take(topic, message)
+        return True
+
     def drain(self, take: Take) -> int:
         total = 0
         for topic, reader in self._readers:
@@ -96,6 +106,9 @@ class _ZmqTail:
 
     def wait(self, timeout_s: float) -> None:
         self._subscriber.wait(timeout_s)
+
+    def peek(self, take: Take) -> bool:
+        return False
 
     def drain(self, take: Take) -> int:
         def deliver(topic: str, message: bytes, passed: Passed | None = None) -> None:

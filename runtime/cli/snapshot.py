@@ -39,7 +39,7 @@ class Spread(msgspec.Struct, frozen=True):
         if self.counts == earlier.counts:
             return self.unused
         top = min(len(self.counts), bucket_of(self.maximum) + 1)  # nothing lies above the true maximum
-        counts = list(map(sub, self.counts[:top], earlier.counts[:top]))
+        counts = [*map(sub, self.counts[:top], earlier.counts), *self.counts[len(earlier.counts) : top]]
         highest = next((index for index in range(top - 1, -1, -1) if counts[index]), None)
         if highest is None:
             return Spread(counts, 0)
@@ -235,6 +235,7 @@ def _group(words: Words) -> GroupSettings:
 
 def _series(plan: SeriesPlan, vitals: SeriesVitals) -> SeriesShot:
     words = vitals.words
+    largest = words[SeriesVitals.MAX]
     return SeriesShot(
         plan=plan,
         count=words[SeriesVitals.COUNT],
@@ -248,5 +249,5 @@ def _series(plan: SeriesPlan, vitals: SeriesVitals) -> SeriesShot:
         worst_age_ns=words[SeriesVitals.WORST_AGE_NS],
         late=words[SeriesVitals.LATE],
         torn=words[SeriesVitals.TORN],
-        spread=Spread(vitals.histogram.counts(), words[SeriesVitals.MAX]),
+        spread=Spread(vitals.histogram.counts(largest), largest),
     )

@@ -27,6 +27,8 @@ from cardan.runtime.web.timeline import Timeline
 LOOK_BACK = 1 << 20
 """More messages than a ring holds."""
 RATES_OVER_NS = ns(0.9)
+TOGETHER_NS = ns(0.5)
+"""Verdicts that say what was said before are taken so long at a time: often enough for a ring to hold all of them."""
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -49,6 +51,8 @@ class Watcher:
         self._shots: list[Snapshot] = []
         self._channels: dict[str, tuple[int, CanHealth]] = {}
         self._health_topics = set(channel_topics(found.plan))
+        self._nodes = [node.words.cells for node in found.vitals.nodes.values()]
+        self._drained_ns = 0
         self._tails: list[Tail] = []
         self._open_tails()
 
@@ -63,23 +67,42 @@ class Watcher:
                     self._tails.append(open_tail(self.found.plan, folder, [topic], self._clock, last))
 
     def listen(self) -> None:
-        """Take what has come. Never blocks."""
+        """Take what has come, if it is news, or much of it. Never blocks."""
+        now_ns = self._clock.now_ns()
+        if now_ns - self._drained_ns >= TOGETHER_NS or self._is_news():
+            self._drain(now_ns)
+
+    def _is_news(self) -> bool:
+        """The newest verdict is not as the one before; True also where that cannot be known."""
+        said: list[Said] = []
+
+        def look(topic: str, message: bytes) -> None:
+            with suppress(BusError, msgspec.ValidationError):
+                if topic not in self._health_topics:
+                    said.append(SAID.decode(message[HEADER_SIZE:]))
+
+        known = all(tail.peek(look) for tail in self._tails)
+        before = self._timeline.engagement, self._timeline.cause
+        return not known or any((item.engagement, item.cause) != before for item in said)
+
+    def _drain(self, now_ns: int) -> None:
+        self._drained_ns = now_ns
         for tail in self._tails:
             tail.drain(self._take)
 
     @property
     def state(self) -> tuple[Any, ...]:
         """What a person must see at once when it changes; cheap to ask for."""
-        words = self.found.vitals.words
+        run = self.found.vitals.words.cells
         nodes = [
-            (node.words[NodeVitals.STATE], node.words[NodeVitals.STARTS], node.words[NodeVitals.FAULT_NS])
-            for node in self.found.vitals.nodes.values()
+            (cells[NodeVitals.STATE], cells[NodeVitals.STARTS], cells[NodeVitals.FAULT_NS]) for cells in self._nodes
         ]
-        run = (words[Vitals.RUN_STATE], words[Vitals.CAUSE_NS], words[Vitals.MODE_NS])
-        return run, tuple(nodes), len(self._timeline.drove), self._timeline.engagement
+        said = len(self._timeline.drove), self._timeline.engagement
+        return run[Vitals.RUN_STATE], run[Vitals.CAUSE_NS], run[Vitals.MODE_NS], nodes, said
 
     def document(self, viewers_dropped: int = 0) -> Document:
         """The run now. RunError when its vitals are damaged."""
+        self._drain(self._clock.now_ns())
         now = self.found.snapshot(self._clock)
         self._timeline.take_snapshot(now)
         before = self._before(now)
