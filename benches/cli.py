@@ -1,6 +1,7 @@
 """What the tools of a field engineer cost: how soon commands answer, what watching takes, how soon a page shows it.
 
-    python benches/cli.py             # about 5 minutes
+    python benches/cli.py             # about 15 minutes, most of which the vehicle drives for the bundle
+    python benches/cli.py --running   # the same beside a `cardan up` that drives already, which is ended: 4 minutes
     python benches/cli.py --quick     # within 50 s
 
 The reference vehicle drives meanwhile, as it does when somebody looks: commands and the page compete with it. Bare
@@ -9,6 +10,7 @@ Python is started by turns with the commands. What a browser needs by itself is 
 
 from __future__ import annotations
 
+import argparse
 import os
 import pty
 import signal
@@ -24,7 +26,10 @@ from pathlib import Path
 from cli_bundle import bundle_rows
 from cli_page import browser_rows, viewer_rows
 from cli_usage import Used, children_used, used_by
-from rows import Row, at_most, parse_arguments, report
+from rows import Row, at_most, report
+
+from cardan.runtime.cli.runs import find_run
+from cardan.runtime.vitals import Vitals
 
 CARDAN = [sys.executable, "-m", "cardan.runtime.cli.main"]
 WITHIN_S = 40.0
@@ -43,28 +48,40 @@ CHECKS = tuple(Check(f"hung.device-{n}", "does it answer?", hang, limit_s=60.0) 
 """
 
 
-def rows(quick: bool) -> list[Row]:
+def rows(quick: bool, *, running: bool) -> list[Row]:
     """All rows: while the reference vehicle drives, and when it has ended."""
-    rounds = 5 if quick else 31
-    with folders() as folder:
-        with driving():
+    rounds = 5 if quick else 21
+    with folders(own=not running) as folder:
+        with ended() if running else driving():
             driven = [
                 *start_rows(rounds, driving=True),
-                *top_rows(4.0 if quick else 30.0),
-                *viewer_rows(4.0 if quick else 30.0),
-                *browser_rows(3 if quick else 15),
+                *top_rows(4.0 if quick else 20.0),
+                *viewer_rows(4.0 if quick else 20.0),
+                *browser_rows(3 if quick else 10),
                 *doctor_rows(folder),
-                *(bundle_rows(str(folder), 0.0, 1) if quick else bundle_rows(str(folder), 600.0, 3)),
+                *(bundle_rows(str(folder), 0.0, 1) if quick else bundle_rows(str(folder), 600.0, 5)),
             ]
         return [*start_rows(rounds, driving=False), *driven]
 
 
 @contextmanager
-def folders() -> Iterator[Path]:
-    """Run and data folders of our own, in the environment."""
+def folders(*, own: bool) -> Iterator[Path]:
+    """A folder for what is made here; own: also run and data folders in it, by the environment."""
     with tempfile.TemporaryDirectory(prefix="cli", dir="/dev/shm") as name:
-        os.environ |= {"CARDAN_RUN_DIR": f"{name}/r", "CARDAN_DATA_DIR": f"{name}/d"}
+        if own:
+            os.environ |= {"CARDAN_RUN_DIR": f"{name}/r", "CARDAN_DATA_DIR": f"{name}/d"}
         yield Path(name)
+
+
+@contextmanager
+def ended() -> Iterator[None]:
+    """The vehicle that drives already; it is ended afterwards."""
+    found = find_run(None, must_live=True)
+    yield
+    os.kill(found.vitals.words[Vitals.SUPERVISOR_PID], signal.SIGTERM)
+    ends_s = time.monotonic() + WITHIN_S
+    while find_run(None).live and time.monotonic() < ends_s:
+        time.sleep(0.2)
 
 
 @contextmanager
@@ -146,5 +163,9 @@ def _doctor(name: str, used: Used) -> Row:
 
 
 if __name__ == "__main__":
-    arguments = parse_arguments(__doc__.splitlines()[0])
-    sys.exit(report("cli", rows(arguments.quick), as_json=arguments.json))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="end within 50 s")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--running", action="store_true", help="beside the vehicle that drives already; it is ended")
+    arguments = parser.parse_args()
+    sys.exit(report("cli", rows(arguments.quick, running=arguments.running), as_json=arguments.json))
