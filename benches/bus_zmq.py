@@ -34,6 +34,7 @@ from cardan.runtime.messages import CameraFrame
 
 OURS, NEIGHBOUR, COPYING = "bus_zmq:Ours", "bus_zmq:Neighbour", "bus_zmq:CopyingNeighbour"
 TOPIC = "source/out"
+TOPIC_BYTES = TOPIC.encode()
 BULK = 64 * 1024 - HEADER_SIZE - 1
 """The longest that goes over the socket itself; what is longer lies in shared memory."""
 SLOT_HEADER, EXT_SLOT = 64, 1
@@ -54,7 +55,7 @@ class _Transport:
 
     def _publish(self, payload: bytes | bytearray) -> None:
         now_ns = time.monotonic_ns()
-        self._publisher.send(TOPIC.encode(), pack(0, now_ns, now_ns, 1, 1, valid=True), payload)  # type: ignore[arg-type] # joined to the envelope
+        self._publisher.send(TOPIC_BYTES, pack(0, now_ns, now_ns, 1, 1, valid=True), payload)  # type: ignore[arg-type] # joined to the envelope
 
     def close(self) -> None:
         self._publisher.close()
