@@ -32,6 +32,7 @@ PAYLOADS = 16
 FRAMES = 4
 """So many different ones are sent in turn, so that none stays in the nearest cache by itself."""
 TOPIC = "source/out"
+BYTE = np.dtype(np.uint8)
 
 
 def plan_of(readers: int, message: str) -> Plan:
@@ -123,7 +124,7 @@ class Slots(RingBytes):
 
     def __init__(self, size: int, readers: int) -> None:
         super().__init__(4096, readers)
-        self._size = size
+        self._shape = (size,)
         self._pool = SlotPool(self._run.paths.frames, "source.out.1", rows=readers)
 
     def open_reader(self, index: int) -> None:
@@ -132,8 +133,8 @@ class Slots(RingBytes):
 
     def send(self, number: int) -> None:
         sent_ns = time.monotonic_ns()
-        array = self._pool.take((self._size,), np.dtype(np.uint8))
-        STAMP.pack_into(array.data, 0, number, sent_ns)
+        array = self._pool.take(self._shape, BYTE)
+        STAMP.pack_into(array, 0, number, sent_ns)
         self._pool.seal(array)
         self._publish(array)
 

@@ -17,7 +17,7 @@ import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -41,6 +41,14 @@ class SlotDescriptor(msgspec.Struct, frozen=True, array_like=True):
     generation: int
     dtype: str
     shape: tuple[int, ...]
+
+
+class _Place(NamedTuple):
+    """Where a slot and what belongs to it lies: in bytes, and in words for its generation and its leases by row."""
+
+    offset: int
+    generation_at: int
+    leases_at: tuple[int, ...]
 
 
 class SlotPool:
@@ -69,15 +77,17 @@ class SlotPool:
         self._file = ""
         self._mapping: mmap.mmap | None = None
         self._words = memoryview(b"").cast("Q")
-        self._start = 0
+        self._places: list[_Place] = []
+        self._slot_at: dict[int, int] = {}
+        """Address of an array -> the slot that it fills."""
         self._stride = 0
         self._next = 0
         self._newest: np.ndarray | None = None
+        self._newest_slot = 0
         self._form: tuple[tuple[int, ...], np.dtype[Any]] | None = None
         self._dtype_text = ""
         self._arrays: dict[int, np.ndarray] = {}
         """Of each slot, in the form of the newest: to make an array is the slowest part of taking one."""
-        self._issued: dict[int, tuple[int, int]] = {}
         self.overruled = 0
         """Slots that were taken although leased, since all were."""
 
@@ -88,56 +98,51 @@ class SlotPool:
             self._form, self._dtype_text = (shape, dtype), dtype.str
             self._arrays.clear()
         slot = self._free_slot()
-        offset = _PAGE + slot * self._stride
         self._next = (slot + 1) % self._slots
-        generation = self._words[offset // _WORD] | 1
-        self._words[offset // _WORD] = generation
+        place = self._places[slot]
+        self._words[place.generation_at] |= 1
         array = self._arrays.get(slot)
         if array is None or array.shape != shape:
-            array = np.ndarray(shape, dtype, self._mapping, offset + _SLOT_HEADER)
+            array = np.ndarray(shape, dtype, self._mapping, place.offset + _SLOT_HEADER)
             self._arrays[slot] = array
-        self._newest = array
-        self._issued[self._start + offset + _SLOT_HEADER] = (offset, generation)
+        self._newest, self._newest_slot = array, slot
         return array
 
     def seal(self, array: np.ndarray) -> None:
-        """The slot of `array` is filled: readers may take it."""
-        address = self._address(array)
-        offset, generation = self._issued[address]
-        self._issued[address] = (offset, generation + 1)
-        if self._mapping is not None:
-            self._words[offset // _WORD] = generation + 1
+        """The slot of `array`, which was taken from here, is filled: readers may take it."""
+        slot = self._slot_or_none(array)
+        if slot is not None:
+            self._words[self._places[slot].generation_at] += 1
 
     def describe(self, array: np.ndarray) -> SlotDescriptor:
         """The descriptor of `array`: as it is when it is a sealed slot of this pool, else copied into one."""
-        known = self._issued.get(self._address(array))
-        if known is None or not array.flags.c_contiguous:
-            slot = self.take(array.shape, array.dtype)
-            slot[...] = array
-            self.seal(slot)
-            array, known = slot, self._issued[self._address(slot)]
-        offset, generation = known
+        slot = self._slot_or_none(array)
+        if slot is None or not array.flags.c_contiguous:
+            copy = self.take(array.shape, array.dtype)
+            copy[...] = array
+            self.seal(copy)
+            array, slot = copy, self._newest_slot
+        place = self._places[slot]
+        generation = self._words[place.generation_at]
         if generation & 1:
             raise BusError(
                 "an array is sent while its slot is being filled", hint="send after the `with ...slot()` block"
             )
         dtype_text = self._dtype_text if array is self._newest else array.dtype.str
-        return SlotDescriptor(self._file, offset, generation, dtype_text, array.shape)
+        return SlotDescriptor(self._file, place.offset, generation, dtype_text, array.shape)
 
     def close(self) -> None:
         """Unmap and remove the file; views that readers hold stay readable."""
-        self._issued.clear()
+        self._slot_at.clear()
         self._arrays.clear()
         self._newest = self._form = None
         if self._mapping is not None:
             self._mapping, self._words = None, memoryview(b"").cast("Q")
             (self._folder / self._file).unlink(missing_ok=True)
 
-    def _address(self, array: np.ndarray) -> int:
-        """Where it begins. Of the newest slot this is known; of any other array it is slow to ask."""
-        if array is self._newest:
-            return self._start + _PAGE + (self._next - 1) % self._slots * self._stride + _SLOT_HEADER
-        return _address(array)
+    def _slot_or_none(self, array: np.ndarray) -> int | None:
+        """The slot that `array` fills. Of the newest this is known; of any other array it is slow to ask."""
+        return self._newest_slot if array is self._newest else self._slot_at.get(_address(array))
 
     def _free_slot(self) -> int:
         for step in range(self._slots if self._rows else 0):
@@ -148,11 +153,11 @@ class SlotPool:
         return self._next
 
     def _is_leased(self, slot: int) -> bool:
-        words = self._words
-        generation = words[(_PAGE + slot * self._stride) // _WORD]
+        words, place = self._words, self._places[slot]
+        generation = words[place.generation_at]
         if generation:
-            for row in range(self._rows):
-                if words[_LEASES_AT + row * self._slots + slot] == generation and self._lives(row):
+            for row, at in enumerate(place.leases_at):
+                if words[at] == generation and self._lives(row):
                     return True
         return False
 
@@ -183,8 +188,15 @@ class SlotPool:
             ) from error
         self._words = memoryview(mapping).cast("Q")
         self._words[_SLOTS_AT], self._words[_STRIDE_AT] = self._slots, stride
-        self._start = _address(np.frombuffer(mapping, np.uint8))
+        self._places = [self._place(slot) for slot in range(self._slots)]
+        start = _address(np.frombuffer(mapping, np.uint8))
+        self._slot_at = {start + place.offset + _SLOT_HEADER: slot for slot, place in enumerate(self._places)}
         return mapping
+
+    def _place(self, slot: int) -> _Place:
+        offset = _PAGE + slot * self._stride
+        leases_at = tuple(_LEASES_AT + row * self._slots + slot for row in range(self._rows))
+        return _Place(offset, offset // _WORD, leases_at)
 
 
 class _PoolMap:
