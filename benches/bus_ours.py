@@ -134,7 +134,7 @@ class Slots(RingBytes):
     def send(self, number: int) -> None:
         sent_ns = time.monotonic_ns()
         array = self._pool.take(self._shape, BYTE)
-        STAMP.pack_into(array, 0, number, sent_ns)
+        STAMP.pack_into(array.data, 0, number, sent_ns)
         self._pool.seal(array)
         self._publish(array)
 

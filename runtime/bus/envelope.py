@@ -69,12 +69,12 @@ def unpack(data: bytes) -> Header:
     """The header at the start of `data`; BusError when it is too short or of another version."""
     if len(data) < HEADER_SIZE:
         raise BusError(f"a message of {len(data)} bytes has no envelope (at least {HEADER_SIZE} bytes)")
-    header = tuple.__new__(Header, HEADER.unpack_from(data))  # what Header._make does, in half the time
-    if header.version != VERSION:
+    seq, sent_ns, origin_ns, _, _, _, version = fields = HEADER.unpack_from(data)
+    if version != VERSION:
         raise BusError(
-            f"a message has envelope version {header.version}, expected {VERSION}",
+            f"a message has envelope version {version}, expected {VERSION}",
             hint="do both ends run the same release of cardan?",
         )
-    if header.seq > LARGEST or header.sent_ns > LARGEST or header.origin_ns > LARGEST:
+    if seq > LARGEST or sent_ns > LARGEST or origin_ns > LARGEST:
         raise BusError("a message has an envelope with numbers that no publisher writes")
-    return header
+    return tuple.__new__(Header, fields)  # what Header._make does, in half the time

@@ -61,6 +61,28 @@ def test_a_larger_frame_gets_a_larger_pool_and_old_views_stay_readable(tmp_path:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_an_array_of_a_pool_that_was_replaced_meanwhile_is_copied_whole(tmp_path: Path) -> None:
+    pool, maps = SlotPool(tmp_path, "camera.frame.1"), SlotMaps(tmp_path)
+    early = pool.take(SHAPE, U8)
+    pool.describe(np.zeros((100, 100, 3), np.uint8))
+    early[...] = 5
+    pool.seal(early)
+    assert (maps.view(pool.describe(early)) == 5).all()
+
+
+def test_an_older_slot_is_sent_as_what_it_holds_now(tmp_path: Path) -> None:
+    pool, maps = SlotPool(tmp_path, "camera.frame.1"), SlotMaps(tmp_path)
+    older = filled(pool, 1)
+    before = pool.describe(older)
+    newer = filled(pool, 2)
+    assert pool.describe(older) == before != pool.describe(newer)
+    assert (maps.view(pool.describe(older)) == 1).all()
+    with pytest.raises(BusError, match="being filled"):
+        for _ in range(SLOTS - 1):
+            pool.take(SHAPE, U8)
+        pool.describe(older)
+
+
 def test_a_new_start_of_the_publisher_replaces_the_mapping(tmp_path: Path) -> None:
     maps = SlotMaps(tmp_path)
     first = SlotPool(tmp_path, "camera.frame.1")

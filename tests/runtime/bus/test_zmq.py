@@ -45,6 +45,27 @@ def test_what_is_published_after_the_subscription_arrives_in_order(context: Cont
     subscriber.close()
 
 
+def test_a_reader_that_waits_gets_every_message_once_and_in_order(context: Context, bus_dir: Path) -> None:
+    subscriber = ZmqSubscriber(context, bus_dir, ["a/x"])
+    publisher = ZmqPublisher(context, bus_dir, "a")
+    assert publisher.wait_for_readers({b"a/x": 1}, MonotonicClock(), 2.0)
+    got: list[bytes] = []
+    for burst in (1, 5, 1, 30):
+        expected = [bytes([burst, n]) for n in range(burst)]
+        for message in expected:
+            publisher.send(b"a/x", b"", message)
+        got.clear()
+        taken = 0
+        while len(got) < burst:
+            assert subscriber.wait(2.0) == []
+            taken += subscriber.drain(lambda topic, message, passed=None: got.append(message))
+        assert got == expected
+        assert taken == burst
+    assert subscriber.drain(lambda topic, message, passed=None: got.append(message)) == 0
+    publisher.close()
+    subscriber.close()
+
+
 def test_a_late_reader_gets_the_last_message_of_a_latched_topic(context: Context, bus_dir: Path) -> None:
     publisher = ZmqPublisher(context, bus_dir, "a", latched=frozenset({b"a/map"}))
     for n in range(3):
