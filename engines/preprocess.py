@@ -41,9 +41,9 @@ class Shrinker:
             )
         self.crop = crop
         rows, columns = crop.height // crop.block, crop.width // crop.block
-        self._rows_sum = np.empty((rows, crop.width * 3), np.uint16)
+        self._rows_sum = np.empty(rows * crop.width * 3, np.uint16)
         self._across = np.empty_like(self._rows_sum)
-        self._sum = np.empty((rows, columns, 3), np.uint16)
+        self._sum = np.empty((rows * columns, 3), np.uint16)
         self._wide = np.empty((rows, columns, 3), np.uint32)
         self.factor = np.uint32(_reciprocal(crop.block**2))
 
@@ -62,18 +62,21 @@ class Shrinker:
             )
         part = image[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
         lines = part.reshape(crop.height, crop.width * 3)
-        sums = self._rows_sum
-        sums[...] = lines[0::block]
+        by_row = self._rows_sum.reshape(-1, crop.width * 3)
+        by_row[...] = lines[0::block]
         for row in range(1, block):
-            sums += lines[row::block]
-        # Sums across begin at every pixel, though one in `block` is used: whole lines in memory order are faster.
-        across = self._across
+            by_row += lines[row::block]
+        # Sums across begin at every pixel, also at a row's end, though one in `block` is used: numpy adds whole arrays
+        # in memory order eight times as fast as lines of them.
+        sums, across = self._rows_sum, self._across
         across[...] = sums
         for column in range(1, block):
-            across[:, : -3 * column] += sums[:, 3 * column :]
-        self._sum[...] = across.reshape(*self._sum.shape[:2], block * 3)[:, :, :3]
+            across[: -3 * column] += sums[3 * column :]
+        blocks = across.reshape(-1, block * 3)
+        for channel in range(3):
+            self._sum[:, channel] = blocks[:, channel]
         self._sum += np.uint16(block**2 // 2)
-        np.multiply(self._sum, self.factor, out=self._wide)
+        np.multiply(self._sum.reshape(self._wide.shape), self.factor, out=self._wide)
         self._wide >>= RECIPROCAL_BITS
         out[...] = self._wide
 
