@@ -48,6 +48,9 @@ EXIT_ACCELERATOR = 3
 """The accelerator hung or was lost; only a new process can go on."""
 MARGIN_NS = 300_000
 """Around a run: reading the frame into the inputs, checking the outputs, publishing."""
+BURST_NS = 2_000_000
+"""So long runs follow each other in one step, without a look for newer frames, which costs as much as a small run: a
+newer frame is seen that much later at most."""
 CHANGE_EVERY = 8
 """Requests are answered in steps that have nothing to run, and in every eighth of those that have."""
 WITHOUT_GPU = frozenset({"onnxruntime", "sim"})
@@ -176,9 +179,7 @@ class EngineHost(Node):
     def step(self) -> None:
         for served in self._served.values():
             self._take_news(served)
-        outcomes = self._pipeline.step()
-        for outcome in outcomes:
-            self._take(outcome)
+        ran = self._run_a_while()
         now_ns = self.clock.now_ns()
         for served in self._served.values():
             account = self._scheduler.account(served.name)
@@ -187,10 +188,21 @@ class EngineHost(Node):
             if self._noted.get(served.name) is not served.loaded:
                 self._note_network(served)
         self._steps += 1
-        if not outcomes or self._steps % CHANGE_EVERY == 0:
+        if not ran or self._steps % CHANGE_EVERY == 0:
             self._change()
         if self._pipeline.busy or self._scheduler.waits:
             self.step_again()
+
+    def _run_a_while(self) -> bool:
+        """One run, and short ones behind it, before anybody looks for news; True when something was run."""
+        until_ns, ran = self.clock.now_ns() + BURST_NS, False
+        while outcomes := self._pipeline.step():
+            ran = True
+            for outcome in outcomes:
+                self._take(outcome)
+            if self.clock.now_ns() >= until_ns or not self._scheduler.waits:
+                break
+        return ran
 
     def _change(self) -> None:
         if self._commands is not None:

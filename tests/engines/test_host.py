@@ -154,6 +154,17 @@ def test_an_engine_with_another_still_to_run_is_stepped_again_at_once(host: Host
     assert not bench.node._again
 
 
+def test_short_runs_follow_each_other_in_one_step_until_two_milliseconds_have_passed(host: Host, folder: Path) -> None:
+    names = ("one", "two", "three", "four")
+    bench = host(**{name: entry(write(folder, name, median_ms=0.8)) for name in names})
+    send(bench, *names)
+    bench.node.step()
+    assert [len(bench.sent(name)) for name in names] == [1, 1, 1, 0]
+    assert bench.node._again
+    bench.node.step()
+    assert len(bench.sent("four")) == 1
+
+
 def test_the_least_critical_makes_room(host: Host, folder: Path) -> None:
     bench = host(
         brake=entry(write(folder, "brake", median_ms=30.0), criticality="high"),
