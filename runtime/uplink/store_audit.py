@@ -95,7 +95,9 @@ def audit_store(store: ReadableStore, opener: Opener | None = None) -> StoreAudi
     groups: dict[tuple[str, str, str], list[StoredObject]] = {}
     evicted: dict[tuple[str, str], list[tuple[int, int]]] = {}
     unread: list[str] = []
-    items = (stored_object_or_none(name) for name in sorted(store.names()))
+    names = set(store.names())
+    opened = {name for name in names if name.endswith(SUFFIX) and name.removesuffix(SUFFIX) in names}
+    items = (stored_object_or_none(name) for name in sorted(names - opened))
     for item in (item for item in items if item is not None):
         groups.setdefault((item.vehicle, item.stream, item.log), []).append(item)
         if item.stream == "critical":

@@ -174,7 +174,8 @@ class Token:
         return found[0]
 
     def _fitting(self, library: Any) -> list[Any]:
-        return [token for token in library.get_tokens() if _fits(token, self.address)]
+        ready = self._library.TokenFlag.TOKEN_INITIALIZED
+        return [token for token in library.get_tokens() if token.flags & ready and _fits(token, self.address)]
 
     def _loaded(self) -> Any:
         module = self.address.module

@@ -106,6 +106,12 @@ def test_one_token_among_others_is_found_by_its_label_and_two_that_fit_are_refus
         open_token(serial).wrap(DATA_KEY)
 
 
+def test_the_only_token_needs_no_name(token: Any) -> None:
+    """Beside it is an empty place, which is no token yet."""
+    token.make_aes("store")
+    assert open_token(token.address("store").replace("token=cardan;", "")).wrap(DATA_KEY)
+
+
 @pytest.mark.slow
 def test_a_key_that_is_not_there_or_there_twice_is_named(token: Any) -> None:
     token.make_aes("twice")

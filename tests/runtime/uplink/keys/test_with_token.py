@@ -50,7 +50,7 @@ def test_the_uplink_waits_for_its_token_says_why_and_then_sends(token: Any, tmp_
     token.make_aes("store")
     token.away()
     keep_one_record(tmp_path)
-    config = UplinkConfig(consent=True, encryption_key=token.address("store"))
+    config = UplinkConfig(consent=True, encryption_key=token.address("store"), form="jsonl")
     privacy = PrivacySettings(consent=["operation"])
     with Bench(Uplink, config=config, data_dir=tmp_path, privacy=privacy) as bench:
         bench.step()
@@ -75,7 +75,7 @@ def test_an_object_of_the_store_is_opened_by_the_command_line(
 ) -> None:
     token.make_aes("store")
     keep_one_record(tmp_path)
-    config = UplinkConfig(consent=True, encryption_key=token.address("store"))
+    config = UplinkConfig(consent=True, encryption_key=token.address("store"), form="jsonl")
     privacy = PrivacySettings(consent=["operation"])
     with Bench(Uplink, config=config, data_dir=tmp_path, privacy=privacy) as bench:
         bench.step()
@@ -84,6 +84,9 @@ def test_an_object_of_the_store_is_opened_by_the_command_line(
     assert main(["sync", "open", str(path), "--key", token.address("store")]) == 0
     assert "1 objects are opened" in capsys.readouterr().out
     assert json.loads(gzip.decompress(path.with_suffix("").read_bytes()))["secret"] == "word"
+    assert main(["sync", "verify", "--store", str(tmp_path / "store")]) == 0, (
+        "it is there once, though it lies there twice"
+    )
     assert main(["sync", "open", str(path), "--key", token.address("store")]) == 2
     assert "exists" in capsys.readouterr().err
     moved = tmp_path / "moved.aes"
