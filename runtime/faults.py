@@ -281,6 +281,12 @@ KEEPING = (
         "`cardan doctor` measures it; keep less: keep and rate_hz of `config.topics`, frames as jpeg",
     ),
     Fault(
+        "recorder-video",
+        "the encoder of pictures is away; they are kept as JPEG, raw, or not at all, as their topic's `fallback` says",
+        "its program is missing, has died, or hangs",
+        "`cardan doctor vehicle.video`; [video] of the profile",
+    ),
+    Fault(
         "recording-repair",
         "a recording that was cut off could not be repaired",
         "the file is damaged",

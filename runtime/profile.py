@@ -76,6 +76,19 @@ class WatchdogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """The hardware may round it. Longer than a restart of the whole run, which nobody feeds it through."""
 
 
+class VideoSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What encodes pictures as H.264: a program of the computer's image, under the licence that it comes with."""
+
+    encoder: Annotated[str, msgspec.Meta(min_length=1)] = "auto"
+    """One of `ffmpeg -encoders`; auto: the first that works, hardware before software."""
+    command: list[str] = []
+    """Another program instead, such as gst-launch-1.0: raw pictures come on its standard input, H.264 in Annex B is
+    expected on its standard output, one picture for each, without B pictures. docs/recording.md has the places that
+    are filled in."""
+    device: Annotated[str, msgspec.Meta(pattern="^/dev/.+$")] = "/dev/dri/renderD128"
+    """Of the encoder h264_vaapi."""
+
+
 class MachineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the computer was when its profile was written; `cardan doctor` says what has changed."""
 
@@ -139,6 +152,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Where files that stay go."""
     watchdog: WatchdogSettings = WatchdogSettings()
     """The hardware watchdog."""
+    video: VideoSettings = VideoSettings()
+    """What encodes pictures as H.264."""
     machine: MachineSettings = MachineSettings()
     """What the computer was when this was written."""
     disks: dict[str, DiskSettings] = {}

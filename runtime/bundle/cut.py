@@ -22,6 +22,7 @@ from cardan.runtime.plan import Plan
 from cardan.runtime.record.mcap_chunk import Chunk, compressed
 from cardan.runtime.record.mcap_writer import ChannelRecords, ChunkFile
 from cardan.runtime.record.places import Place
+from cardan.runtime.record.window import schema_of
 
 AROUND_NS = ns(15.0)
 LAST_NS = ns(15.0)
@@ -30,6 +31,8 @@ LARGEST_MESSAGE = 64 << 10
 INDEX_HEADS = 32
 """Bytes beside the index of one channel: of its record, and what the file's own index says of it."""
 CAMERA_FRAME = "cardan.runtime.messages:CameraFrame"
+PICTURES = ("foxglove.CompressedImage", "foxglove.RawImage", "foxglove.CompressedVideo")
+"""Schemas of messages that are pictures, of whatever type they were, and however small."""
 
 Span = tuple[int, int]
 """Begin and end, wall time in nanoseconds."""
@@ -105,7 +108,8 @@ class Cutter:
         """The wanted channels of a recording -> their number in the part: the same, unless another one has that."""
         numbers = {}
         for number, records in source.channels.items():
-            if source.topics[number] in self._wanted:
+            hidden = self._redaction.pictures and _is_picture(records)
+            if source.topics[number] in self._wanted and not hidden:
                 numbers[number] = self._number_of(number, records)
         return numbers
 
@@ -186,6 +190,11 @@ class Cutter:
             raise
         file.finish()
         return sum(chunk.messages for chunk in self._chunks)
+
+
+def _is_picture(records: ChannelRecords) -> bool:
+    schema = schema_of(records.schema)
+    return schema is not None and schema[1] in PICTURES
 
 
 def _seconds(place: Place) -> float:

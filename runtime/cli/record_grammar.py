@@ -23,7 +23,7 @@ def _add_info(parser: Parser) -> None:
 
 def _add_export(parser: Parser) -> None:
     parser.add_argument("recording", metavar="RECORDING", help=RECORDING)
-    parser.add_argument("--to", required=True, metavar="FORM", help="candump, csv, parquet or mcap")
+    parser.add_argument("--to", required=True, metavar="FORM", help="candump, csv, parquet, mcap, h264 or mp4")
     parser.add_argument("--topic", action="append", metavar="TOPIC", help="only this topic; may be given several times")
     parser.add_argument("--out", metavar="FILE", help="default: named after the recording and the topic, here")
     add_place(parser)
@@ -50,9 +50,11 @@ Write a recording in the form of another tool.
 candump: every CAN frame of every topic that carries some, as `candump -l` writes them (canplayer, SavvyCAN).
 csv, parquet: one file for each topic, one row for each message: time, envelope, and every field.
 mcap: the chosen topics as a recording of their own.
+h264: the video of each topic that was kept so, as players open it; mp4: the same in MP4, by the computer's ffmpeg.
 
 examples:
   cardan record export last --to candump
+  cardan record export last --to mp4 --topic camera/frame
   cardan record export last --to csv --topic control/command --out command.csv
   cardan record export 20261121-081500-4eb9 --to parquet --topic state/vehicle""",
     "repair": """\

@@ -47,14 +47,16 @@ class ArchiveSettings:
     clip_quota_bytes: int
     preroll_ns: int
     preroll_bytes: int
+    lead_ns: int = 0
+    """A clip begins so much earlier than its trigger asks for: a video begins with a picture that stands for itself."""
 
 
 class _Clip:
     """One clip that is being written."""
 
-    def __init__(self, roll: Roll, file: ChunkFile, limit_ns: int) -> None:
+    def __init__(self, roll: Roll, from_ns: int, file: ChunkFile, limit_ns: int) -> None:
         self.file = file
-        self.from_ns, self.to_ns = roll.from_ns, roll.to_ns
+        self.from_ns, self.to_ns = from_ns, roll.to_ns
         self._limit_ns = limit_ns
 
     def extend(self, to_ns: int) -> None:
@@ -72,7 +74,9 @@ class Archive:
         self._settings = settings
         self._folder = recordings_dir(settings.data_dir)
         self._make_file = make_file
-        self._past = PreRoll(settings.preroll_ns, settings.preroll_bytes)
+        self._past = PreRoll(
+            settings.preroll_ns + (settings.lead_ns if settings.preroll_ns else 0), settings.preroll_bytes
+        )
         self._file: ChunkFile | None = None
         self._clips: dict[str, _Clip] = {}
         self.counts = Counts()
@@ -119,10 +123,11 @@ class Archive:
             return
         settings = self._settings
         self._folder.mkdir(parents=True, exist_ok=True)
-        past = self._past.since(roll.from_ns)
+        from_ns = roll.from_ns - settings.lead_ns
+        past = self._past.since(from_ns)
         path = next_clip(settings.data_dir, settings.run_id, roll.kind, roll.name)
         file = self._make_file(path, {**settings.metadata, **_about(roll, past)})
-        self._clips[roll.name] = _Clip(roll, file, roll.at_ns + ns(LONGEST_CLIP_S))
+        self._clips[roll.name] = _Clip(roll, from_ns, file, roll.at_ns + ns(LONGEST_CLIP_S))
         self.counts.clips += 1
         self.counts.bytes += file.bytes_written
         for chunk in past:

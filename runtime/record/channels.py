@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,6 +15,11 @@ from cardan.runtime.record.mcap_writer import ChannelRecords, channel_records
 from cardan.runtime.record.picture import PictureForm, is_picture
 from cardan.runtime.record.pixel_memory import PixelMemory
 from cardan.runtime.record.raw_picture import ENCODING, SCHEMA, SCHEMA_NAME, raw_parts
+from cardan.runtime.record.video import message
+
+if TYPE_CHECKING:
+    from cardan.runtime.record.video.child import Coded
+    from cardan.runtime.record.video.tracks import Track
 
 
 class Channel(msgspec.Struct, frozen=True):
@@ -37,6 +42,7 @@ class Channels:
     ) -> None:
         self.records: dict[int, ChannelRecords] = {}
         self._by_topic: dict[str, Channel] = {}
+        self._videos: dict[str, int] = {}
         self._offset_ns = wall_offset_ns
         self._jpeg_quality = jpeg_quality
         self._is_raw = is_raw
@@ -61,9 +67,22 @@ class Channels:
         data = with_envelope(body, sample.origin_ns, sample.valid, sample.epoch)
         chunk.add(channel.number, sample.seq, log_ns, sample.sent_ns, data)
 
+    def add_video(self, chunk: ChunkBuilder, track: Track, coded: Coded) -> None:
+        """Write one encoded picture, in a channel of its own beside the one of pictures that were not encoded."""
+        frame, topic = coded.frame, track.topic
+        if topic not in self._videos:
+            number = self._videos[topic] = len(self.records) + 1
+            metadata = {"type": track.type_name}
+            self.records[number] = channel_records(
+                number, topic, message.SCHEMA_NAME, message.SCHEMA, metadata, ENCODING
+            )
+        log_ns, stamp_ns = (max(0, at_ns + self._offset_ns) for at_ns in (frame.sent_ns, frame.origin_ns))
+        parts = message.video_parts(topic, stamp_ns, frame.own, coded.unit.data)
+        chunk.add_parts(self._videos[topic], frame.sequence, log_ns, frame.sent_ns, parts)
+
     def _announce(self, sample: Sample[Any]) -> Channel:
         topic, kind, picture = sample.topic, type(sample.value), is_picture(sample.value)
-        number, metadata = len(self._by_topic) + 1, {"type": type_name(kind)}
+        number, metadata = len(self.records) + 1, {"type": type_name(kind)}
         if picture and self._is_raw(topic):
             form: Form | None = None
             self.records[number] = channel_records(number, topic, SCHEMA_NAME, SCHEMA, metadata, ENCODING)

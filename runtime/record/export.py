@@ -53,7 +53,8 @@ def row_of(message: RecordedMessage) -> dict[str, Any]:
     """One message as a flat row. A picture is left out, its other fields are not."""
     fields = fields_of(message)
     if message.encoding != "json":
-        fields.pop("image", None)
+        for name in ("image", "h264"):
+            fields.pop(name, None)
     envelope = fields.pop(ENVELOPE_FIELD, {})
     if fields.get("format") == "jpeg" and "message" in fields:
         fields = fields["message"]
@@ -113,20 +114,21 @@ def to_mcap(paths: Sequence[Path], topics: Collection[str], path: Path) -> int:
     if path.exists():
         raise FileExistsError(17, "File exists", str(path))
     metadata = read_metadata(paths[0])
-    forms = {topic: form for source in paths for topic, form in schemas_of(source).items()}
+    forms = {key: form for source in paths for key, form in schemas_of(source).items()}
     try:
         offset_ns = int(metadata["wall_minus_monotonic_ns"])
     except (KeyError, ValueError) as error:
         raise RunError(f"{paths[0]} does not say when it was recorded", hint="is it a recording of cardan?") from error
     writer = McapWriter(path, metadata, wall_offset_ns=offset_ns)
-    channels: dict[str, int] = {}
+    channels: dict[tuple[str, str], int] = {}
     count = 0
     for message in messages_of(paths, topics):
-        if message.topic not in channels:
-            name, schema, encoding = forms[message.topic]
+        key = message.topic, message.schema
+        if key not in channels:
+            schema, encoding = forms[key]
             kind = {"type": message.type_name}
-            channels[message.topic] = writer.add_channel(message.topic, name, schema, kind, encoding)
-        writer.write(channels[message.topic], sent_ns=message.sent_ns, sequence=message.sequence, data=message.data)
+            channels[key] = writer.add_channel(message.topic, message.schema, schema, kind, encoding)
+        writer.write(channels[key], sent_ns=message.sent_ns, sequence=message.sequence, data=message.data)
         count += 1
     writer.finish()
     return count

@@ -30,7 +30,9 @@ class RecordedMessage(msgspec.Struct, frozen=True):
     data: bytes
     """JSON, or what `encoding` says."""
     encoding: str = "json"
-    """protobuf: a raw picture."""
+    """protobuf: a raw picture, or one of a video."""
+    schema: str = ""
+    """Name of its schema."""
 
 
 def lock_or_none(descriptor: int) -> int | None:
@@ -71,14 +73,17 @@ def read_messages(path: Path) -> Iterator[RecordedMessage]:
     """Every message in file order. An unfinished or damaged file is read up to its damage."""
     records = _mcap("records")
     channels: dict[int, Any] = {}
+    schemas: dict[int, str] = {}
     for record in _records(path):
-        if isinstance(record, records.Channel):
+        if isinstance(record, records.Schema):
+            schemas[record.id] = record.name
+        elif isinstance(record, records.Channel):
             channels[record.id] = record
         elif isinstance(record, records.Message):
             channel = channels.get(record.channel_id)
             if channel is None:
                 return
-            yield _recorded(channel, record)
+            yield _recorded(channel, record, schemas.get(channel.schema_id, ""))
 
 
 def counts_by_topic(*paths: Path) -> dict[str, int]:
@@ -96,20 +101,21 @@ def read_metadata(path: Path) -> dict[str, str]:
     return next((dict(record.metadata) for record in found), {})
 
 
-def schemas_of(path: Path) -> dict[str, tuple[str, bytes, str]]:
-    """Topic -> name and text of the schema of its messages, and how they are encoded."""
+def schemas_of(path: Path) -> dict[tuple[str, str], tuple[bytes, str]]:
+    """Topic and name of a schema of its messages -> text of the schema, and how they are encoded."""
     records = _mcap("records")
     schemas: dict[int, tuple[str, bytes]] = {}
-    found: dict[str, tuple[str, bytes, str]] = {}
+    found: dict[tuple[str, str], tuple[bytes, str]] = {}
     for record in _records(path):
         if isinstance(record, records.Schema):
             schemas[record.id] = record.name, record.data
         elif isinstance(record, records.Channel) and record.schema_id in schemas:
-            found[record.topic] = (*schemas[record.schema_id], record.message_encoding)
+            name, text = schemas[record.schema_id]
+            found[record.topic, name] = text, record.message_encoding
     return found
 
 
-def _recorded(channel: Any, record: Any) -> RecordedMessage:
+def _recorded(channel: Any, record: Any, schema: str) -> RecordedMessage:
     return RecordedMessage(
         channel.topic,
         channel.metadata.get("type", ""),
@@ -118,6 +124,7 @@ def _recorded(channel: Any, record: Any) -> RecordedMessage:
         record.publish_time,
         record.data,
         channel.message_encoding,
+        schema,
     )
 
 

@@ -16,6 +16,8 @@ from cardan.runtime.record.json_form import ENVELOPE_FIELD, recorded_type
 from cardan.runtime.record.mcap_file import RecordedMessage
 from cardan.runtime.record.picture import RECORD_HINT
 from cardan.runtime.record.raw_picture import ENCODING, raw_fields
+from cardan.runtime.record.video.message import SCHEMA_NAME as VIDEO
+from cardan.runtime.record.video.message import video_fields
 
 M = TypeVar("M", bound=Message)
 
@@ -35,6 +37,9 @@ class ReadBack(Generic[M]):
 
     def read(self, recorded: RecordedMessage) -> Sample[M]:
         """The message with its envelope; RunError when it cannot be one of this type (a NaN is `null` in JSON)."""
+        if recorded.schema == VIDEO:
+            what = f"the pictures of {recorded.topic} were recorded as H.264, which is not decoded here"
+            raise RunError(what, hint='record the topic with frames = "raw" or "jpeg" to replay who reads it')
         try:
             fields = fields_of(recorded)
             envelope = msgspec.convert(fields.pop(ENVELOPE_FIELD), type=_Envelope)
@@ -63,6 +68,8 @@ class ReadBack(Generic[M]):
 
 def fields_of(recorded: RecordedMessage) -> dict[str, Any]:
     """The fields of a recorded message, its envelope among them; ValueError (or msgspec's) when it is damaged."""
+    if recorded.schema == VIDEO:
+        return video_fields(recorded.data)
     if recorded.encoding == ENCODING:
         return raw_fields(recorded.data)
     fields: dict[str, Any] = msgspec.json.decode(recorded.data)

@@ -7,13 +7,14 @@ disk is bounded, and what is beyond that is dropped and counted.
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from cardan.runtime.bus.envelope import Sample
 from cardan.runtime.bus.ports import Input, Metric
-from cardan.runtime.clock import ns
+from cardan.runtime.clock import NS_PER_S, ns
 from cardan.runtime.errors import BusError
 from cardan.runtime.findings import Objection
 from cardan.runtime.messages import AnyMessage
@@ -25,12 +26,14 @@ from cardan.runtime.record.channels import Channels
 from cardan.runtime.record.files import recording_paths, recordings_dir
 from cardan.runtime.record.mcap_chunk import ChunkBuilder
 from cardan.runtime.record.mcap_writer import CHUNK_BYTES, OFFSET_KEY, ChunkFile
-from cardan.runtime.record.policy import Place, Sorter, policy_of
+from cardan.runtime.record.policy import Place, Sorter, keyframe_lead_s, policy_of
 from cardan.runtime.record.repair import no_repairs, repair_all, unfinished
 from cardan.runtime.record.review import review, types_of
 from cardan.runtime.record.settings import RecorderConfig
 from cardan.runtime.record.step_tap import StepTap
 from cardan.runtime.record.triggers import Triggers
+from cardan.runtime.record.video.child import Coded
+from cardan.runtime.record.video.tracks import Track, Tracks
 from cardan.runtime.record.worker import Worker
 from cardan.runtime.run import RunPaths
 
@@ -42,8 +45,10 @@ REPAIR_SLICE_S = 0.02
 """How long the repair of earlier files may delay a step; only the end of a repair waits for the disk."""
 
 REPAIR_AT_CLOSE_S = 0.3
+ENCODERS_CLOSE_S = 0.5
+"""How long encoders may take for the pictures that are in them when the run ends."""
 CLOSE_S = 1.5
-"""How long the disk may take for what is left when the run ends."""
+"""How long encoders and the disk may take together for what is left when the run ends."""
 
 
 class Recorder(Node):
@@ -55,6 +60,7 @@ class Recorder(Node):
     everything = Input(AnyMessage, queue=20000, many=True)
     messages = Metric("messages")
     written = Metric("bytes")
+    encoded = Metric("frames")
     dropped = Metric("messages")
     clips = Metric("clips")
 
@@ -78,6 +84,16 @@ class Recorder(Node):
         self._channels = Channels(
             wall_offset_ns=wall_offset_ns, jpeg_quality=config.jpeg_quality, is_raw=self._keeps_pixels
         )
+        self._tracks = Tracks(
+            config.topics,
+            context.profile.video,
+            self._rate_of(plan),
+            limit_bytes=config.buffer_bytes,
+            trouble=self._video_trouble,
+        )
+        self._video_troubles: dict[str, str] = {}
+        self._lost_in_encoders = 0
+        self._cut_streams: set[str] = set()
         self._chunks = {Place.RUN: ChunkBuilder(), Place.CLIPS: ChunkBuilder()}
         self._archive = self._make_archive(wall_offset_ns)
         paths = RunPaths(context.run_dir, context.data_dir)
@@ -94,6 +110,7 @@ class Recorder(Node):
     def step(self) -> None:
         self._record(self._take())
         self.everything.release()
+        self._record_videos()
         now_ns = self.clock.now_ns()
         for roll in self._triggers.tick(now_ns):
             self._fire(roll)
@@ -106,13 +123,17 @@ class Recorder(Node):
     def close(self) -> None:
         if not hasattr(self, "_worker") or self._worker.ended:
             return
+        began_ns = self.clock.now_ns()
         self._record(self._take())
+        self._tracks.close(ENCODERS_CLOSE_S)
+        self._record_videos()
         self._close_chunks(0, -1)
         self._worker.put(self._archive.finish, large=True)
         if self._steps is not None:
             self._steps.close()
-        if not self._worker.close(CLOSE_S):
-            self.report_fault("recorder-disk", f"the disk did not take what was left within {CLOSE_S:g} s")
+        left_s = max(CLOSE_S - ENCODERS_CLOSE_S, CLOSE_S - (self.clock.now_ns() - began_ns) / NS_PER_S)
+        if not self._worker.close(left_s):
+            self.report_fault("recorder-disk", f"the disk did not take what was left within {left_s:.1f} s")
         self._look_after_trouble()
         self._count()
         self._repair_for(REPAIR_AT_CLOSE_S)
@@ -127,7 +148,12 @@ class Recorder(Node):
         return [] if node is None else [topic for item in node.inputs for topic in item.topics]
 
     def _keeps_pixels(self, topic: str) -> bool:
-        return policy_of(topic, self.config.topics).frames == "raw"
+        return policy_of(topic, self.config.topics).keeps_pixels()
+
+    @staticmethod
+    def _rate_of(plan: Plan) -> Callable[[str], float]:
+        rates = {node.name: node.rate_hz for node in plan.nodes}
+        return lambda topic: rates.get(topic.partition("/")[0]) or 0.0
 
     def _make_archive(self, wall_offset_ns: int) -> Archive:
         config, context = self.config, self.context
@@ -140,6 +166,7 @@ class Recorder(Node):
             clip_quota_bytes=config.own_clip_quota_bytes,
             preroll_ns=self._triggers.longest_before_ns,
             preroll_bytes=config.preroll_bytes,
+            lead_ns=ns(keyframe_lead_s(config.topics)) if config.triggers else 0,
         )
         return Archive(settings, lambda path, metadata: ChunkFile(path, metadata, self._channels.records))
 
@@ -163,6 +190,11 @@ class Recorder(Node):
 
     def _write(self, place: Place, sample: Sample[Any]) -> None:
         chunk = self._chunks[place]
+        if self._tracks.offer(place, sample):
+            return
+        if self._tracks.keeps_nothing_else(sample):
+            self.dropped.observe(1)
+            return
         try:
             if self._channels.of(sample).form is None:
                 self._write_raw(place, sample)
@@ -175,12 +207,47 @@ class Recorder(Node):
             self._close_chunk(place)
 
     def _write_raw(self, place: Place, sample: Sample[Any]) -> None:
-        """A raw picture is a chunk of its own; it waits until no telemetry does."""
         chunk = ChunkBuilder()
         self._channels.add(chunk, sample)
+        self._put_picture(place, chunk)
+
+    def _put_picture(self, place: Place, chunk: ChunkBuilder) -> bool:
+        """A picture is a chunk of its own; it waits until no telemetry does."""
         of_run, closed = place is Place.RUN, chunk.close(compress=False)
-        if not self._worker.put(lambda: self._archive.add(closed, of_run=of_run), closed.size, large=True):
+        taken = self._worker.put(lambda: self._archive.add(closed, of_run=of_run), closed.size, large=True)
+        if not taken:
             self._refused(closed.messages)
+        return taken
+
+    def _record_videos(self) -> None:
+        """What the encoders have given, and what they have lost."""
+        for track, coded in self._tracks.take():
+            self.encoded.observe(1)
+            self._write_coded(track, coded)
+        lost = self._tracks.lost()
+        if lost != self._lost_in_encoders:
+            self.dropped.observe(lost - self._lost_in_encoders)
+            self._lost_in_encoders = lost
+        troubles, self._video_troubles = self._video_troubles, {}
+        for topic, reason in troubles.items():
+            kept = policy_of(topic, self.config.topics).fallback
+            how = "not kept" if kept == "none" else f"kept as {kept}"
+            self.report_fault("recorder-video", f"{reason}; pictures of {topic} are {how} meanwhile")
+
+    def _write_coded(self, track: Track, coded: Coded) -> None:
+        """A picture that was refused takes all with it that need it: up to the next that stands for itself."""
+        if track.topic in self._cut_streams and not coded.unit.keyframe:
+            self.dropped.observe(1)
+            return
+        self._cut_streams.discard(track.topic)
+        chunk = ChunkBuilder()
+        self._channels.add_video(chunk, track, coded)
+        if not self._put_picture(track.place, chunk):
+            self._cut_streams.add(track.topic)
+
+    def _video_trouble(self, topic: str, reason: str) -> None:
+        """In the thread of an encoder."""
+        self._video_troubles[topic] = reason
 
     def _close_chunks(self, now_ns: int, age_ns: int) -> None:
         for place, chunk in self._chunks.items():

@@ -17,9 +17,9 @@ from typing import Any
 
 from cardan.runtime.record.mcap_chunk import zstd
 from cardan.runtime.record.mcap_file import RecordedMessage, read_messages
-from cardan.runtime.record.mcap_layout import CHANNEL, CHUNK, HEADER, MESSAGE, MESSAGE_INDEX, RECORD, records_in
+from cardan.runtime.record.mcap_layout import CHANNEL, CHUNK, HEADER, MESSAGE, MESSAGE_INDEX, RECORD, SCHEMA, records_in
 from cardan.runtime.record.places import Place, places
-from cardan.runtime.record.window import Channel, channel_of, plain
+from cardan.runtime.record.window import Channel, channel_of, plain, schema_of
 
 Wanted = Callable[[Channel], bool]
 """Whether the messages of a topic are asked for."""
@@ -83,7 +83,7 @@ def _last(messages: Iterable[RecordedMessage]) -> RecordedMessage | None:
 
 
 def _channel_of(message: RecordedMessage) -> Channel:
-    return Channel(message.topic, message.type_name, message.encoding)
+    return Channel(message.topic, message.type_name, message.encoding, message.schema)
 
 
 class _Known:
@@ -93,6 +93,7 @@ class _Known:
         self._wanted = wanted
         self._channels: dict[int, Channel | None] = {}
         """None for those that are not wanted."""
+        self._schemas: dict[int, str] = {}
 
     def unknown(self, index: _Index) -> bool:
         """True when a chunk has messages of a channel that was not announced before it."""
@@ -109,7 +110,9 @@ class _Known:
             for opcode, _, content in records_in(data):
                 if opcode == MESSAGE:
                     return
-                if opcode == CHANNEL and (found := channel_of(content)) is not None:
+                if opcode == SCHEMA and (named := schema_of(content)) is not None:
+                    self._schemas[named[0]] = named[1]
+                elif opcode == CHANNEL and (found := channel_of(content, self._schemas)) is not None:
                     self._channels[found[0]] = found[1] if self._wanted(found[1]) else None
 
     def messages(self, data: bytes, index: _Index | None) -> list[RecordedMessage]:
@@ -135,8 +138,8 @@ class _Known:
             content = data[offset + _MESSAGE.size : offset + RECORD.size + length]
             if opcode != MESSAGE or log_ns != expected_ns or channel is None or len(content) != length - _FIELDS:
                 return None
-            topic, type_name, encoding = channel
-            found.append(RecordedMessage(topic, type_name, sequence, log_ns, sent_ns, content, encoding))
+            topic, type_name, *form = channel
+            found.append(RecordedMessage(topic, type_name, sequence, log_ns, sent_ns, content, *form))
         return found
 
     def _searched(self, data: bytes) -> list[_Pair]:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from zlib_ng.zlib_ng import crc32
 
 from cardan.runtime.record.mcap_file import RecordedMessage
-from cardan.runtime.record.mcap_layout import CHANNEL, CHUNK, MESSAGE, RECORD
+from cardan.runtime.record.mcap_layout import CHANNEL, CHUNK, MESSAGE, RECORD, SCHEMA
 from cardan.runtime.record.places import LARGEST_CHUNK, places
 
 _CHUNK = struct.Struct("<QQQII")
@@ -98,19 +99,33 @@ class Channel(NamedTuple):
     topic: str
     type_name: str
     encoding: str
+    schema: str = ""
+    """Name of its schema, where those were asked for."""
 
 
-def channel_of(content: memoryview | bytes) -> tuple[int, Channel] | None:
-    """Number and description of a channel record; None when it is damaged."""
+NO_SCHEMAS: Mapping[int, str] = MappingProxyType({})
+
+
+def channel_of(content: memoryview | bytes, schemas: Mapping[int, str] = NO_SCHEMAS) -> tuple[int, Channel] | None:
+    """Number and description of a channel record; None when it is damaged. schemas: their names, by number."""
     try:
         data = bytes(content)
-        (number, _), at = struct.unpack_from("<HH", data), 4
+        (number, schema_id), at = struct.unpack_from("<HH", data), 4
         topic, at = _text(data, at)
         encoding, at = _text(data, at)
         metadata = _map(data, at)
     except (struct.error, ValueError):
         return None
-    return number, Channel(topic, metadata.get("type", ""), encoding)
+    return number, Channel(topic, metadata.get("type", ""), encoding, schemas.get(schema_id, ""))
+
+
+def schema_of(content: memoryview | bytes) -> tuple[int, str] | None:
+    """Number and name of a schema record; None when it is damaged."""
+    data = bytes(content)
+    try:
+        return int.from_bytes(data[:2], "little"), _text(data, 2)[0]
+    except (struct.error, ValueError):
+        return None
 
 
 def metadata_of(content: bytes) -> dict[str, str]:
@@ -141,14 +156,18 @@ def _text(data: bytes, at: int) -> tuple[str, int]:
 def messages_between(path: Path, begin_ns: int, end_ns: int, topics: Collection[str]) -> Iterator[RecordedMessage]:
     """The messages of these topics in a span of wall time (`log_ns`), in file order. OSError when the file is gone."""
     channels: dict[int, Channel] = {}
+    schemas: dict[int, str] = {}
     for part in parts(path, begin_ns, end_ns):
         records = inside(part.content) if part.opcode == CHUNK else iter([Inner(part.opcode, memoryview(part.content))])
         for opcode, content in records:
-            if opcode == CHANNEL and (found := channel_of(content)) is not None:
+            if opcode == SCHEMA and (named := schema_of(content)) is not None:
+                schemas[named[0]] = named[1]
+            elif opcode == CHANNEL and (found := channel_of(content, schemas)) is not None:
                 channels[found[0]] = found[1]
             elif opcode == MESSAGE and len(content) >= _MESSAGE.size:
                 number, sequence, log_ns, sent_ns = _MESSAGE.unpack_from(content)
                 channel = channels.get(number)
                 if channel is not None and channel.topic in topics and begin_ns <= log_ns <= end_ns:
                     data = bytes(content[_MESSAGE.size :])
-                    yield RecordedMessage(channel.topic, channel.type_name, sequence, log_ns, sent_ns, data)
+                    topic, kind, *form = channel
+                    yield RecordedMessage(topic, kind, sequence, log_ns, sent_ns, data, *form)

@@ -51,7 +51,8 @@ def test_a_standard_reader_sees_wall_time_and_the_monotonic_stamp(tmp_path: Path
 def test_our_reader_gives_topic_type_sequence_and_data(tmp_path: Path) -> None:
     path = tmp_path / "run.mcap"
     write_two(path).finish()
-    assert next(read_messages(path)) == RecordedMessage("a/b", "module:Message", 1, OFFSET_NS + 5, 5, b'{"x":1}')
+    expected = RecordedMessage("a/b", "module:Message", 1, OFFSET_NS + 5, 5, b'{"x":1}', schema="Message")
+    assert next(read_messages(path)) == expected
     assert counts_by_topic(path, path) == {"a/b": 4}
 
 
