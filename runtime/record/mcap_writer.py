@@ -18,7 +18,6 @@ import msgspec
 from cardan.runtime.disk import give_name, sync_folder
 from cardan.runtime.record.mcap_chunk import Buffer, Chunk, ChunkBuilder, announcing, zstd
 from cardan.runtime.record.mcap_layout import CHANNEL, SCHEMA, FileBuilder, record, text
-from cardan.runtime.record.write_back import begin_write_back
 
 METADATA_NAME = "cardan"
 """Name of the metadata record that says which run a file belongs to."""
@@ -194,7 +193,7 @@ class AppendFile:
 
     def write(self, *parts: Buffer) -> None:
         """Write all of them, one behind the other; a disk may take less than it is given, so this goes on."""
-        start, left = self.position, [memoryview(part) for part in parts if len(part)]
+        left = [memoryview(part) for part in parts if len(part)]
         while left:
             written = os.writev(self._descriptor, left[:PARTS_AT_ONCE])
             self.position += written
@@ -202,7 +201,6 @@ class AppendFile:
                 written -= len(left.pop(0))
             if left:
                 left[0] = left[0][written:]
-        begin_write_back(self._descriptor, start, self.position - start)
 
     def sync(self) -> None:
         os.fdatasync(self._descriptor)
