@@ -145,6 +145,19 @@ def test_a_message_as_large_as_a_picture_stays_out_whatever_its_topic(tmp_path: 
     assert len(cut(tmp_path / "all.mcap", [path], pictures=False)) == 3
 
 
+@pytest.mark.parametrize("schema", ["foxglove.CompressedImage", "foxglove.RawImage", "foxglove.CompressedVideo"])
+def test_a_picture_stays_out_however_small_it_is_and_whatever_its_type(tmp_path: Path, schema: str) -> None:
+    path = tmp_path / "one.mcap"
+    writer = McapWriter(path, {"run_id": "one", "wall_minus_monotonic_ns": "0"}, wall_offset_ns=0)
+    encoding = "json" if schema == "foxglove.CompressedImage" else "protobuf"
+    for number, name in enumerate((schema, "Other")):
+        channel = writer.add_channel("can/frames", name, b"{}", {"type": "mine:Type"}, encoding)
+        writer.write(channel, sent_ns=number + 1, sequence=number, data=b"{}")
+    writer.finish()
+    assert [message.schema for message in cut(tmp_path / "part.mcap", [path])] == ["Other"]
+    assert len(cut(tmp_path / "all.mcap", [path], pictures=False)) == 2
+
+
 def test_a_recording_without_indexes_is_read_message_by_message(
     recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
