@@ -190,10 +190,7 @@ class Recorder(Node):
 
     def _write(self, place: Place, sample: Sample[Any]) -> None:
         chunk = self._chunks[place]
-        if self._tracks.offer(place, sample):
-            return
-        if self._tracks.keeps_nothing_else(sample):
-            self.dropped.observe(1)
+        if self._tracks.any and self._went_to_encoder(place, sample):
             return
         try:
             if self._channels.of(sample).form is None:
@@ -205,6 +202,15 @@ class Recorder(Node):
             self.report_fault("recorder-no-json", f"{sample.topic}: {error}")
         if chunk.size >= CHUNK_BYTES:
             self._close_chunk(place)
+
+    def _went_to_encoder(self, place: Place, sample: Sample[Any]) -> bool:
+        """Whether that is all that becomes of a message; False: it is to be written as it is."""
+        if self._tracks.offer(place, sample):
+            return True
+        if not self._tracks.keeps_nothing_else(sample):
+            return False
+        self.dropped.observe(1)
+        return True
 
     def _write_raw(self, place: Place, sample: Sample[Any]) -> None:
         chunk = ChunkBuilder()

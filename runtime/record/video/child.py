@@ -17,8 +17,6 @@ from cardan.runtime.record.video.annexb import AccessUnit, Splitter
 from cardan.runtime.record.video.choose import last_line
 
 PIPE_BYTES = 1 << 20
-F_SETPIPE_SZ = 1031
-"""<linux/fcntl.h>; Python names it from 3.10 on, for some builds."""
 READ_BYTES = 1 << 18
 MOST_SAID_BYTES = 4096
 MOST_INSIDE = 64
@@ -71,14 +69,19 @@ class Child:
         self._said = b""
         self._moved_ns = clock.now_ns()
         self._process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,  # a Ctrl-C in the terminal is for the run, which still wants its last pictures
         )
         ends = [pipe.fileno() for pipe in (self._process.stdin, self._process.stdout, self._process.stderr) if pipe]
         self._in, self._out, self._err = ends
         for end in ends:
             os.set_blocking(end, False)
         with suppress(OSError):  # a smaller pipe costs more turns, no more
-            fcntl.fcntl(self._in, F_SETPIPE_SZ, PIPE_BYTES)
+            fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._wake = wake
         self._poll = select.poll()
         for end in (self._out, self._err, wake):

@@ -59,7 +59,10 @@ class Tracks:
         self._tracks: dict[str, Track | None] = {}
         self._memory = PixelMemory()
         self._chosen = Once(lambda: choose(settings))
-        if any(policy.frames == "h264" for policy in policies.values()):
+        self._resized: set[str] = set()
+        self.any = any(policy.frames == "h264" for policy in policies.values())
+        """Whether there is any such topic."""
+        if self.any:
             Thread(target=self._chosen.prepare, name="cardan-choose", daemon=True).start()
 
     def offer(self, place: Place, sample: Sample[Any]) -> bool:
@@ -68,7 +71,7 @@ class Tracks:
         if topic not in self._tracks:
             self._tracks[topic] = self._begun(place, sample)
         track = self._tracks[topic]
-        if track is None or not is_picture(sample.value) or shape_of(sample.value.image) != track.encoder.shape:
+        if track is None or not is_picture(sample.value) or self._is_resized(track, sample.value.image):
             return False
         envelope = {"origin_ns": sample.origin_ns, "valid": sample.valid, "epoch": sample.epoch}
         own, pixels = own_json(sample.value, envelope), self._memory.copy(sample.value.image)
@@ -94,6 +97,17 @@ class Tracks:
         for track in tracks:
             track.encoder.begin_close()
         return all([track.encoder.close(timeout_s) for track in tracks])
+
+    def _is_resized(self, track: Track, image: np.ndarray) -> bool:
+        """Whether a picture has not the size that its stream began with; said once."""
+        shape, first = shape_of(image), track.encoder.shape
+        if shape == first:
+            return False
+        if track.topic not in self._resized:
+            self._resized.add(track.topic)
+            sizes = f"{shape.width}x{shape.height}, and its stream {first.width}x{first.height}"
+            self._trouble(track.topic, f"a picture has {sizes}; the next run begins with the new size")
+        return True
 
     def _live(self) -> list[Track]:
         return [track for track in self._tracks.values() if track is not None]

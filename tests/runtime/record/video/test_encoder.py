@@ -155,6 +155,7 @@ def test_a_program_ends_with_the_process_that_started_it(fake: Fake) -> None:
         "e = Encoder(Shape(8, 4, 3), Wish(20.0, 1000, 1.0), choice, limit_bytes=1000, trouble=print)\n"
         "while not e.counts().starts: pass\n"
         "kids = open(f'/proc/{os.getpid()}/task/{e._thread.native_id}/children').read().split()\n"
+        "assert os.getpgid(int(kids[0])) != os.getpgrp(), 'a Ctrl-C would end it before its last picture'\n"
         "print(*kids, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )

@@ -307,6 +307,24 @@ def test_a_video_is_one_stream_so_that_clips_have_no_more_of_it() -> None:
     ]
 
 
+@pytest.mark.slow
+def test_a_picture_of_another_size_is_kept_by_the_fallback_and_said_once(
+    tmp_path: Path, fake: Fake, until: Until
+) -> None:
+    drive = Drive(tmp_path, fake(""))
+    drive.on(3)
+    drive.until_encoded(until, 2)
+    for number in range(2):
+        image = np.zeros((8, 8, 3), np.uint8)
+        drive.bench.send("everything", CameraFrame(frame_id=100 + number, image=image), topic=TOPIC)
+        drive.bench.step()
+    assert drive.bench.fault is not None and "a picture has 8x8, and its stream 162x122" in drive.bench.fault[2]
+    assert [item.schema for item in sorted(drive.end(), key=lambda item: item.sequence)] == [
+        *[SCHEMA_NAME] * 3,
+        *["foxglove.CompressedImage"] * 2,
+    ]
+
+
 def test_what_is_no_picture_is_recorded_as_ever(tmp_path: Path, fake: Fake) -> None:
     policy = TopicPolicy(frames="h264")
     config = RecorderConfig(topics={"*": policy})
