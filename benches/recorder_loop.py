@@ -4,10 +4,10 @@
     sudo python benches/recorder_loop.py --quick    # within a minute
 
 A loop of 1 kHz, real-time, beside four sensors and a camera of 200 MB/s, with a core of its own: the one that the
-computer's devices interrupt least, since a vehicle computer keeps those off it as well. In turns, each in a run of its
-own: without a recorder; with recorder, outbox and uplink at work; with the same while their disk is full (a file system
-of 24 MB in memory). A figure is the median over the runs of the p99.9 of each, so a moment in which the computer itself
-stood still (a virtual machine that lost its processor) counts in one run only. Needs root.
+computer's devices interrupt least, and that the kernel's workers leave alone, as a vehicle computer has it. In turns,
+each in a run of its own: without a recorder; with recorder, outbox and uplink at work; with the same and a disk that is
+full (a file system of 24 MB in memory). A figure is the median over the runs of the p99.9 of each, so a moment in which
+the computer itself stood still (a virtual machine that lost its processor) counts in one run only. Needs root.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ from rows import Row, parse_arguments, report
 
 RATE_HZ = 1000
 FULL_DISK = "24m"
-RUNS, QUICK_RUNS = 11, 3
+RUNS, QUICK_RUNS = 9, 3
 SECONDS, QUICK_SECONDS = 4.0, 2.0
 BAR = 1.05
-BIN_NS, EARLY_NS = 20_000, 100_000
+WORKERS = Path("/sys/devices/virtual/workqueue/cpumask")
+BIN_NS, EARLY_NS = 10_000, 50_000
 
 PROFILE = """schema = 1
 name = "two-cores"
@@ -117,6 +118,18 @@ def quiet_core(interrupts: str, cores: int) -> int:
     return min(reversed(range(cores)), key=totals.__getitem__)
 
 
+@contextmanager
+def kernel_workers_off(core: int, cores: int) -> Iterator[None]:
+    """While this lasts the kernel's own workers, which bring pages to the disk, leave this core alone (`isolcpus`)."""
+    others = ((1 << cores) - 1) & ~(1 << core)
+    before = WORKERS.read_text()
+    WORKERS.write_text(f"{others:x}" if others else before)
+    try:
+        yield
+    finally:
+        WORKERS.write_text(before)
+
+
 def lateness_us(mode: Mode, head: str, file: Path, runs: Path, seconds: float) -> list[float]:
     """How late each step of the loop was, in one run."""
     with tempfile.TemporaryDirectory(dir=file.parent) as name, mode.disk(Path(name)) as data:
@@ -133,22 +146,16 @@ def lateness_us(mode: Mode, head: str, file: Path, runs: Path, seconds: float) -
 
 
 def late_us(stamps_ns: np.ndarray) -> list[float]:
-    """How long after it was due each step came, but the first. It is due one period after the last one, on the grid."""
+    """How long after it was due each step came, but the first. It is due one period after the last one, on the grid.
+
+    The grid is found in the stamps: most steps come within microseconds after they are due.
+    """
     period_ns = 10**9 // RATE_HZ
-    phase_ns = phase_of(stamps_ns, period_ns)
-    slots = (stamps_ns - phase_ns) // period_ns
-    late_ns = stamps_ns[1:] - ((slots[:-1] + 1) * period_ns + phase_ns)
-    late_ns[late_ns < 0] += period_ns  # the one before it came in the period of this one
+    usual_ns = int(np.bincount(stamps_ns % period_ns // BIN_NS).argmax()) * BIN_NS
+    slots = (stamps_ns - usual_ns + EARLY_NS) // period_ns
+    late_ns = stamps_ns[1:] - ((slots[:-1] + 1) * period_ns + usual_ns)
+    late_ns[late_ns < -EARLY_NS] += period_ns  # the one before it came in the period of this one
     return (late_ns / 1e3).tolist()  # type: ignore[no-any-return]
-
-
-def phase_of(stamps_ns: np.ndarray, period_ns: int) -> int:
-    """Where in a period steps are due: at the earliest of the many that come at about the same time."""
-    within = stamps_ns % period_ns
-    counts = np.bincount(within // BIN_NS)
-    usual = int(counts.argmax()) * BIN_NS
-    beside = (within - usual + period_ns // 2) % period_ns - period_ns // 2
-    return usual + int(beside[beside > -EARLY_NS].min())
 
 
 def control_loop(folder: Path, runs: Path, count: int, seconds: float) -> list[Row]:
@@ -161,8 +168,9 @@ def control_loop(folder: Path, runs: Path, count: int, seconds: float) -> list[R
     head += BEAT.format(file=file, rate_hz=RATE_HZ) + extra_nodes(4)
     modes = [ALONE, RECORDING, FULL]
     late: dict[str, list[float]] = {mode.name: [] for mode in modes}
-    for number in range(count):
-        for mode in modes[number % 3 :] + modes[: number % 3]:
+    turns = [mode for number in range(count) for mode in modes[number % 3 :] + modes[: number % 3]]
+    with kernel_workers_off(control, cores):
+        for mode in turns:
             values = lateness_us(mode, head, file, runs, seconds)
             late[mode.name].append(quantile(values, 0.999))
             print(f"{mode.name}: {late[mode.name][-1]:.1f} us", file=sys.stderr)
