@@ -139,7 +139,7 @@ class Slots(RingBytes):
         self._publish(array)
 
     def _publish(self, array: np.ndarray) -> None:
-        self._publisher.send(b"source/out", b"", msgspec.msgpack.encode(self._pool.describe(array)))
+        self._publisher.send(b"source/out", b"", self._pool.pack(array))
 
     def read(self, on_message: OnMessage) -> None:
         maps, decode = self._maps, msgspec.msgpack.Decoder(SlotDescriptor).decode

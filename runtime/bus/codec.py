@@ -60,15 +60,15 @@ class MessageEncoder(Generic[M]):
         except (TypeError, ValueError, OverflowError) as error:
             raise BusError(f"a {type(message).__name__} cannot be encoded: {error}") from error
         if len(payload) >= self._spill_from and self._pool is not None:
-            slot = self._pool.describe(np.frombuffer(payload, np.uint8))
-            return msgspec.msgpack.encode(msgspec.msgpack.Ext(EXT_PAYLOAD, msgspec.msgpack.encode(slot)))
+            slot = self._pool.pack(np.frombuffer(payload, np.uint8))
+            return msgspec.msgpack.encode(msgspec.msgpack.Ext(EXT_PAYLOAD, slot))
         return payload
 
     def _encode_array(self, value: Any) -> msgspec.msgpack.Ext:
         if not isinstance(value, np.ndarray):
             raise BusError(f"a message field holds a {type(value).__name__}, which the bus cannot carry")
         if self._pool is not None:
-            return msgspec.msgpack.Ext(EXT_SLOT, msgspec.msgpack.encode(self._pool.describe(value)))
+            return msgspec.msgpack.Ext(EXT_SLOT, self._pool.pack(value))
         inline = _InlineArray(value.dtype.str, value.shape, np.ascontiguousarray(value).tobytes())
         return msgspec.msgpack.Ext(EXT_ARRAY, msgspec.msgpack.encode(inline))
 

@@ -16,8 +16,9 @@ import math
 import mmap
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -29,6 +30,8 @@ _SLOT_HEADER = 64
 _PAGE = mmap.PAGESIZE
 _WORD = 8
 _SLOTS_AT, _STRIDE_AT, _LEASES_AT = 0, 1, 8
+_ARRAY_OF_FIVE, _UINT_64 = b"\x95", b"\xcf"
+"""How msgpack begins a descriptor, and a number of eight bytes."""
 ROWS = (_PAGE // _WORD - _LEASES_AT) // SLOTS
 """Readers that can hold leases; any more of them do without."""
 
@@ -43,12 +46,18 @@ class SlotDescriptor(msgspec.Struct, frozen=True, array_like=True):
     shape: tuple[int, ...]
 
 
-class _Place(NamedTuple):
-    """Where a slot and what belongs to it lies: in bytes, and in words for its generation and its leases by row."""
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """One slot: where it lies, and what is made once for all of its frames of one form."""
 
     offset: int
     generation_at: int
+    """As a word, like the leases, one of each row."""
     leases_at: tuple[int, ...]
+    array: np.ndarray | None = None
+    packed: tuple[bytes, bytes] = b"", b""
+    """The descriptor as msgpack, before and behind the generation."""
+    following: _Slot = field(init=False)
 
 
 class SlotPool:
@@ -77,42 +86,54 @@ class SlotPool:
         self._file = ""
         self._mapping: mmap.mmap | None = None
         self._words = memoryview(b"").cast("Q")
-        self._places: list[_Place] = []
-        self._slot_at: dict[int, int] = {}
+        self._slot_at: dict[int, _Slot] = {}
         """Address of an array -> the slot that it fills."""
         self._stride = 0
-        self._next = 0
+        self._next = self._newest_slot = _Slot(0, 0, ())
         self._newest: np.ndarray | None = None
-        self._newest_slot = 0
         self._form: tuple[tuple[int, ...], np.dtype[Any]] | None = None
         self._dtype_text = ""
-        self._arrays: dict[int, np.ndarray] = {}
-        """Of each slot, in the form of the newest: to make an array is the slowest part of taking one."""
         self.overruled = 0
         """Slots that were taken although leased, since all were."""
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         """A writable view of the oldest slot that nobody holds, marked as being written until `seal`."""
         if self._form != (shape, dtype):
-            self._map_for(math.prod(shape) * dtype.itemsize)
-            self._form, self._dtype_text = (shape, dtype), dtype.str
-            self._arrays.clear()
-        slot = self._free_slot()
-        self._next = (slot + 1) % self._slots
-        place = self._places[slot]
-        self._words[place.generation_at] |= 1
-        array = self._arrays.get(slot)
+            self._change_form(shape, dtype)
+        slot = self._next
+        if self._is_leased(slot):
+            slot = self._free_slot()
+        self._next = slot.following
+        self._words[slot.generation_at] |= 1
+        array = slot.array
         if array is None or array.shape != shape:
-            array = np.ndarray(shape, dtype, self._mapping, place.offset + _SLOT_HEADER)
-            self._arrays[slot] = array
+            array = self._make_array(slot, shape, dtype)
         self._newest, self._newest_slot = array, slot
+        return array
+
+    def _change_form(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._map_for(math.prod(shape) * dtype.itemsize)
+        self._form, self._dtype_text = (shape, dtype), dtype.str
+        self._forget_arrays()
+
+    def _forget_arrays(self) -> None:
+        for slot in self._slot_at.values():
+            slot.array = None
+
+    def _make_array(self, slot: _Slot, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        """The slowest part of taking a slot."""
+        pack = msgspec.msgpack.encode
+        before = _ARRAY_OF_FIVE + pack(self._file) + pack(slot.offset) + _UINT_64
+        slot.packed = before, pack(self._dtype_text) + pack(shape)
+        array: np.ndarray = np.ndarray(shape, dtype, self._mapping, slot.offset + _SLOT_HEADER)
+        slot.array = array
         return array
 
     def seal(self, array: np.ndarray) -> None:
         """The slot of `array`, which was taken from here, is filled: readers may take it."""
         slot = self._slot_or_none(array)
         if slot is not None:
-            self._words[self._places[slot].generation_at] += 1
+            self._words[slot.generation_at] += 1
 
     def describe(self, array: np.ndarray) -> SlotDescriptor:
         """The descriptor of `array`: as it is when it is a sealed slot of this pool, else copied into one."""
@@ -122,41 +143,50 @@ class SlotPool:
             copy[...] = array
             self.seal(copy)
             array, slot = copy, self._newest_slot
-        place = self._places[slot]
-        generation = self._words[place.generation_at]
+        generation = self._words[slot.generation_at]
         if generation & 1:
-            raise BusError(
-                "an array is sent while its slot is being filled", hint="send after the `with ...slot()` block"
-            )
+            raise _being_filled()
         dtype_text = self._dtype_text if array is self._newest else array.dtype.str
-        return SlotDescriptor(self._file, place.offset, generation, dtype_text, array.shape)
+        return SlotDescriptor(self._file, slot.offset, generation, dtype_text, array.shape)
+
+    def pack(self, array: np.ndarray) -> bytes:
+        """The descriptor of `array` as msgpack; of the newest slot, as it was taken, only its generation is missing."""
+        if array is not self._newest:
+            return msgspec.msgpack.encode(self.describe(array))
+        generation = self._words[self._newest_slot.generation_at]
+        if generation & 1:
+            raise _being_filled()
+        before, behind = self._newest_slot.packed
+        return before + generation.to_bytes(_WORD, "big") + behind
 
     def close(self) -> None:
         """Unmap and remove the file; views that readers hold stay readable."""
+        self._forget_arrays()
         self._slot_at.clear()
-        self._arrays.clear()
         self._newest = self._form = None
         if self._mapping is not None:
             self._mapping, self._words = None, memoryview(b"").cast("Q")
             (self._folder / self._file).unlink(missing_ok=True)
 
-    def _slot_or_none(self, array: np.ndarray) -> int | None:
+    def _slot_or_none(self, array: np.ndarray) -> _Slot | None:
         """The slot that `array` fills. Of the newest this is known; of any other array it is slow to ask."""
         return self._newest_slot if array is self._newest else self._slot_at.get(_address(array))
 
-    def _free_slot(self) -> int:
-        for step in range(self._slots if self._rows else 0):
-            slot = (self._next + step) % self._slots
+    def _free_slot(self) -> _Slot:
+        """The first one behind the next that nobody holds; else the next."""
+        slot = self._next.following
+        while slot is not self._next:
             if not self._is_leased(slot):
                 return slot
-        self.overruled += self._rows > 0
-        return self._next
+            slot = slot.following
+        self.overruled += 1
+        return slot
 
-    def _is_leased(self, slot: int) -> bool:
-        words, place = self._words, self._places[slot]
-        generation = words[place.generation_at]
+    def _is_leased(self, slot: _Slot) -> bool:
+        words = self._words
+        generation = words[slot.generation_at]
         if generation:
-            for row, at in enumerate(place.leases_at):
+            for row, at in enumerate(slot.leases_at):
                 if words[at] == generation and self._lives(row):
                     return True
         return False
@@ -170,7 +200,7 @@ class SlotPool:
     def _create(self, stride: int) -> mmap.mmap:
         self._file = f"{self._name}.{self._files}"
         self._files += 1
-        self._stride, self._next = stride, 0
+        self._stride = stride
         path = self._folder / self._file
         size = _PAGE + stride * self._slots
         try:
@@ -188,15 +218,18 @@ class SlotPool:
             ) from error
         self._words = memoryview(mapping).cast("Q")
         self._words[_SLOTS_AT], self._words[_STRIDE_AT] = self._slots, stride
-        self._places = [self._place(slot) for slot in range(self._slots)]
-        start = _address(np.frombuffer(mapping, np.uint8))
-        self._slot_at = {start + place.offset + _SLOT_HEADER: slot for slot, place in enumerate(self._places)}
+        slots = [self._slot(number) for number in range(self._slots)]
+        for number, slot in enumerate(slots):
+            slot.following = slots[(number + 1) % self._slots]
+        self._next = slots[0]
+        start = _address(np.frombuffer(mapping, np.uint8)) + _SLOT_HEADER
+        self._slot_at = {start + slot.offset: slot for slot in slots}
         return mapping
 
-    def _place(self, slot: int) -> _Place:
-        offset = _PAGE + slot * self._stride
-        leases_at = tuple(_LEASES_AT + row * self._slots + slot for row in range(self._rows))
-        return _Place(offset, offset // _WORD, leases_at)
+    def _slot(self, number: int) -> _Slot:
+        offset = _PAGE + number * self._stride
+        leases_at = tuple(_LEASES_AT + row * self._slots + number for row in range(self._rows))
+        return _Slot(offset, offset // _WORD, leases_at)
 
 
 class _PoolMap:
@@ -332,6 +365,10 @@ def _measure(descriptor: SlotDescriptor) -> tuple[np.dtype[Any], int]:
     except (TypeError, ValueError, SyntaxError, OverflowError, MemoryError) as error:
         raise _no_array(descriptor, error) from error
     return dtype, size
+
+
+def _being_filled() -> BusError:
+    return BusError("an array is sent while its slot is being filled", hint="send after the `with ...slot()` block")
 
 
 def _no_array(descriptor: SlotDescriptor, error: Exception) -> BusError:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -50,6 +51,29 @@ def test_an_array_that_is_still_being_filled_is_refused(tmp_path: Path) -> None:
     pool = SlotPool(tmp_path, "camera.frame.1")
     with pytest.raises(BusError, match="being filled"):
         pool.describe(pool.take(SHAPE, U8))
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (7,), (0, 3), ()])
+@pytest.mark.parametrize("dtype", ["u1", "<f4", ">i2"])
+def test_a_descriptor_travels_as_what_it_says(tmp_path: Path, shape: tuple[int, ...], dtype: str) -> None:
+    pool = SlotPool(tmp_path, "camera.frame.1")
+    for turn in range(2 * SLOTS + 1):
+        array = pool.take(shape, np.dtype(dtype))
+        with pytest.raises(BusError, match="being filled"):
+            pool.pack(array)
+        pool.seal(array)
+        assert msgspec.msgpack.decode(pool.pack(array), type=SlotDescriptor) == pool.describe(array)
+        assert pool.describe(array).generation == 2 * (turn // SLOTS + 1)
+
+
+def test_any_array_travels_also_after_frames_of_another_form(tmp_path: Path) -> None:
+    pool, maps = SlotPool(tmp_path, "camera.frame.1"), SlotMaps(tmp_path)
+    older, newer = filled(pool, 1), filled(pool, 2)
+    foreign = np.arange(12, dtype=np.float32).reshape(3, 4)
+    for array in (older, newer, foreign, foreign.T, older, newer[1:]):
+        view = maps.view(msgspec.msgpack.decode(pool.pack(array), type=SlotDescriptor))
+        assert view.dtype == array.dtype
+        assert (view == array).all()
 
 
 def test_a_larger_frame_gets_a_larger_pool_and_old_views_stay_readable(tmp_path: Path) -> None:
