@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ast
 import copy
+import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -50,8 +52,12 @@ class Mutant:
 
     name: str
     line: int
-    source: str
-    """Of the whole module, with the defect."""
+    make: Callable[[], ast.Module]
+
+    @property
+    def source(self) -> str:
+        """Of the whole module, with the defect; made when it is asked for, because the names alone are wanted too."""
+        return ast.unparse(self.make())
 
 
 @dataclass(frozen=True)
@@ -73,14 +79,19 @@ def mutants(source: str) -> list[Mutant]:
     found = []
     for place in _places(tree):
         for replacement in _variants(place, enums):
-            mutant = _replaced(tree, place.path, replacement)
-            changed = ast.unparse(mutant)
             statement = _described(place, replacement)
             name = f"{place.owner}: {_headline(place.statement)} => {statement}"
             seen[name] += 1
             number = f" #{seen[name]}" if seen[name] > 1 else ""
-            found.append(Mutant(name + number, getattr(place.node, "lineno", place.statement.lineno), changed))
+            make = partial(_replaced, tree, place.path, replacement)
+            found.append(Mutant(name + number, getattr(place.node, "lineno", place.statement.lineno), make))
     return found
+
+
+def fingerprint(found: Sequence[Mutant]) -> int:
+    """A number that is another one when the code allows other mutants; comments and docstrings do not change it."""
+    names = "\n".join(mutant.name for mutant in found)
+    return int(hashlib.sha256(names.encode()).hexdigest()[:12], 16)
 
 
 def _places(tree: ast.Module) -> Iterator[_Place]:

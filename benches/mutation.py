@@ -8,6 +8,7 @@ The kept tools do not fit: mutmut changes function bodies only (half of the enga
 cosmic-ray edits the source files in place and starts an interpreter for every mutant.
 
     python benches/mutation.py --module guard --jobs 2      # resumes where it was stopped
+    python benches/report.py mutation                       # all, for docs/benchmarks: a test compares the code
     python benches/mutation.py --sample 60                  # of all modules, the same every time
 """
 
@@ -30,7 +31,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-from mutants import Mutant, mutants
+from mutants import Mutant, fingerprint, mutants
 from rows import Row, at_most, report
 
 if sys.version_info >= (3, 11):
@@ -91,7 +92,8 @@ def main() -> int:
     preload()
     rows: list[Row] = []
     limits_s = {name: baseline_s(name) * SLOWER + PATIENCE_S for name in names}
-    jobs = [Job(name, mutant) for name in names for mutant in mutants(source_of(name).read_text())]
+    every = {name: mutants(source_of(name).read_text()) for name in names}
+    jobs = [Job(name, mutant) for name in names for mutant in every[name]]
     complete = not arguments.sample
     if arguments.sample:
         jobs = random.Random(arguments.seed).sample(jobs, min(arguments.sample, len(jobs)))
@@ -99,6 +101,7 @@ def main() -> int:
     for name in names:
         mine = {job.mutant.name: outcome for job, outcome in outcomes.items() if job.module == name}
         rows.extend(judge(name, mine, explained.get(name, {}), complete=complete))
+        rows.append(Row(f"{name}: fingerprint of its mutants", fingerprint(every[name]), "", "shown", True))
     missing = len(jobs) - len(outcomes)
     rows.append(at_most("mutants not tried", missing, 0, "mutants"))
     return report("mutation", rows, as_json=arguments.json)
