@@ -10,7 +10,7 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 BATCH_FRAMES = 64
@@ -20,52 +20,54 @@ MESSAGE = struct.Struct("@QI4xQQQQi4xI4x")
 RESULT = struct.Struct("@48xi4xI4x")
 """Of the same: flags, length received."""
 VECTOR = struct.Struct("@QQ")
-SLOT = struct.Struct("@16xqq16xI4xIB3x64s")
-CLASSIC_SLOT = struct.Struct("@16xqq16xI4xIB3x8s56x")
-"""What one message is received into: SCM_TIMESTAMPNS (32 bytes), SO_RXQ_OVFL (24 bytes), struct canfd_frame (72 bytes):
-seconds and nanoseconds of the wall clock, frames dropped since the socket was opened, identifier with its flag bits,
-payload length, payload. The kernel writes the control messages in this order, and leaves alone what it has nothing for:
-stamps stay zero where there are none, and the count of drops only grows. A classic frame fills 16 of the 72 bytes: the
-second form reads these alone."""
-CONTROL_BYTES = 56
+SLOT = struct.Struct("@16xqqIB3x64s")
+CLASSIC_SLOT = struct.Struct("@16xqqIB3x8s56x")
+"""What one message is received into: SCM_TIMESTAMPNS (32 bytes) and struct canfd_frame (72 bytes): seconds and
+nanoseconds of the wall clock, identifier with its flag bits, payload length, payload. A classic frame fills 16 of the
+72 bytes: the second form reads these alone. There is no room for a second control message: the kernel has one to give
+(SO_RXQ_OVFL) only when it has dropped frames, and then says by MSG_CTRUNC that it could not. So what it writes over
+the lengths in struct mmsghdr is what stood there, and nothing has to be put back before the next call."""
+CONTROL_BYTES = 32
+SLOTS_AT = MESSAGE.size * BATCH_FRAMES
+VECTORS_AT = SLOTS_AT + SLOT.size * BATCH_FRAMES
+FIRST = f"@48xi12x{SLOTS_AT - MESSAGE.size}x"
+"""Flags of the first message, and on to the first slot."""
 
 
 class FrameBatch:
-    """The buffers of one reader. One thread at a time. fd: frames may have up to 64 bytes."""
+    """The buffers of one reader. One thread at a time. fd: frames may have up to 64 bytes.
+
+    A caller with time calls `read` and `frames`. One without calls `receive(descriptor, where, limit, MSG_DONTWAIT,
+    None)` and, for a single frame, `first(memory)`; for all else it gives what `receive` returned to `took`.
+    """
 
     def __init__(self, *, fd: bool = False) -> None:
         self._slot = SLOT if fd else CLASSIC_SLOT
-        self._slots = bytearray(SLOT.size * BATCH_FRAMES)
-        self._vectors = bytearray(VECTOR.size * BATCH_FRAMES)
-        self._messages = bytearray(MESSAGE.size * BATCH_FRAMES)
-        # Views that keep the memory of the three at its place.
-        self._pinned = [
-            (ctypes.c_char * len(part)).from_buffer(part) for part in (self._slots, self._vectors, self._messages)
-        ]
-        self._count = 0
-        slots, vectors, self._address = (ctypes.addressof(pinned) for pinned in self._pinned)
+        self.memory = bytearray(VECTORS_AT + VECTOR.size * BATCH_FRAMES)
+        pinned = (ctypes.c_char * len(self.memory)).from_buffer(self.memory)  # keeps it at its place
+        start = ctypes.addressof(pinned)
         for index in range(BATCH_FRAMES):
-            slot, vector = slots + SLOT.size * index, vectors + VECTOR.size * index
-            frame_bytes = SLOT.size - CONTROL_BYTES
-            VECTOR.pack_into(self._vectors, VECTOR.size * index, slot + CONTROL_BYTES, frame_bytes)
-            MESSAGE.pack_into(self._messages, MESSAGE.size * index, 0, 0, vector, 1, slot, CONTROL_BYTES, 0, 0)
-        self._used = [slice(MESSAGE.size * count) for count in range(BATCH_FRAMES + 1)]
-        self._fresh = [bytes(self._messages[used]) for used in self._used]
+            slot, vector = SLOTS_AT + SLOT.size * index, VECTORS_AT + VECTOR.size * index
+            VECTOR.pack_into(self.memory, vector, start + slot + CONTROL_BYTES, SLOT.size - CONTROL_BYTES)
+            message = 0, 0, start + vector, 1, start + slot, CONTROL_BYTES, 0, 0
+            MESSAGE.pack_into(self.memory, MESSAGE.size * index, *message)
+        view = memoryview(self.memory)
+        self._messages, self._slots = view[:SLOTS_AT], view[SLOTS_AT:VECTORS_AT]
+        self._count = 0
+        self.first: Callable[[bytearray], tuple[Any, ...]]
+        """Flags and SLOT of the first frame, in one."""
+        self.first = struct.Struct(FIRST + self._slot.format.removeprefix("@")).unpack_from
         # PyDLL keeps the interpreter lock: the call never waits, and giving up the lock costs more than the call.
-        self._recvmmsg = ctypes.PyDLL(None, use_errno=True).recvmmsg
-        # Arguments that are C objects already: to convert numbers in each call costs as much as the call itself.
-        self._number, self._descriptor = -1, ctypes.c_int(-1)
-        self._where = ctypes.c_void_p(self._address)
-        self._limits = [ctypes.c_uint(count) for count in range(BATCH_FRAMES + 1)]
-        self._flags, self._no_limit = ctypes.c_int(MSG_DONTWAIT), ctypes.c_void_p()
+        # Plain numbers are cheaper here than C objects that are made once, of which ctypes makes others in each call.
+        self.receive: Callable[..., int] = ctypes.PyDLL(None, use_errno=True).recvmmsg
+        self.where = ctypes.byref(pinned)  # made once: this one ctypes takes as it is
 
     def read(self, descriptor: int, limit: int) -> int:
         """Receive at most `limit` (<= BATCH_FRAMES) frames without waiting; their number. OSError as recvmsg(2)."""
-        if self._count:  # there the kernel wrote the lengths that it used over those it shall read
-            self._messages[self._used[self._count]] = self._fresh[self._count]
-        if self._number != descriptor:
-            self._number, self._descriptor = descriptor, ctypes.c_int(descriptor)
-        count: int = self._recvmmsg(self._descriptor, self._where, self._limits[limit], self._flags, self._no_limit)
+        return self.took(self.receive(descriptor, self.where, limit, MSG_DONTWAIT, None))
+
+    def took(self, count: int) -> int:
+        """What `receive` returned, which is a number of frames; 0 where there was none. OSError as recvmsg(2)."""
         if count >= 0:
             self._count = count
             return count
@@ -76,12 +78,10 @@ class FrameBatch:
         raise OSError(failure, os.strerror(failure))
 
     def frames(self) -> Iterable[tuple[Any, Any]]:
-        """What the last `read` brought, to be taken before the next one: pairs of RESULT and SLOT."""
+        """What was received, to be taken before the next call: pairs of RESULT and SLOT."""
         count = self._count
-        if count == 1:
-            return ((RESULT.unpack_from(self._messages), self._slot.unpack_from(self._slots)),)
         return zip(
-            RESULT.iter_unpack(self._messages[self._used[count]]),
+            RESULT.iter_unpack(self._messages[: MESSAGE.size * count]),
             self._slot.iter_unpack(self._slots[: SLOT.size * count]),
             strict=True,
         )

@@ -8,14 +8,15 @@ keeps a separate buffer for each direction. A channel that only sends receives n
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 from collections import deque
 from collections.abc import Callable
 
-from cardan.drivers.can.channel import EXTENDED_ID_MAX, STANDARD_ID_MAX, ChannelCounters, ReceptionClock, check_frame
-from cardan.drivers.can.frame_batch import BATCH_FRAMES, FrameBatch
-from cardan.drivers.can.socketcan_open import gone_error, open_can_socket
+from cardan.drivers.can.channel import EXTENDED_ID_MAX, STANDARD_ID_MAX, ChannelCounters, check_frame
+from cardan.drivers.can.frame_batch import BATCH_FRAMES, MSG_DONTWAIT, FrameBatch
+from cardan.drivers.can.socketcan_open import dropped_of, gone_error, open_can_socket
 from cardan.runtime.clock import NS_PER_S, Clock, MonotonicClock
 from cardan.runtime.errors import DeviceError
 from cardan.runtime.messages import CanFrame
@@ -36,7 +37,10 @@ CLASSIC = struct.Struct("=IB3x8s")
 FD = struct.Struct("=IBB2x64s")
 CLASSIC_BYTES, CLASSIC_SIZE = 8, CLASSIC.size
 FD_BIT_RATE_SWITCH, FD_FORMAT = 0x01, 0x04
-MSG_CONFIRM = 0x800
+MSG_CONFIRM, MSG_CTRUNC = 0x800, 0x8
+TELLING = MSG_CONFIRM | MSG_CTRUNC
+"""Once the kernel has dropped a frame, each later one has MSG_CTRUNC (frame_batch.py) and takes the longer way. The
+third flag there is, MSG_DONTROUTE, only says that a program of this computer has sent the frame."""
 PACK = CLASSIC.pack
 
 
@@ -64,20 +68,26 @@ class SocketCanChannel:
         *,
         listen: bool = True,
         open_socket: Callable[[CanChannelSettings, bool], socket.socket] = open_can_socket,
+        write: Callable[[int, bytes], int] = os.write,
     ) -> None:
+        """write: how a frame is handed over; `socket.send` takes a twentieth more instructions for the same."""
         self.name = settings.name
         self.counters = ChannelCounters()
         self._settings = settings
         clock = clock or MonotonicClock()
         self._now_ns, self._wall_ns = clock.now_ns, clock.wall_ns
-        self._reception = ReceptionClock(clock.now_ns())
-        self._batch = FrameBatch(fd=settings.fd)
+        self._reached_ns = clock.now_ns()
+        """Stamp of the newest frame, or when the channel was last seen empty (`ReceptionClock`, without its calls)."""
         self._waiting: deque[tuple[int, bytes]] = deque()
         self._dropped = 0
         """Waiting frames that gave way since the sender was told last."""
         self._confirmed: deque[CanFrame] = deque(maxlen=CONFIRMED_FRAMES)
         self._socket: socket.socket | None = open_socket(settings, listen)
-        self._descriptor = self._socket.fileno() if listen else -1
+        self._write, self._out = write, self._socket.fileno()
+        self._descriptor = self._out if listen else -1
+        self._classic = not settings.fd
+        batch = self._batch = FrameBatch(fd=settings.fd)
+        self._receive, self._where, self._first, self._memory = batch.receive, batch.where, batch.first, batch.memory
 
     @property
     def waiting(self) -> int:
@@ -94,8 +104,14 @@ class SocketCanChannel:
         stamp_ns = self._now_ns()
         if self._waiting or self._dropped:
             self._send_behind(packet, stamp_ns)
-        elif not self._handed_over(packet):
+            return stamp_ns
+        try:
+            self._write(self._out, packet)
+        except OSError as failure:
+            self._refused(failure)
             self._waiting.append((stamp_ns, packet))
+        else:
+            self.counters.sent += 1
         return stamp_ns
 
     def _send_behind(self, packet: bytes, stamp_ns: int) -> None:
@@ -134,16 +150,19 @@ class SocketCanChannel:
     def _handed_over(self, packet: bytes) -> bool:
         """False when the kernel has no room now."""
         try:
-            (self._socket or self._require()).send(packet)
-        except BlockingIOError:
-            return False
+            self._write(self._out, packet)
         except OSError as failure:
-            if failure.errno == errno.ENOBUFS:
-                return False
-            self.counters.send_failures += 1
-            raise gone_error(self._settings, failure, "cannot send") from failure
+            self._refused(failure)
+            return False
         self.counters.sent += 1
         return True
+
+    def _refused(self, failure: OSError) -> None:
+        """DeviceError, unless the kernel has no room now."""
+        if failure.errno in (errno.EAGAIN, errno.ENOBUFS):
+            return
+        self.counters.send_failures += 1
+        raise gone_error(self._settings, failure, "cannot send") from failure
 
     def _drop_older_than(self, oldest_ns: int) -> None:
         while self._waiting and self._waiting[0][0] < oldest_ns:
@@ -159,39 +178,59 @@ class SocketCanChannel:
         self._dropped += 1
 
     def receive_batch(self, limit: int = 256) -> list[CanFrame]:
-        """See `CanChannel.receive_batch`. Error frames of the controller are among them (`decode_error_frame`)."""
-        if self._descriptor < 0:
-            raise self._deaf_error()
+        """See `CanChannel.receive_batch`. Error frames of the controller are among them (`decode_error_frame`).
+
+        Most often there is one classic frame of somebody else, or none: for that as little is called as can be.
+        """
         if self._waiting:
             self.flush()
-        offset_ns, latest_ns, stamp_ns = self._reception.begin(self._now_ns(), self._wall_ns())
+        asked = BATCH_FRAMES
+        if limit < BATCH_FRAMES:
+            asked = max(limit, 0)
+        latest_ns = self._now_ns()
+        offset_ns = latest_ns - self._wall_ns()
+        count = self._receive(self._descriptor, self._where, asked, MSG_DONTWAIT, None)
+        if count != 1 or asked == 1 or not self._classic:
+            return self._received(count, limit, offset_ns, latest_ns)
+        flags, seconds, nanoseconds, frame_id, size, data = self._first(self._memory)
+        if frame_id > STANDARD_ID_MAX or size != CLASSIC_BYTES or flags & TELLING or not seconds:
+            return self._received(count, limit, offset_ns, latest_ns)
+        stamp_ns = seconds * NS_PER_S + nanoseconds + offset_ns
+        if stamp_ns > latest_ns:
+            stamp_ns = latest_ns
+        elif stamp_ns < self._reached_ns:
+            stamp_ns = self._reached_ns
+        self._reached_ns = latest_ns  # the channel is empty: what comes next arrived after this began
+        self.counters.received += 1
+        return [CanFrame(self.name, frame_id, data, stamp_ns)]
+
+    def _received(self, count: int, limit: int, offset_ns: int, latest_ns: int) -> list[CanFrame]:
+        """What the first system call brought, and what more there is. count: what it returned."""
+        if self._descriptor < 0:
+            raise self._deaf_error()
         frames: list[CanFrame] = []
-        asked = limit if limit < BATCH_FRAMES else BATCH_FRAMES
-        while asked > 0:
-            count = self._read(asked)
-            if count:
-                stamp_ns = self._keep_read(frames, offset_ns, latest_ns, stamp_ns)
-            if count < asked:
-                stamp_ns = latest_ns  # the channel is empty: what comes next arrived after this began
-                break
-            asked = min(limit - len(frames), BATCH_FRAMES)
-        self._reception.reached(stamp_ns)
+        asked = min(limit, BATCH_FRAMES)
+        try:
+            count = self._batch.took(count)
+            while count:
+                self._keep_read(frames, offset_ns, latest_ns)
+                if count < asked or len(frames) >= limit:
+                    break
+                asked = min(limit - len(frames), BATCH_FRAMES)
+                count = self._batch.read(self._descriptor, asked)
+        except OSError as failure:
+            raise gone_error(self._settings, failure, "is gone") from failure
+        if count < asked:
+            self._reached_ns = latest_ns
         self.counters.received += len(frames)
         return frames
 
-    def _read(self, limit: int) -> int:
-        """One system call; how many messages it brought."""
-        try:
-            return self._batch.read(self._descriptor, limit)
-        except OSError as failure:
-            raise gone_error(self._settings, failure, "is gone") from failure
-
-    def _keep_read(self, frames: list[CanFrame], offset_ns: int, latest_ns: int, stamp_ns: int) -> int:
-        """Put what was read into `frames`, or among those confirmed; the stamp of the newest."""
+    def _keep_read(self, frames: list[CanFrame], offset_ns: int, latest_ns: int) -> None:
+        """Put what was read into `frames`, or among those confirmed."""
         name, keep = self.name, frames.append
-        drops = 0
-        for (flags, length), (seconds, nanoseconds, dropped, frame_id, size, data) in self._batch.frames():
-            drops = dropped  # it only grows, so the last frame tells the most
+        every_flag, stamp_ns = 0, self._reached_ns
+        for (flags, length), (seconds, nanoseconds, frame_id, size, data) in self._batch.frames():
+            every_flag |= flags
             moved_ns = (seconds * NS_PER_S + nanoseconds or self._wall_ns()) + offset_ns
             if moved_ns > latest_ns:
                 moved_ns = latest_ns
@@ -217,9 +256,9 @@ class SocketCanChannel:
                 self._confirmed.append(frame)
             else:
                 keep(frame)
-        if drops > self.counters.receive_dropped:
-            self.counters.receive_dropped = drops
-        return stamp_ns
+        self._reached_ns = stamp_ns
+        if every_flag & MSG_CTRUNC and self._socket is not None:
+            self.counters.receive_dropped = dropped_of(self._socket)
 
     def take_confirmed(self) -> list[CanFrame]:
         """Our own frames that were on the bus, as seen by `receive_batch`, oldest first, stamped when they were sent.
@@ -232,10 +271,8 @@ class SocketCanChannel:
         self._confirmed.clear()
         return confirmed
 
-    def _require(self) -> socket.socket:
-        if self._socket is None:
-            raise DeviceError(f"channel {self.name} is closed")
-        return self._socket
+    def _closed(self, descriptor: int, packet: bytes) -> int:
+        raise DeviceError(f"channel {self.name} is closed")
 
     def _deaf_error(self) -> DeviceError:
         what = "is closed" if self._socket is None else "was opened for sending only"
@@ -250,4 +287,4 @@ class SocketCanChannel:
         self._drop_oldest_above(0)
         if self._socket is not None:
             self._socket.close()
-        self._socket, self._descriptor = None, -1
+        self._socket, self._descriptor, self._write = None, -1, self._closed

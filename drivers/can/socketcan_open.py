@@ -25,6 +25,10 @@ EVERY_ERROR_CLASS = 0x1FFF_FFFF
 # asm-generic/socket.h
 SO_TIMESTAMPNS = 35
 SO_RXQ_OVFL = 40
+SO_MEMINFO = 55
+# linux/sock_diag.h: sk_meminfo, an array of 32-bit numbers
+MEMINFO = struct.Struct("=9I")
+MEMINFO_DROPS = 8
 # linux/sockios.h, linux/if.h
 SIOCGIFFLAGS = 0x8913
 SIOCGIFMTU = 0x8921
@@ -63,6 +67,11 @@ def _set_options(opened: socket.socket, settings: CanChannelSettings, listen: bo
     opened.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     opened.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
     raise_receive_buffer(opened)
+
+
+def dropped_of(opened: socket.socket) -> int:
+    """Frames that the kernel dropped because the receive buffer of this socket was full, since it was opened."""
+    return int(MEMINFO.unpack(opened.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, MEMINFO.size))[MEMINFO_DROPS])
 
 
 def _flags(opened: socket.socket, interface: str) -> int:

@@ -9,6 +9,7 @@ import contextlib
 import gc
 import io
 import json
+import os
 import socket
 import statistics
 import subprocess
@@ -173,7 +174,8 @@ def error_frames() -> Seen:
 def overflow() -> Seen:
     """A reader that never reads: what its buffer cannot hold is counted by the kernel and told with the next frames."""
     sender, lazy = channel("vcan0", listen=False), channel("vcan0")
-    lazy._require().setsockopt(1, 8, 30_000)  # SOL_SOCKET, SO_RCVBUF
+    with socket.socket(fileno=os.dup(lazy.fileno())) as same:
+        same.setsockopt(1, 8, 30_000)  # SOL_SOCKET, SO_RCVBUF
     for number in range(1000):
         sender.send(number % 0x800, PAYLOAD)
     held = len(lazy.receive_batch(5000))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Callable, Iterator
 
 import can
+import msgspec
 import pytest
 from can.interfaces.socketcan.socketcan import build_can_frame
 from hypothesis import given
@@ -20,8 +22,15 @@ from cardan.drivers.can.socketcan import (
     SocketCanChannel,
     pack_frame,
 )
-from cardan.drivers.can.socketcan_open import check_interface, gone_error, open_can_socket, opening_error, up_command
-from cardan.runtime.clock import FakeClock
+from cardan.drivers.can.socketcan_open import (
+    SO_TIMESTAMPNS,
+    check_interface,
+    gone_error,
+    open_can_socket,
+    opening_error,
+    up_command,
+)
+from cardan.runtime.clock import FakeClock, MonotonicClock
 from cardan.runtime.errors import DeviceError
 from cardan.runtime.messages import CanFrame
 from cardan.runtime.profile import CanChannelSettings
@@ -34,27 +43,29 @@ def settings(interface: str = "can0", *, fd: bool = True) -> CanChannelSettings:
     return CanChannelSettings(name="vehicle", interface="socketcan", channel=interface, fd=fd)
 
 
-class FullSocket(socket.socket):
-    """A socket whose `send` fails as often as it is told."""
+class Wire:
+    """Hands frames over, but fails as often as it is told."""
 
-    failures: int = 0
-    failure: int = errno.ENOBUFS
+    def __init__(self) -> None:
+        self.failures = 0
+        self.failure = errno.ENOBUFS
 
-    def send(self, data: bytes, flags: int = 0) -> int:  # type: ignore[override]  # bytes is all that is sent here
+    def write(self, descriptor: int, data: bytes) -> int:
         if self.failures:
             self.failures -= 1
             raise OSError(self.failure, "No buffer space available")
-        return super().send(data, flags)
+        return os.write(descriptor, data)
 
 
 class Ends:
     """A sending and a receiving channel with the sockets between them."""
 
     def __init__(self) -> None:
-        one, two = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self.wire = FullSocket(fileno=one.detach())
-        self.clock = FakeClock()
-        self.sender = SocketCanChannel(settings("vcan0"), self.clock, listen=False, open_socket=lambda *_: self.wire)
+        self.one, two = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.wire, self.clock = Wire(), FakeClock()
+        self.sender = SocketCanChannel(
+            settings("vcan0"), self.clock, listen=False, open_socket=lambda *_: self.one, write=self.wire.write
+        )
         self.receiver = SocketCanChannel(settings("vcan0"), self.clock, open_socket=lambda *_: two)
 
     def ids(self) -> list[int]:
@@ -114,7 +125,7 @@ def test_what_one_channel_sends_another_receives_unchanged(sent: list[tuple[tupl
 
 
 def raw(ends: Ends, frame_id: int, data: bytes = b"") -> None:
-    ends.wire.send(frame_id.to_bytes(4, "little") + bytes([len(data), 0, 0, 0]) + data.ljust(8, b"\0"))
+    ends.one.send(frame_id.to_bytes(4, "little") + bytes([len(data), 0, 0, 0]) + data.ljust(8, b"\0"))
 
 
 def test_flag_bits_tell_extended_and_error_frames(ends: Ends) -> None:
@@ -140,6 +151,65 @@ def test_a_limit_is_kept_over_several_system_calls(ends: Ends) -> None:
         got += [frame.id for frame in ends.receiver.receive_batch(limit=4)]
         got += ends.ids()
     assert got == list(range(90))
+
+
+def stamped() -> tuple[socket.socket, SocketCanChannel]:
+    """A sending socket, and a receiving channel of classic frames whose kernel stamps them, on the computer's clock."""
+    one, two = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    two.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    return one, SocketCanChannel(settings("vcan0", fd=False), open_socket=lambda *_: two)
+
+
+@given(st.lists(st.tuples(IDS, st.binary(max_size=8), st.booleans()), max_size=12))
+def test_frames_that_come_alone_are_those_that_come_together(sent: list[tuple[tuple[int, bool], bytes, bool]]) -> None:
+    """One classic frame of eight bytes takes a shorter way than all others."""
+    one, receiver = stamped()
+    before_ns = MonotonicClock().now_ns()
+    alone: list[CanFrame] = []
+    for (frame_id, extended), data, error in sent:
+        one.send(pack_frame(frame_id, data, extended=extended, error=error))
+        alone += receiver.receive_batch()
+    for (frame_id, extended), data, error in sent:
+        one.send(pack_frame(frame_id, data, extended=extended, error=error))
+    together = receiver.receive_batch()
+    stamps = [before_ns, *(frame.stamp_ns for frame in [*alone, *together]), MonotonicClock().now_ns()]
+    one.close()
+    receiver.close()
+    assert [msgspec.structs.replace(frame, stamp_ns=0) for frame in alone] == [
+        msgspec.structs.replace(frame, stamp_ns=0) for frame in together
+    ]
+    assert [(frame.id, frame.data, frame.error) for frame in alone] == [
+        (frame_id, data, error) for (frame_id, _), data, error in sent
+    ]
+    assert stamps == sorted(stamps)
+    assert receiver.counters.received == 2 * len(sent)
+
+
+def test_a_stamp_that_the_wall_clock_moved_is_moved_back_into_its_window() -> None:
+    one, two = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    two.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    clock = FakeClock()  # its wall time is another one
+    receiver = SocketCanChannel(settings("vcan0", fd=False), clock, open_socket=lambda *_: two)
+    stamps = []
+    for jump_s in (0.0, 4e9):
+        clock.jump_wall_s(jump_s)
+        clock.advance_s(0.01)
+        one.send(pack_frame(1, bytes(8)))
+        stamps += [frame.stamp_ns - clock.now_ns() for frame in receiver.receive_batch()]
+    assert stamps == [0, -10_000_000]
+    one.close()
+    receiver.close()
+
+
+@pytest.mark.parametrize("limit", [-1, 0, 1, 2])
+def test_no_more_frames_come_than_are_asked_for(limit: int) -> None:
+    one, receiver = stamped()
+    for _ in range(3):
+        one.send(pack_frame(1, bytes(8)))
+    assert len(receiver.receive_batch(limit)) == max(limit, 0)
+    assert len(receiver.receive_batch()) == 3 - max(limit, 0)
+    one.close()
+    receiver.close()
 
 
 def test_an_unread_socket_is_readable_and_a_read_one_is_not(ends: Ends) -> None:
@@ -208,8 +278,8 @@ def test_a_frame_that_waited_three_control_periods_is_not_sent_any_more(ends: En
 
 def test_a_sender_that_also_receives_learns_that_the_bus_takes_nothing_within_four_periods(ends: Ends) -> None:
     one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    wire = FullSocket(fileno=one.detach())
-    bridge = SocketCanChannel(settings(), ends.clock, open_socket=lambda *_: wire)
+    wire = Wire()
+    bridge = SocketCanChannel(settings(), ends.clock, open_socket=lambda *_: one, write=wire.write)
     wire.failures = 10_000
     with pytest.raises(DeviceError, match="the transmit queue is full"):
         for _ in range(5):
@@ -248,7 +318,7 @@ def test_impossible_frames_are_refused(ends: Ends, frame_id: int, size: int, fd:
 def test_an_error_frame_is_never_given_to_hardware(ends: Ends) -> None:
     ends.sender.send(0x40, bytes(8), error=True)
     assert [frame.error for frame in ends.receiver.receive_batch()] == [True]
-    hardware = SocketCanChannel(settings("can0"), open_socket=lambda *_: ends.wire)
+    hardware = SocketCanChannel(settings("can0"), open_socket=lambda *_: ends.one)
     with pytest.raises(DeviceError, match="can0 cannot simulate an error frame"):
         hardware.send(0x40, bytes(8), error=True)
     assert ends.ids() == []
