@@ -216,15 +216,36 @@ class MemoryCopy:
         for number in range(messages):
             next_s += 1 / rate_hz
             time.sleep(max(0.0, next_s - time.monotonic()))
-            frame, place = self._frames[number % FRAMES], self._places[number % len(self._places)]
             began_ns = time.monotonic_ns()
-            place[:] = frame
+            self._copy(number)
             took_ns.append(time.monotonic_ns() - began_ns)
         took_ns.sort()
         return {"p50_us": quantile(took_ns, 0.5) / 1000, "p99_us": quantile(took_ns, 0.99) / 1000, "missing": 0}
 
+    def _copy(self, number: int) -> None:
+        self._places[number % len(self._places)][:] = self._frames[number % FRAMES]
+
     def close(self) -> None:
         self._frames, self._places = [], []
+
+
+class SlotCopyAlone(MemoryCopy):
+    """The copy into a slot without a message about it: what it has over a plain one is not the way to the reader."""
+
+    def __init__(self, size: int, readers: int) -> None:
+        super().__init__(size, readers)
+        self._folder = tempfile.TemporaryDirectory(prefix="cardan-bus-", dir="/dev/shm")
+        self._pool = SlotPool(Path(self._folder.name), "source.out.1", rows=readers)
+        for number in range(len(self._places)):
+            self._copy(number)
+
+    def _copy(self, number: int) -> None:
+        self._pool.pack(self._frames[number % FRAMES])
+
+    def close(self) -> None:
+        super().close()
+        self._pool.close()
+        self._folder.cleanup()
 
 
 # ---------------------------------------------------------------------------------------------------- between two ports
