@@ -25,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from driven import CARDAN, kill_control, wait_until_engaged
 from rows import at_most, report
 
 CASES, QUICK_CASES = 1000, 200
@@ -86,28 +87,23 @@ def prepare(folder: Path) -> None:
         "CARDAN_DATA_DIR": str(folder / "data"),
         "XDG_CACHE_HOME": str(folder / "cache"),
     }
-    cardan = [sys.executable, "-m", "cardan.runtime.cli.main"]
-    with subprocess.Popen(
-        [*cardan, "up", "--for", "9s"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as drive:
-        time.sleep(6.0)
-        kill_control()
-        drive.wait(60.0)
+    run_up = [*CARDAN, "up", "--for", "300s"]
+    with subprocess.Popen(run_up, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as drive:
+        try:
+            wait_until_engaged()
+            kill_control()
+            time.sleep(3.0)
+        finally:
+            drive.send_signal(signal.SIGINT)
+            drive.wait(60.0)
     file = folder / "b.cardan.zip"
     subprocess.run(
-        [*cardan, "bundle", "make", "--out", str(file)], check=False, stdout=subprocess.DEVNULL, timeout=60.0
+        [*CARDAN, "bundle", "make", "--out", str(file)], check=False, stdout=subprocess.DEVNULL, timeout=60.0
     )
     if not file.exists():
         raise SystemExit("no bundle was made")
     shutil.rmtree(runs, ignore_errors=True)
     warm_up()
-
-
-def kill_control() -> None:
-    from cardan.runtime.cli.runs import find_run
-    from cardan.runtime.vitals import NodeVitals
-
-    os.kill(find_run(None, must_live=True).vitals.nodes["control"].words[NodeVitals.PID], signal.SIGKILL)
 
 
 def warm_up() -> None:

@@ -26,12 +26,12 @@ from pathlib import Path
 from cli_bundle import bundle_rows
 from cli_page import browser_rows, viewer_rows
 from cli_usage import Used, children_used, used_by
+from driven import CARDAN, wait_until_engaged
 from rows import Row, at_most, report
 
 from cardan.runtime.cli.runs import find_run
 from cardan.runtime.vitals import Vitals
 
-CARDAN = [sys.executable, "-m", "cardan.runtime.cli.main"]
 WITHIN_S = 40.0
 STARTS = {"--help": 60.0, "status": 150.0, "topic list": 150.0}
 """Commands and how long they may take, in ms."""
@@ -95,15 +95,6 @@ def driving() -> Iterator[None]:
         finally:
             vehicle.send_signal(signal.SIGINT)
             vehicle.wait(WITHIN_S)
-
-
-def wait_until_engaged() -> None:
-    ends_s = time.monotonic() + WITHIN_S
-    ask = [*CARDAN, "control", "state", "--json"]
-    while b'"engagement":"enabled"' not in subprocess.run(ask, capture_output=True, check=False).stdout:
-        if time.monotonic() > ends_s:
-            raise SystemExit("the reference vehicle did not engage")
-        time.sleep(0.2)
 
 
 def start_rows(rounds: int, *, driving: bool) -> list[Row]:

@@ -20,9 +20,9 @@ import time
 import zipfile
 from pathlib import Path
 
+from driven import CARDAN, kill_control, wait_until_engaged
 from rows import Row, at_most, parse_arguments, report
 
-CARDAN = [sys.executable, "-m", "cardan.runtime.cli.main"]
 LIVE_S, BUNDLE_S = 2.0, 5.0
 HOUR_S = 3600.0
 JOBS = (
@@ -64,7 +64,8 @@ def live_rows(file: Path, rounds: int) -> list[Row]:
     run_up = [*CARDAN, "up", "--for", "300s"]
     with subprocess.Popen(run_up, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as drive:
         try:
-            time.sleep(8.0)
+            wait_until_engaged()
+            time.sleep(2.0)
             kill_control()
             time.sleep(3.0)
             rows = [at_most(f"live: cardan {words}", median_s([*words.split()], rounds), LIVE_S, "s") for words in JOBS]
@@ -73,13 +74,6 @@ def live_rows(file: Path, rounds: int) -> list[Row]:
             drive.send_signal(signal.SIGINT)
             drive.wait(60.0)
     return rows
-
-
-def kill_control() -> None:
-    from cardan.runtime.cli.runs import find_run
-    from cardan.runtime.vitals import NodeVitals
-
-    os.kill(find_run(None, must_live=True).vitals.nodes["control"].words[NodeVitals.PID], signal.SIGKILL)
 
 
 def median_s(words: list[str], rounds: int) -> float | None:

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from cardan.runtime.bundle.header import Collected
@@ -23,10 +24,13 @@ from cardan.runtime.cli.process_start import process_start_ns
 from cardan.runtime.cli.runs import FoundRun, find_run
 from cardan.runtime.cli.version import versions
 from cardan.runtime.clock import MonotonicClock, ns
+from cardan.runtime.profile import Profile
 from cardan.runtime.run import RunPaths
 
 GIVE_WAY = 10
 """How nice the collectors are: nothing that drives waits for them."""
+BACKGROUND = "background"
+"""The core group of what nobody waits for."""
 LARGEST_MB = 2000.0
 RECORDINGS_NS = ns(0.3)
 """Of a processor, beside a vehicle that runs: a minute or two of telemetry."""
@@ -43,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.send:
         require_consent(found)
     if not arguments.hurry:
-        os.nice(GIVE_WAY)
+        give_way(found.plan.profile)
     progress, folder = begin(found.data_dir, found.run_id, f"{redaction} {limit_bytes}", clock.wall_ns())
     if progress.done:
         print(f"going on with {progress.id}, which has {len(progress.done)} parts", file=sys.stderr)
@@ -59,6 +63,15 @@ def run(arguments: argparse.Namespace) -> int:
         more = [Line(""), Line(sent_text(header.id))] if sent else []
         write_lines([*header_lines(header, target), *more], sys.stdout)
     return int(Exit.HEALTHY if verdict_of(header) == "ok" else Exit.FINDING)
+
+
+def give_way(profile: Profile) -> None:
+    """Let everything that drives come first, and keep off its processors where the profile has others for the rest."""
+    os.nice(GIVE_WAY)
+    cores = profile.cores.get(BACKGROUND)
+    if isinstance(cores, list):
+        with suppress(OSError):  # of a profile that is not of this computer
+            os.sched_setaffinity(0, cores)
 
 
 def _job(found: FoundRun, folder: Path, redaction: Redaction, limit_bytes: int, *, hurry: bool = False) -> Job:

@@ -13,9 +13,11 @@ from tests.runtime.cli.conftest import Active
 from tests.runtime.cli.looks import LOOKS, ONLY_FOLDER
 from tests.runtime.small_vehicle import make_plan
 
+from cardan.runtime.cli.bundle_make import GIVE_WAY, give_way
 from cardan.runtime.cli.main import main
 from cardan.runtime.clock import FakeClock
 from cardan.runtime.log.record import LogRecord, encode
+from cardan.runtime.profile import Profile
 from cardan.runtime.vitals import RunState, Vitals, create_vitals
 
 CODES = (0, 1, 3)
@@ -113,6 +115,15 @@ def test_a_damaged_bundle_ends_with_one_line(
     words = data.draw(st.sampled_from(["status", "why disengage", "log", "topic list"]))
     assert main([*words.split(), "--bundle", str(file)]) in CODES
     assert "failed unexpectedly" not in capsys.readouterr().err
+
+
+def test_making_one_keeps_off_the_processors_of_what_drives(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[object] = []
+    monkeypatch.setattr("os.nice", done.append)
+    monkeypatch.setattr("os.sched_setaffinity", lambda pid, cores: done.append(cores))
+    give_way(Profile(name="bench", cores={"control": "all", "background": "all"}))
+    give_way(Profile(name="roof", cores={"control": [1], "background": [0, 2]}))
+    assert done == [GIVE_WAY, GIVE_WAY, [0, 2]]
 
 
 def test_a_list_of_bundles(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
