@@ -48,7 +48,7 @@ CHECKS = tuple(Check(f"hung.device-{n}", "does it answer?", hang, limit_s=60.0) 
 """
 
 
-def rows(quick: bool, *, running: bool) -> list[Row]:
+def rows(quick: bool, *, running: bool, age_s: float) -> list[Row]:
     """All rows: while the reference vehicle drives, and when it has ended."""
     rounds = 5 if quick else 21
     with folders(own=not running) as folder:
@@ -59,7 +59,7 @@ def rows(quick: bool, *, running: bool) -> list[Row]:
                 *viewer_rows(4.0 if quick else 20.0),
                 *browser_rows(3 if quick else 10),
                 *doctor_rows(folder),
-                *(bundle_rows(str(folder), 0.0, 1) if quick else bundle_rows(str(folder), 600.0, 5)),
+                *(bundle_rows(str(folder), 0.0, 1) if quick else bundle_rows(str(folder), age_s, 5)),
             ]
         return [*start_rows(rounds, driving=False), *driven]
 
@@ -158,5 +158,7 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true", help="end within 50 s")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--running", action="store_true", help="beside the vehicle that drives already; it is ended")
+    parser.add_argument("--age", type=float, default=600.0, metavar="S", help="of the drive that a bundle is made of")
     arguments = parser.parse_args()
-    sys.exit(report("cli", rows(arguments.quick, running=arguments.running), as_json=arguments.json))
+    measured = rows(arguments.quick, running=arguments.running, age_s=arguments.age)
+    sys.exit(report("cli", measured, as_json=arguments.json))

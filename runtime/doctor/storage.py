@@ -19,7 +19,7 @@ from cardan.runtime.small_file import small_text
 LEAST_FREE = 1 << 30
 PROBE_BYTES = 4 << 20
 RANDOM_BYTES = 64 << 10
-"""Of these nothing can be compressed; more of them would cost the processor more than the disk."""
+"""Written again and again: as many of them as there are bytes would cost the processor more than the disk."""
 SLOWEST_MB_S = 20.0
 """A recorder of the reference vehicle writes less than 1 MB/s; cameras in full make it 20."""
 WORN_PERCENT = 90
@@ -61,7 +61,9 @@ def speed(subject: Subject) -> Result:
         descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             start_ns = subject.clock.now_ns()
-            _write_all(descriptor, os.urandom(RANDOM_BYTES) * (PROBE_BYTES // RANDOM_BYTES))
+            block = os.urandom(RANDOM_BYTES)
+            for _ in range(PROBE_BYTES // RANDOM_BYTES):
+                _write_all(descriptor, block)
             os.fdatasync(descriptor)
             seconds = max(1, subject.clock.now_ns() - start_ns) / 1e9
         finally:
