@@ -304,7 +304,8 @@ def unaccounted(load: float, seconds: float) -> int:
 
 
 def decision_us(count: int) -> float:
-    """Processor time of one decision among 16 engines of which a third has a frame waiting, 99th percentile."""
+    """Processor time of one decision among 16 engines that get a frame every third time, so that 14 wait: 99th
+    percentile."""
     demands = [
         Demand(
             name=f"e{n}", deadline_ns=(20 + 5 * n) * MS, criticality=Criticality(n % 3), expected_ns=(1 + n % 5) * MS
