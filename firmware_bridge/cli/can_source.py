@@ -15,7 +15,7 @@ from cardan.drivers.can.candump import LoggedFrame
 from cardan.drivers.can.channel import CanChannel
 from cardan.runtime.can_health import CanLink
 from cardan.runtime.clock import Clock, ns
-from cardan.runtime.errors import CardanError
+from cardan.runtime.errors import CardanError, RunError
 from cardan.runtime.messages import CanFrame
 from cardan.runtime.profile import CanChannelSettings
 
@@ -197,7 +197,12 @@ def _messages(paths: Sequence[Path]) -> Iterator[tuple[int, list[StoredFrame]]]:
     decode = msgspec.json.Decoder(_Frames).decode
     for path in paths:
         for message in selected_messages(path, _is_received):
-            yield message.log_ns - message.sent_ns, decode(message.data).frames
+            try:
+                frames = decode(message.data).frames
+            except msgspec.DecodeError as error:
+                what = f"{path}: a message of {message.topic} cannot be read as CAN frames: {error}"
+                raise RunError(what, hint="was it recorded by another release? `cardan record info` tells") from error
+            yield message.log_ns - message.sent_ns, frames
 
 
 def _is_received(channel: Channel) -> bool:

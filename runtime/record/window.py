@@ -84,8 +84,8 @@ def plain(chunk: bytes, decompressor: Any = None) -> bytes:
 
         try:
             data = (decompressor or zstandard.ZstdDecompressor()).decompress(data, size)
-        except zstandard.ZstdError as error:
-            raise ValueError(str(error)) from error
+        except (zstandard.ZstdError, MemoryError) as error:
+            raise ValueError(f"a chunk that cannot be unpacked: {error}") from error
     elif compression:
         raise ValueError("a chunk that is compressed in another way")
     if len(data) != size or (crc and crc32(data) != crc):

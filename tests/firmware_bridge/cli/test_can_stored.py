@@ -16,6 +16,7 @@ from cardan.firmware_bridge.dbc import load_dbc
 from cardan.firmware_bridge.vehicle_map import reference_dbc_path
 from cardan.runtime.messages import CanFrame, CanFrames, Message
 from cardan.runtime.record.files import recording_path
+from cardan.runtime.record.mcap_writer import McapWriter
 from cardan.runtime.record.recorder import Recorder
 from cardan.runtime.testing import Bench
 
@@ -365,3 +366,15 @@ def test_a_dump_of_a_recording_has_every_received_frame_once(
     assert [(record["channel"], record["id"], record["data"]) for record in records] == [
         (frame.channel, frame.id, frame.data.hex()) for frame in traffic(frames)
     ]
+
+
+@pytest.mark.parametrize("verb", ["dump", "health"])
+def test_frames_of_another_shape_are_one_message(cardan: Ask, tmp_path: Path, verb: str) -> None:
+    path = tmp_path / "other.mcap"
+    writer = McapWriter(path, {}, wall_offset_ns=0)
+    number = writer.add_channel("can/frames", "CanFrames", b"{}", {"type": "cardan.runtime.messages:CanFrames"})
+    writer.write(number, sent_ns=1, sequence=1, data=b'{"frames": 3}')
+    writer.finish()
+    said = cardan(verb, path)
+    assert (said.code, said.out) == (3, "")
+    assert "other.mcap: a message of can/frames cannot be read as CAN frames" in said.err
