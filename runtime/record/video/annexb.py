@@ -76,7 +76,10 @@ class Splitter:
 
 
 def is_keyframe(unit: bytes) -> bool:
-    """Whether a decoder can begin with this access unit."""
+    """Whether a decoder can begin with this access unit; False for what is none."""
     splitter = Splitter()
-    found = [*splitter.feed(unit), *splitter.end()]
+    try:
+        found = [*splitter.feed(unit), *splitter.end()]
+    except ValueError:
+        return False
     return bool(found) and found[0].keyframe

@@ -30,14 +30,15 @@ class Written(NamedTuple):
 def to_h264(messages: Iterable[RecordedMessage], path: Path) -> Written:
     """Write the pictures of one topic one behind the other (Annex B), from the first that stands for itself on.
 
-    FileExistsError when `path` exists. What was kept as JPEG or raw meanwhile is left out.
+    FileExistsError when `path` exists, RunError when a picture is damaged. What was kept as JPEG or raw meanwhile is
+    left out.
     """
     count, first_ns, last_ns = 0, 0, 0
     with path.open("xb") as file:
         for message in messages:
             if message.schema != SCHEMA_NAME:
                 continue
-            unit = video_fields(message.data)["h264"]
+            unit = _unit(message)
             if not count and not is_keyframe(unit):
                 continue
             file.write(unit)
@@ -45,6 +46,14 @@ def to_h264(messages: Iterable[RecordedMessage], path: Path) -> Written:
             last_ns, count = message.sent_ns, count + 1
     span_s = (last_ns - first_ns) / 1e9
     return Written(count, (count - 1) / span_s if span_s > 0 else USUAL_RATE_HZ)
+
+
+def _unit(message: RecordedMessage) -> bytes:
+    try:
+        unit: bytes = video_fields(message.data)["h264"]
+    except ValueError as error:
+        raise RunError(f"picture {message.sequence} of {message.topic} cannot be read: {error}") from error
+    return unit
 
 
 def to_mp4(messages: Iterable[RecordedMessage], path: Path) -> Written:

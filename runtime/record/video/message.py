@@ -54,6 +54,11 @@ SCHEMA = description_set(
 )
 
 
+class _Own(msgspec.Struct, frozen=True):
+    message: dict[str, Any]
+    envelope: dict[str, Any] = msgspec.field(name=ENVELOPE_FIELD)
+
+
 def own_json(value: Any, envelope: dict[str, Any]) -> bytes:
     """What our message says beside its picture."""
     others = {name: getattr(value, name) for name in value.__struct_fields__ if name != "image"}
@@ -73,5 +78,8 @@ def video_fields(data: bytes) -> dict[str, Any]:
     own, unit = found.get(OWN_FIELD), found.get(_DATA)
     if not (isinstance(own, memoryview) and isinstance(unit, memoryview)):
         raise ValueError("the video was not recorded by cardan")
-    ours = msgspec.json.decode(own)
-    return {**ours["message"], "h264": bytes(unit), ENVELOPE_FIELD: ours[ENVELOPE_FIELD]}
+    try:
+        ours = msgspec.json.decode(own, type=_Own)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(f"what goes with the video is damaged: {error}") from error
+    return {**ours.message, "h264": bytes(unit), ENVELOPE_FIELD: ours.envelope}

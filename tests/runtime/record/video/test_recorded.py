@@ -35,6 +35,7 @@ from cardan.runtime.record.settings import RecorderConfig
 from cardan.runtime.record.triggers import TriggerConfig
 from cardan.runtime.record.video.annexb import is_keyframe
 from cardan.runtime.record.video.choose import choose
+from cardan.runtime.record.video.export import to_h264
 from cardan.runtime.record.video.message import SCHEMA_NAME, video_fields
 from cardan.runtime.testing import Bench
 
@@ -349,9 +350,13 @@ def test_a_table_has_its_other_fields_and_a_replay_says_what_to_record_instead(
     with pytest.raises(RunError, match=r"were recorded as H\.264") as found:
         ReadBack(CameraFrame).read(first)
     assert "frames" in str(found.value.hint)
-    for damaged in (b"", first.data[:20], b"\x08\x01"):
-        with pytest.raises(ValueError, match=r"outside|cardan"):
+    own = first.data.replace(b'"message":', b'"massage":')
+    for damaged in (b"", first.data[:20], b"\x08\x01", own, first.data.replace(b'{"frame_id"', b'["frame_id"')):
+        with pytest.raises(ValueError, match=r"outside|cardan|damaged"):
             video_fields(damaged)
+    with pytest.raises(RunError, match="picture 0 of camera/frame cannot be read"):
+        to_h264([msgspec.structs.replace(first, data=own)], tmp_path / "damaged.h264")
+    assert not is_keyframe(b"no video")
 
 
 def subject_with(tmp_path: Path, settings: VideoSettings, frames: str) -> Subject:
