@@ -8,7 +8,7 @@ from cardan.runtime.clock import Clock, ns
 
 SHARE = 0.085
 """Of one processor; what is left to a tenth is for the end, when nobody rests any more."""
-LONGEST_NS = ns(9.2)
+LONGEST_NS = ns(8.9)
 """After so long there is no more resting: a person waits."""
 
 

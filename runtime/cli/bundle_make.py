@@ -32,7 +32,7 @@ GIVE_WAY = 10
 BACKGROUND = "background"
 """The core group of what nobody waits for."""
 LARGEST_MB = 2000.0
-RECORDINGS_NS = ns(0.3)
+RECORDINGS_NS = ns(0.25)
 """Of a processor, beside a vehicle that runs: a minute or two of telemetry."""
 
 
