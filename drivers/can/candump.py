@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import IO
@@ -21,6 +22,13 @@ from cardan.runtime.can_line import ERROR_FLAG, can_line, can_payload
 from cardan.runtime.clock import NS_PER_S
 from cardan.runtime.errors import CardanError
 from cardan.runtime.messages import CanFrame
+
+BLOCK_CHARACTERS = 1 << 20
+PLAIN = re.compile(
+    r"^\((\d{1,12})\.(\d{6})\) (\S+) ([0-7][0-9A-F]{2}|[01][0-9A-F]{7})#((?:[0-9A-F]{2}){0,8})(?: [RT])?$",
+    re.ASCII | re.MULTILINE,
+)
+"""A line with a classic data frame: time, channel, identifier of 11 or 29 bits, data."""
 
 
 class CandumpError(CardanError):
@@ -54,6 +62,54 @@ def read_candump(path: Path) -> Generator[LoggedFrame, None, None]:
                     yield parse_line(line, f"{path}:{line_number}")
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise CandumpError(f"{path}: cannot read on after line {line_number}: {error}") from error
+
+
+class StoredFrame(msgspec.Struct, gc=False):
+    """One frame of many: quicker to make than a `LoggedFrame`, and no work for the garbage collector."""
+
+    channel: str
+    id: int
+    data: bytes
+    stamp_ns: int
+    extended: bool = False
+    fd: bool = False
+    error: bool = False
+    remote: bool = False
+
+
+def read_blocks(path: Path) -> Generator[list[StoredFrame], None, None]:
+    """The frames of a recording, some ten thousand at a time, in order. Errors as `read_candump`."""
+    ids: dict[str, tuple[int, bool]] = {}
+    line_number = 0
+    try:
+        with _open_text(path) as stream:
+            while lines := stream.readlines(BLOCK_CHARACTERS):
+                found = PLAIN.findall("".join(lines))
+                if len(found) == len(lines):
+                    yield [_plain(ids, *fields) for fields in found]
+                else:
+                    numbered = enumerate(lines, start=line_number + 1)
+                    yield [_stored(line, f"{path}:{number}") for number, line in numbered if not line.isspace()]
+                line_number += len(lines)
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise CandumpError(f"{path}: cannot read on after line {line_number}: {error}") from error
+
+
+def _plain(
+    ids: dict[str, tuple[int, bool]], seconds: str, fraction: str, channel: str, identifier: str, data: str
+) -> StoredFrame:
+    """ids: those that were read before."""
+    known = ids.get(identifier)
+    if known is None:
+        known = ids[identifier] = int(identifier, 16), len(identifier) == 8
+    return StoredFrame(channel, known[0], bytes.fromhex(data), int(seconds + fraction) * 1000, known[1])
+
+
+def _stored(line: str, where: str) -> StoredFrame:
+    logged = parse_line(line, where)
+    frame = logged.frame
+    plain = frame.channel, frame.id, frame.data, frame.stamp_ns
+    return StoredFrame(*plain, frame.extended, frame.fd, frame.error, logged.remote)
 
 
 def write_candump(path: Path, frames: Iterable[LoggedFrame]) -> int:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cardan.drivers.can.candump import StoredFrame
 from cardan.drivers.can.error_frames import decode_error_frame
-from cardan.firmware_bridge.cli.can_source import StoredFrame
 from cardan.firmware_bridge.cli.can_traffic import Traffic, frame_bits
 from cardan.firmware_bridge.frame_reader import Definition, FrameReader, Identifier
 from cardan.firmware_bridge.many_frames import Bytes, ManyJudge, in_rows
@@ -31,6 +31,10 @@ class Columns:
         traffic = self._traffic
         traffic.first_ns = traffic.first_ns or frames[0].stamp_ns + offset_ns
         traffic.newest_ns = frames[-1].stamp_ns + offset_ns
+        if frames[0].remote:  # has no data, and is alone
+            traffic.remote += 1
+            self._count(frames[0])
+            return
         if True in [frame.error for frame in frames]:
             errors = [frame for frame in frames if frame.error]
             traffic.error_frames += len(errors)
@@ -38,6 +42,12 @@ class Columns:
             frames = [frame for frame in frames if not frame.error]
         if frames:
             self._see_data(frames)
+
+    def _count(self, frame: StoredFrame) -> None:
+        self._traffic.frames += 1
+        self._traffic.counts[(frame.id, frame.extended)] += 1
+        slow, _ = frame_bits(CanFrame(frame.channel, frame.id, b"", frame.stamp_ns, frame.extended))
+        self._traffic.slow_bits += slow
 
     def _see_data(self, frames: Sequence[StoredFrame]) -> None:
         data = [frame.data for frame in frames]

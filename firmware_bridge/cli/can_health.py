@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 import msgspec
 
@@ -15,7 +14,7 @@ from cardan.firmware_bridge.cli.can_decode import reader_for
 from cardan.firmware_bridge.cli.can_filter import frame_filter
 from cardan.firmware_bridge.cli.can_findings import Facts, findings
 from cardan.firmware_bridge.cli.can_health_view import HEALTHY, document_of, health_lines, verdict_of
-from cardan.firmware_bridge.cli.can_source import FrameSource, recorded_batches, recorded_links
+from cardan.firmware_bridge.cli.can_source import Batch, FrameSource, recorded_links
 from cardan.firmware_bridge.cli.can_stream import Limits, limits_of, no_frame, stream
 from cardan.firmware_bridge.cli.can_target import Failures, Target, find_target, readers_of
 from cardan.firmware_bridge.cli.can_traffic import Traffic, missing_and_slow
@@ -73,17 +72,17 @@ class Heard:
         A bus that is silent is a finding, and so is a run that recorded nothing: its vitals still tell something.
         """
         started_ns = clock.now_ns()
-        recordings = self._target.recordings if limits == Limits() else None
+        many = self._target.batches if limits == Limits() else None
         try:
-            paths = recordings() if recordings is not None else None
-            source = self._target.open(self._failures) if paths is None else None
+            batches = many() if many is not None else None
+            source = self._target.open(self._failures) if batches is None else None
         except NoDataError as error:
             if self._target.run is None:
                 raise
             self._failures = dict.fromkeys(self._traffic, error)
             return
-        if paths is not None:
-            self._read(paths)
+        if batches is not None:
+            self._read(batches)
         elif source is not None:
             self._stream(source, limits, clock)
         self._listened_s = (clock.now_ns() - started_ns) / NS_PER_S
@@ -102,13 +101,13 @@ class Heard:
         finally:
             source.close()
 
-    def _read(self, paths: Sequence[Path]) -> None:
-        """All of a recording, in columns. NoDataError when it has no frame."""
+    def _read(self, batches: Iterator[Batch]) -> None:
+        """All that is stored, in columns. NoDataError when there is no frame."""
         from cardan.firmware_bridge.cli.can_columns import Columns
 
         columns: dict[str, Columns] = {}
         known = self._target.channels
-        for offset_ns, frames in recorded_batches(paths):
+        for offset_ns, frames in batches:
             names = dict.fromkeys([frame.channel for frame in frames])
             for name in names:
                 if (known and name not in known) or self._channel not in (None, name):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from cardan.drivers.can.bus import open_channel
-from cardan.drivers.can.candump import LoggedFrame
+from cardan.drivers.can.candump import LoggedFrame, StoredFrame, read_blocks
 from cardan.drivers.can.channel import CanChannel
 from cardan.runtime.can_health import CanLink
 from cardan.runtime.clock import Clock, ns
@@ -131,17 +131,8 @@ class StoredFrames:
         """The files close themselves at their end."""
 
 
-class StoredFrame(msgspec.Struct, gc=False):
-    """One frame as recordings hold it."""
-
-    channel: str
-    id: int
-    data: bytes
-    stamp_ns: int
-    """Monotonic."""
-    extended: bool = False
-    fd: bool = False
-    error: bool = False
+Batch = tuple[int, list[StoredFrame]]
+"""Frames, and what moves their stamps onto the wall clock. A remote frame is alone in its batch."""
 
 
 class _Frames(msgspec.Struct):
@@ -176,8 +167,8 @@ def recorded_frames(paths: Sequence[Path]) -> Iterator[LoggedFrame]:
             )
 
 
-def recorded_batches(paths: Sequence[Path]) -> Iterator[tuple[int, list[StoredFrame]]]:
-    """The same, BIG_BATCH frames or so at a time, and what moves their stamps onto the wall clock."""
+def recorded_batches(paths: Sequence[Path]) -> Iterator[Batch]:
+    """The same, BIG_BATCH frames or so at a time."""
     batch: list[StoredFrame] = []
     batch_offset_ns = 0
     for offset_ns, frames in _messages(paths):
@@ -188,6 +179,17 @@ def recorded_batches(paths: Sequence[Path]) -> Iterator[tuple[int, list[StoredFr
         batch_offset_ns = offset_ns
     if batch:
         yield batch_offset_ns, batch
+
+
+def logged_batches(path: Path) -> Iterator[Batch]:
+    """Every frame of a log of `candump -l`, a block of lines at a time."""
+    for block in read_blocks(path):
+        start = 0
+        for at in [place for place, frame in enumerate(block) if frame.remote]:
+            yield from ((0, part) for part in (block[start:at], block[at : at + 1]) if part)
+            start = at + 1
+        if start < len(block):
+            yield 0, block[start:]
 
 
 def _messages(paths: Sequence[Path]) -> Iterator[tuple[int, list[StoredFrame]]]:

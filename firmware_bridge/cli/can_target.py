@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 from cardan.drivers.can.bus import OWN
 from cardan.drivers.can.candump import read_candump
 from cardan.drivers.can.link_state import read_links
-from cardan.firmware_bridge.cli.can_source import FrameSource, LiveFrames, StoredFrames, recorded_frames
+from cardan.firmware_bridge.cli.can_source import (
+    Batch,
+    FrameSource,
+    LiveFrames,
+    StoredFrames,
+    logged_batches,
+    recorded_batches,
+    recorded_frames,
+)
 from cardan.runtime.cli.exits import NoDataError, UsageError
 from cardan.runtime.cli.runs import FoundRun, find_run
 from cardan.runtime.clock import Clock
@@ -40,8 +48,8 @@ class Target:
     live: bool = True
     open: Callable[[Failures | None], FrameSource]
     """Begin to take frames. Channels that cannot be opened go into what is given; without it they are an error."""
-    recordings: Callable[[], Sequence[Path]] | None = None
-    """The files of a recording that the frames come from; NoDataError when there is none. None: from elsewhere."""
+    batches: Callable[[], Iterator[Batch]] | None = None
+    """Stored frames, all of them, many at a time; NoDataError when there is no recording. None where they are live."""
 
 
 def find_target(arguments: argparse.Namespace, clock: Clock) -> Target:
@@ -105,8 +113,10 @@ def _of_file(path: Path) -> Target:
     def begin(failures: Failures | None) -> FrameSource:
         return StoredFrames(recorded_frames([path]) if path.suffix == RECORDING else read_candump(path))
 
-    recordings = (lambda: [path]) if path.suffix == RECORDING else None
-    return Target(title=str(path), live=False, open=begin, recordings=recordings)
+    def batches() -> Iterator[Batch]:
+        return recorded_batches([path]) if path.suffix == RECORDING else logged_batches(path)
+
+    return Target(title=str(path), live=False, open=begin, batches=batches)
 
 
 def _of_profile(given: str | None, name: str, clock: Clock) -> Target:
@@ -164,8 +174,11 @@ def _of_last_run(found: FoundRun, given: str | None) -> Target:
         frames = recorded_frames(recordings())
         return StoredFrames(logged for logged in frames if logged.frame.channel in channels)
 
+    def batches() -> Iterator[Batch]:
+        return recorded_batches(recordings())
+
     title = f"{found.title}, the last run"
-    return Target(title=title, channels=channels, run=found, live=False, open=begin, recordings=recordings)
+    return Target(title=title, channels=channels, run=found, live=False, open=begin, batches=batches)
 
 
 def _run_or_none(data_dir: str | None) -> FoundRun | None:

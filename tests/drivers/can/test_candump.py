@@ -2,13 +2,25 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from unittest import mock
 
 import can
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cardan.drivers.can.candump import CandumpError, LoggedFrame, format_line, parse_line, read_candump, write_candump
+from cardan.drivers.can import candump
+from cardan.drivers.can.candump import (
+    CandumpError,
+    LoggedFrame,
+    StoredFrame,
+    format_line,
+    parse_line,
+    read_blocks,
+    read_candump,
+    write_candump,
+)
 from cardan.drivers.can.channel import FD_LENGTHS
 from cardan.runtime.messages import CanFrame
 
@@ -36,6 +48,52 @@ def logged_frames(draw: st.DrawFn) -> LoggedFrame:
 @given(logged_frames())
 def test_every_frame_comes_back_from_its_line_as_it_was(logged: LoggedFrame) -> None:
     assert parse_line(format_line(logged)) == logged
+
+
+PLAIN = st.builds(
+    lambda frame_id, data, stamp_us, channel, direction: LoggedFrame(
+        frame=CanFrame(channel, frame_id, data, stamp_us * 1000, frame_id > 0x7FF), direction=direction
+    ),
+    st.one_of(st.integers(0, 0x7FF), st.integers(0x800, 0x1FFF_FFFF)),
+    st.binary(max_size=8),
+    st.integers(0, 10**15),
+    CHANNELS,
+    DIRECTIONS,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.lists(st.one_of(PLAIN, PLAIN, PLAIN, logged_frames(), st.just(None)), max_size=30),
+    st.sampled_from([1, 200, 1 << 20]),
+)
+def test_blocks_hold_what_the_lines_hold(tmp_path: Path, lines: list[LoggedFrame | None], characters: int) -> None:
+    path = tmp_path / "drive.log"
+    path.write_text("".join(format_line(logged) + "\n" if logged else "\n" for logged in lines))
+    with mock.patch.object(candump, "BLOCK_CHARACTERS", characters):
+        found = [frame for block in read_blocks(path) for frame in block]
+    assert found == [
+        StoredFrame(*msgspec.structs.astuple(logged.frame), logged.remote)  # type: ignore[call-arg]  # seven fields
+        for logged in lines
+        if logged
+    ]
+
+
+def test_most_lines_are_read_many_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "drive.log"
+    write_candump(path, [LoggedFrame(frame=CanFrame("can0", 1, b"", number * 1000)) for number in range(10)])
+    with mock.patch.object(candump, "parse_line", side_effect=AssertionError):
+        assert sum(map(len, read_blocks(path))) == 10
+
+
+@pytest.mark.parametrize(
+    "line", ["hello", "x(1.000000) can0 123#01", "(1.000000) can0 800#01", "(1.000000) can0 123#0"]
+)
+def test_a_line_that_is_none_is_named_with_its_place_in_a_block_too(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "broken.log"
+    path.write_text(f"(1.000000) can0 123#01\n\n{line}\n")
+    with pytest.raises(CandumpError, match="3: not a candump line"):
+        list(read_blocks(path))
 
 
 @pytest.mark.parametrize("suffix", [".log", ".log.gz"])

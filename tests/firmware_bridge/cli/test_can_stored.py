@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from cardan.drivers.can import candump
 from cardan.drivers.can.candump import LoggedFrame, read_candump, write_candump
 from cardan.firmware_bridge.cli import can_source
 from cardan.firmware_bridge.dbc import load_dbc
@@ -303,7 +304,7 @@ def traffic(frames: list[LoggedFrame]) -> list[CanFrame]:
     """Of two channels: sensors with wrong ones among them, ids that no DBC has, 29 bits, CAN FD, and error frames."""
     found: list[CanFrame] = []
     for number, logged in enumerate(frames):
-        frame, stamp_ns = logged.frame, number * 2_500_000
+        frame, stamp_ns = logged.frame, 1_000_000_000 + number * 2_500_000
         data = frame.data
         if number % 17 == 5:
             data = bytes([data[0] ^ 4]) + data[1:]
@@ -351,6 +352,22 @@ def test_the_health_of_a_recording_is_that_of_its_frames_one_by_one(
     assert vehicle["channel"] == "vehicle"
     assert vehicle["error_frames"] == 4
     assert 0 < vehicle["wrong"] < vehicle["checked"] < vehicle["frames"]
+
+
+@pytest.mark.parametrize("lines", [10, 100_000])
+def test_the_health_of_a_log_is_that_of_its_frames_one_by_one(
+    cardan: Ask, tmp_path: Path, frames: list[LoggedFrame], monkeypatch: pytest.MonkeyPatch, lines: int
+) -> None:
+    monkeypatch.setattr(candump, "BLOCK_CHARACTERS", 45 * lines)
+    logged = [LoggedFrame(frame=frame) for frame in traffic(frames)]
+    for place in (0, 77, 78, len(logged)):
+        remote = CanFrame("vehicle", 0xB3, b"", logged[min(place, len(logged) - 1)].frame.stamp_ns)
+        logged.insert(place, LoggedFrame(frame=remote, remote=True, remote_length=4))
+    path = tmp_path / "all.log"
+    write_candump(path, logged)
+    many = cardan("health", path, "--vehicle", "reference", "--json")
+    one = cardan("health", path, "--vehicle", "reference", "--json", "--for", "1h")
+    assert (many.document, many.code) == (one.document, one.code)
 
 
 def test_the_health_of_a_recording_without_the_channel_is_no_data(cardan: Ask, recording: Path) -> None:
