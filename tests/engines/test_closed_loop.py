@@ -109,10 +109,10 @@ def eyes() -> Iterator[Eyes]:
 @pytest.mark.slow
 def test_the_network_keeps_the_lane_and_sees_the_lead_for_half_a_minute(eyes: Eyes) -> None:
     """From the lead's cruise over its braking to a stop and off again, on straights and in curves."""
-    result = drive(eyes, World(WorldConfig(start_s_m=400.0, lead_time_s=35.0)), 30.0)
+    result = drive(eyes, World(WorldConfig(start_s_m=400.0, lead_time_s=55.0)), 30.0)
     assert np.percentile(result.offset_m, 95) <= 0.25
     assert max(result.offset_m) <= 0.5
     assert np.percentile(result.gap_error, 95) <= 0.10
     assert result.missed <= 0.01 * len(result.gap_error)
     assert result.ghosts == 0
-    assert min(result.gap_m) > 2.0
+    assert 2.0 < min(result.gap_m) < 5.0
