@@ -11,6 +11,7 @@ import random
 import statistics
 import subprocess
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from peers import python_with
@@ -106,16 +107,20 @@ def otlp_or_none(data: Drive) -> Cost | None:
     return Cost(min(sizes) / data.samples, cpu_s / data.samples * 1e6)
 
 
-def compared(form: str, signals: int, ticks: int, rounds: int, *, noise: bool = False) -> tuple[Cost, Cost | None]:
-    """Medians over drives of different seeds, the two by turns."""
-    mine, theirs = [], []
+def compared(
+    forms: Sequence[str], signals: int, ticks: int, rounds: int, *, noise: bool = False
+) -> tuple[dict[str, Cost], Cost | None]:
+    """By form, and of the peer: medians over drives of different seeds, all of them by turns."""
+    mine: dict[str, list[Cost]] = {form: [] for form in forms}
+    theirs = []
     for seed in range(rounds):
         data = drive(signals, ticks, seed, noise=noise)
-        mine.append(ours(data, form))
+        for form in forms:
+            mine[form].append(ours(data, form))
         peer = otlp_or_none(data)
         if peer is not None:
             theirs.append(peer)
-    return _median(mine), _median(theirs) if theirs else None
+    return {form: _median(costs) for form, costs in mine.items()}, _median(theirs) if theirs else None
 
 
 def _median(costs: list[Cost]) -> Cost:
