@@ -37,7 +37,7 @@ from cardan.runtime.record.video.tracks import Track, Tracks
 from cardan.runtime.record.worker import Worker
 from cardan.runtime.run import RunPaths
 
-CHUNK_S = 0.2
+CHUNK_S = 0.15
 """A chunk is closed before its oldest message is older than this: with the time that the disk takes for it, SIGKILL of
 the recorder and a power cut cost a quarter of a second."""
 

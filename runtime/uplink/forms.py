@@ -51,7 +51,7 @@ def forms_with(names: SignalNames) -> dict[str, Form]:
 def usual_form() -> str:
     """The form of objects where the settings name none: lines by zstd where it is installed.
 
-    They have a third fewer bytes than by gzip, and take no more processor time (`benches/uplink.py`).
+    They have up to a third fewer bytes than by gzip, and take no more processor time (`benches/uplink.py`).
     """
     return "jsonl-zstd" if find_spec("zstandard") is not None else "jsonl"
 
