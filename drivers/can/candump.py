@@ -13,7 +13,7 @@ import gzip
 import re
 from collections.abc import Generator, Iterable
 from pathlib import Path
-from typing import IO
+from typing import IO, Annotated
 
 import msgspec
 
@@ -68,8 +68,8 @@ class StoredFrame(msgspec.Struct, gc=False):
     """One frame of many: quicker to make than a `LoggedFrame`, and no work for the garbage collector."""
 
     channel: str
-    id: int
-    data: bytes
+    id: Annotated[int, msgspec.Meta(ge=0, le=EXTENDED_ID_MAX)]
+    data: Annotated[bytes, msgspec.Meta(max_length=64)]
     stamp_ns: int
     extended: bool = False
     fd: bool = False

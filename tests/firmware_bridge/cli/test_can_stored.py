@@ -385,12 +385,20 @@ def test_a_dump_of_a_recording_has_every_received_frame_once(
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"frames": 3}',
+        b'{"frames": [{"channel": "a", "id": -1, "data": "", "stamp_ns": 1}]}',
+        b'{"frames": [{"channel": "a", "id": 1, "data": "' + 100 * b"AAAA" + b'", "stamp_ns": 1}]}',
+    ],
+)
 @pytest.mark.parametrize("verb", ["dump", "health"])
-def test_frames_of_another_shape_are_one_message(cardan: Ask, tmp_path: Path, verb: str) -> None:
+def test_frames_of_another_shape_are_one_message(cardan: Ask, tmp_path: Path, verb: str, text: bytes) -> None:
     path = tmp_path / "other.mcap"
     writer = McapWriter(path, {}, wall_offset_ns=0)
     number = writer.add_channel("can/frames", "CanFrames", b"{}", {"type": "cardan.runtime.messages:CanFrames"})
-    writer.write(number, sent_ns=1, sequence=1, data=b'{"frames": 3}')
+    writer.write(number, sent_ns=1, sequence=1, data=text)
     writer.finish()
     said = cardan(verb, path)
     assert (said.code, said.out) == (3, "")
