@@ -21,7 +21,10 @@ MESSAGE_HEAD = RECORD.size + 22
 
 
 def index_or_none(records: bytes, data: bytes) -> Index | None:
-    """The message indexes behind a chunk; None when they do not fit what is in it, or there are none."""
+    """The message indexes behind a chunk; None when they do not name each of its messages, or there are none.
+
+    The last chunk of a file that is being written may have some of its indexes: a message that none names would stay.
+    """
     index: Index = {}
     try:
         for opcode, _, content in records_in(records):
@@ -30,10 +33,20 @@ def index_or_none(records: bytes, data: bytes) -> Index | None:
             if opcode != MESSAGE_INDEX or length != len(pairs) or length % 16:
                 return None
             index[channel] = pairs
-        fits = all(data[offset] == MESSAGE for offset in offsets_of(index.values()))
+        return index if index and _covers(offsets_of(index.values()), data) else None
     except (ValueError, IndexError, struct.error):
         return None
-    return index if fits and index else None
+
+
+def _covers(offsets: list[int], data: bytes) -> bool:
+    """True where messages begin at these offsets, one behind the other to the end, and none stands before them."""
+    ends = [offset + RECORD.size + RECORD.unpack_from(data, offset)[1] for offset in offsets]
+    before = [opcode for opcode, _, _ in records_in(data[: offsets[0]])]
+    return (
+        ends == [*offsets[1:], len(data)]
+        and all(data[offset] == MESSAGE for offset in offsets)
+        and MESSAGE not in before
+    )
 
 
 def offsets_of(pairs: Iterable[bytes]) -> list[int]:

@@ -167,12 +167,13 @@ def test_a_recording_without_indexes_is_read_message_by_message(
 
 
 def test_a_recording_that_is_still_written_is_read_as_far_as_it_goes(recording: Path, tmp_path: Path) -> None:
-    data = recording.read_bytes()
-    growing = tmp_path / "growing.mcap"
-    growing.write_bytes(data[: len(data) // 2])
-    found = cut(tmp_path / "part.mcap", [growing])
-    whole = cut(tmp_path / "whole.mcap", [recording])
-    assert 10 < len(found) < len(whole) and found == whole[: len(found)]
+    """Wherever it is cut: in a chunk, or between its message indexes, of which none may stand for the others."""
+    data, whole = recording.read_bytes(), cut(tmp_path / "whole.mcap", [recording])
+    for number, end in enumerate(range(len(data) // 2, len(data) // 2 + 900, 30)):
+        growing = tmp_path / f"growing-{number}.mcap"
+        growing.write_bytes(data[:end])
+        found = cut(tmp_path / f"part-{number}.mcap", [growing])
+        assert 10 < len(found) < len(whole) and found == whole[: len(found)]
 
 
 def test_what_no_longer_fits_its_index_is_not_taken_at_its_word() -> None:
