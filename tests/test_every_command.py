@@ -25,7 +25,7 @@ from cardan.runtime.cli.why_grammar import VERBS
 from cardan.runtime.live.report import LiveReport, write_report
 from cardan.runtime.uplink.cipher import Cipher
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]  # the first test waits for a drive and a hundred commands
 MODEL = Path(__file__).parents[1] / "engines" / "models" / "road_net.onnx"
 WITHIN_S = 40.0
 ESCAPE = "\x1b"
