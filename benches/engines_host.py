@@ -249,9 +249,30 @@ def boot_row(quick: bool) -> Row:
 # ------------------------------------------------------------------------------------------------------------ hangs
 
 
+HANGS = 6
+HANG_WATCH_S = 5.4
+
+
 def hang_rows(quick: bool) -> list[Row]:
-    """A hang every five seconds in a low engine: what it costs the others, and how long the host is away."""
-    seconds = 5.4 if quick else 32.0  # one hang, or six
+    """A hang of a low engine: what it costs the others, and how long the host is away; the worst of some runs.
+
+    Each hang is in a run of its own: of a node that dies every few seconds the supervisor's pauses grow.
+    """
+    missed, away_ms = zip(*(_one_hang() for _ in range(1 if quick else HANGS)), strict=True)
+    times = f", worst of {len(missed)}" if len(missed) > 1 else ""
+    return [
+        at_most(
+            f"deadlines missed by others in {HANG_WATCH_S:g} s with a hang of a low engine{times}",
+            max(missed),
+            5.0,
+            "%",
+        ),
+        at_most(f"host back with a result after a hang{times}", max(away_ms), 500.0, "ms"),
+    ]
+
+
+def _one_hang() -> tuple[float, float]:
+    """Share of deadlines that the others missed in HANG_WATCH_S, in percent; how long the host was away, in ms."""
     with folders() as folder:
         low = write_sim(folder, "low", 2.0, faults=(Fault(run=2 + HANG_EVERY, kind="hang"),))
         tables = [
@@ -268,13 +289,13 @@ def hang_rows(quick: bool) -> list[Row]:
         nodes = [msgspec.structs.replace(node, standby=node.name == "engines") for node in plan.nodes]
         with running(msgspec.structs.replace(plan, nodes=nodes), folder) as run:
             time.sleep(1.0)
-            return _watch_hangs(run, seconds)
+            return _watch_hang(run)
 
 
-def _watch_hangs(run: LightRun, seconds: float) -> list[Row]:
+def _watch_hang(run: LightRun) -> tuple[float, float]:
     others = ("front", "rear", "left")
     frames, done = _frames(run), sum(_count(run, f"{name}.done") for name in others)
-    end_ns, gaps_ms = time.monotonic_ns() + round(seconds * 1e9), []
+    end_ns, gaps_ms = time.monotonic_ns() + round(HANG_WATCH_S * 1e9), []
     last_ns = _last_ns(run)
     while time.monotonic_ns() < end_ns:
         time.sleep(0.0005)
@@ -283,18 +304,9 @@ def _watch_hangs(run: LightRun, seconds: float) -> list[Row]:
             gaps_ms.append((now_ns - last_ns) / 1e6)
             last_ns = now_ns
     frames, done = _frames(run) - frames, sum(_count(run, f"{name}.done") for name in others) - done
-    hangs = run.word("engines", NodeVitals.STARTS) - 1
-    missed = 100 * (1 - done / (len(others) * frames))
-    away_ms = sorted(gaps_ms)[-hangs:] if hangs else []
-    return [
-        at_most(
-            f"deadlines missed by others, {hangs} hangs of a low engine in {seconds:g} s",
-            missed if hangs else None,
-            5.0,
-            "%",
-        ),
-        at_most("host back with a result after a hang, longest", max(away_ms, default=None), 500.0, "ms"),
-    ]
+    if run.word("engines", NodeVitals.STARTS) != 2:
+        return 100.0, 1000 * HANG_WATCH_S  # it did not hang, or did not come back: nothing was measured
+    return 100 * (1 - done / (len(others) * frames)), max(gaps_ms)
 
 
 def _frames(run: LightRun) -> int:
