@@ -1,6 +1,6 @@
 """Train the road network on rendered scenes, export it to ONNX, and write down how well it does on unseen ones.
 
-    python examples/road_net/train.py            # about 20 minutes on two cores
+    python examples/road_net/train.py            # about 25 minutes on one core
     python examples/road_net/train.py --quick    # about one minute: a first network to try things with
 
 The same seed and the same versions of numpy and torch give the same scenes; weights may differ in the last digits
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import re
 import sys
 import time
@@ -30,10 +29,11 @@ from network import (
     OUTPUTS,
     Deployed,
     RoadNet,
+    grid_place,
     pixels_per_metre,
 )
 from scenes import CROP, LABEL_X_M, LEAD_REACH_M, Scenes, make_scenes
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from cardan.drivers.sim.world import FRONT_BUMPER_M
@@ -52,7 +52,8 @@ def main(arguments: list[str], out: TextIO) -> None:
     begin = time.monotonic()
     scenes = make_scenes(count, options.seed)
     out.write(f"{count} scenes in {time.monotonic() - begin:.0f} s\n")
-    net = train(scenes, epochs, options.seed, out, options.state)
+    net = RoadNet()
+    train(net, scenes, epochs, options.seed, out, options.state)
     options.models.mkdir(parents=True, exist_ok=True)
     model = options.models / "road_net.onnx"
     export(net, model, options.seed)
@@ -71,12 +72,16 @@ def main(arguments: list[str], out: TextIO) -> None:
     out.write(table(report) + f"{model} written after {time.monotonic() - begin:.0f} s\n")
 
 
-def train(scenes: Scenes, epochs: int, seed: int, out: TextIO, state: Path | None = None) -> RoadNet:
-    """A network trained on `scenes`, in evaluation mode. state: where each epoch is kept, to go on from."""
-    net: RoadNet = RoadNet().to(memory_format=torch.channels_last)
+def train(
+    net: RoadNet, scenes: Scenes, epochs: int, seed: int, out: TextIO, state: Path | None = None, rate: float = 3e-3
+) -> None:
+    """Train `net` on `scenes`; it is in evaluation mode then. state: where each epoch is kept, to go on from. rate: of
+    learning, where it is highest."""
+    net.to(memory_format=torch.channels_last)
+    net.train()
     steps = epochs * (len(scenes.lane) // BATCH)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=4e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps, pct_start=0.15)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.15)
     draw = np.random.default_rng(seed)
     parts = {"net": net, "optimizer": optimizer, "schedule": schedule}
     for epoch in range(_restore(state, parts, draw), epochs):
@@ -88,7 +93,7 @@ def train(scenes: Scenes, epochs: int, seed: int, out: TextIO, state: Path | Non
             loss = _loss(outputs, batch) + _map_loss(lane_logits, lead_logits, batch)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
             optimizer.step()
             schedule.step()
             losses.append(float(loss.detach()))
@@ -96,7 +101,6 @@ def train(scenes: Scenes, epochs: int, seed: int, out: TextIO, state: Path | Non
         out.flush()
         _keep(state, parts, draw, epoch + 1)
     net.eval()
-    return net
 
 
 def _keep(state: Path | None, parts: dict[str, Any], draw: np.random.Generator, epochs_done: int) -> None:
@@ -151,66 +155,79 @@ def describe(path: Path, sha256: str) -> None:
     path.write_text(re.sub('^sha256 = ".*"$', f'sha256 = "{sha256}"', text, flags=re.MULTILINE))
 
 
+def _as_it_is(scenes: Scenes, rows: np.ndarray) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(getattr(scenes, name)[rows]) for name in vars(scenes)}
+
+
 def _batch(scenes: Scenes, rows: np.ndarray, draw: np.random.Generator) -> dict[str, Tensor]:
     """One batch, half of it mirrored, with other light and noise."""
-    image = scenes.image[rows].astype(np.float32)
-    labels = {name: getattr(scenes, name)[rows].copy() for name in vars(scenes) if name != "image"}
-    mirror = draw.random(len(rows)) < 0.5
-    image[mirror] = image[mirror, :, ::-1]
-    left, right = labels["left_y_m"].copy(), labels["right_y_m"].copy()
-    labels["left_y_m"][mirror], labels["right_y_m"][mirror] = -right[mirror], -left[mirror]
-    labels["lead_y_m"][mirror] *= -1.0
-    shape = (len(rows), 1, 1, 1)
-    image = (image - 128.0) * draw.uniform(0.7, 1.25, shape) + 128.0 + draw.uniform(-30.0, 30.0, shape)
-    image *= draw.uniform(0.9, 1.1, (len(rows), 1, 1, 3))
-    image += draw.standard_normal(image.shape, dtype=np.float32) * draw.uniform(0.0, 7.0, shape)
-    tensors = {name: torch.from_numpy(value) for name, value in labels.items()}
-    return {"image": torch.from_numpy(np.clip(image, 0.0, 255.0).astype(np.uint8)), **tensors}
+    batch = _as_it_is(scenes, rows)
+    mirror = torch.from_numpy(draw.random(len(rows)) < 0.5)
+    left, right = batch["left_y_m"].clone(), batch["right_y_m"].clone()
+    batch["left_y_m"][mirror], batch["right_y_m"][mirror] = -right[mirror], -left[mirror]
+    batch["lead_y_m"][mirror] *= -1.0
+    batch["image"][mirror] = batch["image"][mirror].flip(2)
+    return {**batch, "image": _other_light(batch["image"], draw)}
+
+
+def _other_light(image: Tensor, draw: np.random.Generator) -> Tensor:
+    """Contrast, brightness, colour and noise of a batch of pictures."""
+    shape = (len(image), 1, 1, 1)
+    contrast = draw.uniform(0.7, 1.25, shape) * draw.uniform(0.9, 1.1, (len(image), 1, 1, 3))
+    brightness = 128.0 * (1.0 - contrast) + draw.uniform(-30.0, 30.0, shape)
+    noise = torch.from_numpy(draw.uniform(0.0, 7.0, shape).astype(np.float32))
+    changed = torch.randn(image.shape).mul_(noise).add_(torch.from_numpy(brightness.astype(np.float32)))
+    changed.addcmul_(image.to(torch.float32), torch.from_numpy(contrast.astype(np.float32)))
+    return changed.round_().clamp_(0.0, 255.0)
 
 
 def _loss(outputs: tuple[Tensor, ...], batch: dict[str, Tensor]) -> Tensor:
-    """Lines in pixels, lead gap by ratio, lead side in pixels, and two yes-or-no questions."""
-    left, right, lane, lead, log_ahead, lead_y = outputs
+    """Lines in pixels, the lead, and whether there is a lane."""
+    left, right, lane, *lead = outputs
     scale = torch.tensor(pixels_per_metre())
-    has_lane, has_lead = batch["lane"], batch["lead"]
     line_px = torch.cat([left - batch["left_y_m"], right - batch["right_y_m"]], dim=1) * torch.cat([scale, scale])
-    lines = (functional.smooth_l1_loss(line_px, torch.zeros_like(line_px), reduction="none").mean(1) * has_lane).mean()
+    off = functional.smooth_l1_loss(line_px, torch.zeros_like(line_px), reduction="none").mean(1)
+    sees_lane = functional.binary_cross_entropy_with_logits(lane[:, 0], batch["lane"])
+    return (off * batch["lane"]).mean() + sees_lane + _lead_loss(tuple(lead), batch)
+
+
+def _lead_loss(outputs: tuple[Tensor, ...], batch: dict[str, Tensor]) -> Tensor:
+    """Gap by ratio, side in pixels, and whether there is one."""
+    lead, log_ahead, lead_y = outputs
     ahead_m = batch["lead_gap_m"] + LENS_TO_BUMPER_M
     ratio = log_ahead[:, 0] - torch.log(ahead_m)
-    gaps = (functional.smooth_l1_loss(ratio, torch.zeros_like(ratio), beta=0.03, reduction="none") * has_lead).mean()
+    gaps = functional.smooth_l1_loss(ratio, torch.zeros_like(ratio), beta=0.03, reduction="none") * batch["lead"]
     side_px = (lead_y[:, 0] - batch["lead_y_m"]) / ahead_m * CAMERA.focal_px / CROP.block
-    sides = (functional.smooth_l1_loss(side_px, torch.zeros_like(side_px), reduction="none") * has_lead).mean()
-    sees_lane = functional.binary_cross_entropy_with_logits(lane[:, 0], has_lane)
-    sees_lead = functional.binary_cross_entropy_with_logits(lead[:, 0], has_lead, reduction="none")
-    return lines + 8.0 * gaps + 0.2 * sides + sees_lane + 2.0 * (sees_lead * batch["lead_counts"]).mean()
+    sides = functional.smooth_l1_loss(side_px, torch.zeros_like(side_px), reduction="none") * batch["lead"]
+    sees_lead = functional.binary_cross_entropy_with_logits(lead[:, 0], batch["lead"], reduction="none")
+    return 8.0 * gaps.mean() + 0.2 * sides.mean() + 2.0 * (sees_lead * batch["lead_counts"]).mean()
 
 
 def _map_loss(lane_logits: Tensor, lead_logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """Attention should look where the line or the lead stands: it learns much sooner when told."""
-    lane_cells = torch.cat([_cells(torch.tensor(LABEL_X_M), batch[side]) for side in ("left_y_m", "right_y_m")], dim=1)
-    lanes = functional.cross_entropy(lane_logits.transpose(1, 2), lane_cells, reduction="none").mean(1) * batch["lane"]
-    lead_cell = _cells(batch["lead_gap_m"] + FRONT_BUMPER_M, batch["lead_y_m"])
-    leads = functional.cross_entropy(lead_logits[:, 0], lead_cell, reduction="none") * batch["lead"]
-    return 0.15 * lanes.mean() + 0.3 * leads.mean()
+    stations = torch.tensor(LABEL_X_M)
+    columns = torch.stack([_cells(stations, batch[side])[1] for side in ("left_y_m", "right_y_m")], dim=2)
+    lanes = functional.cross_entropy(lane_logits.permute(0, 3, 1, 2), columns, reduction="none").mean(dim=(1, 2))
+    return 0.3 * (lanes * batch["lane"]).mean() + _lead_map_loss(lead_logits, batch)
 
 
-def _cells(x_m: Tensor, y_m: Tensor) -> Tensor:
-    """Number of the attention cell in which each point of the ground is seen, or of the nearest one."""
-    camera = CAMERA
-    ahead, down = x_m - camera.x_m, camera.height_m
-    depth = ahead * math.cos(camera.pitch_rad) + down * math.sin(camera.pitch_rad)
-    row_px = (down * math.cos(camera.pitch_rad) - ahead * math.sin(camera.pitch_rad)) / depth * camera.focal_px
-    row = (row_px + camera.height / 2.0 - CROP.top) / CROP.height * GRID_ROWS
-    column = (camera.width / 2.0 - camera.focal_px * y_m / depth - CROP.left) / CROP.width * GRID_COLUMNS
-    row, column = row.long().clamp(0, GRID_ROWS - 1), column.long().clamp(0, GRID_COLUMNS - 1)
-    return row * GRID_COLUMNS + column
+def _lead_map_loss(lead_logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    row, column = _cells(batch["lead_gap_m"] + FRONT_BUMPER_M, batch["lead_y_m"])
+    leads = functional.cross_entropy(lead_logits[:, 0], row * GRID_COLUMNS + column, reduction="none")
+    return 0.3 * (leads * batch["lead"]).mean()
+
+
+def _cells(x_m: Tensor, y_m: Tensor) -> tuple[Tensor, Tensor]:
+    """Row and column of the attention cell in which each point of the ground is seen, or of the nearest one."""
+    row, column = grid_place(x_m, y_m)
+    return row.long().clamp(0, GRID_ROWS - 1), column.long().clamp(0, GRID_COLUMNS - 1)
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the road network on rendered scenes.")
     parser.add_argument("--quick", action="store_true", help="2400 scenes and 4 epochs: a first network")
     parser.add_argument("--scenes", type=int, default=7200)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--unseen", type=int, default=1500, help="scenes to evaluate on")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--threads", type=int, default=2)
