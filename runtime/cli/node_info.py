@@ -13,7 +13,7 @@ from cardan.runtime.cli.exits import Exit
 from cardan.runtime.cli.groups import Taken, taken
 from cardan.runtime.cli.lines import Line, cut, safe_text, table, write_lines
 from cardan.runtime.cli.log import record_lines
-from cardan.runtime.cli.node_rows import NodeRow, node_row, require_node, row_lines, verdict_of_nodes
+from cardan.runtime.cli.node_rows import NodeRow, node_row, require_node, row_lines, verdict_line, verdict_of_nodes
 from cardan.runtime.cli.runs import FoundRun, find_run
 from cardan.runtime.cli.settings import all_differences, setting_lines
 from cardan.runtime.cli.snapshot import MICRO, NodeShot, SeriesShot, Snapshot
@@ -78,8 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         if not found.live:
             print("no run is active; this is a node of the last one", file=sys.stderr)
-        text = f"{OK}: {info.node.name} is {info.node.state}" if verdict == OK else f"not ok: {verdict}"
-        write_lines([Line(safe_text(text), "good" if verdict == OK else "bad"), *info_lines(info)], sys.stdout)
+        first = verdict_line(verdict, f"{info.node.name} is {info.node.state}")
+        write_lines([first, *info_lines(info)], sys.stdout)
     return int(Exit.HEALTHY if verdict == OK else Exit.FINDING)
 
 

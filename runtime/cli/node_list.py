@@ -9,8 +9,8 @@ import msgspec
 
 from cardan.runtime.cli import units
 from cardan.runtime.cli.exits import Exit
-from cardan.runtime.cli.lines import Line, safe_text, write_lines
-from cardan.runtime.cli.node_rows import node_rows, row_lines, verdict_of_nodes
+from cardan.runtime.cli.lines import write_lines
+from cardan.runtime.cli.node_rows import node_rows, row_lines, verdict_line, verdict_of_nodes
 from cardan.runtime.cli.runs import find_run
 from cardan.runtime.cli.summary import OK
 from cardan.runtime.clock import MonotonicClock
@@ -27,6 +27,5 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         if not found.live:
             print("no run is active; these are the nodes of the last one", file=sys.stderr)
-        text = f"{OK}: {units.plural(len(rows), 'node')}" if verdict == OK else f"not ok: {verdict}"
-        write_lines([Line(safe_text(text), "good" if verdict == OK else "bad"), *row_lines(rows)], sys.stdout)
+        write_lines([verdict_line(verdict, units.plural(len(rows), "node")), *row_lines(rows)], sys.stdout)
     return int(Exit.HEALTHY if verdict == OK else Exit.FINDING)

@@ -6,7 +6,7 @@ import msgspec
 
 from cardan.runtime.cli import units
 from cardan.runtime.cli.exits import UsageError
-from cardan.runtime.cli.lines import Line, cut, table
+from cardan.runtime.cli.lines import Line, cut, safe_text, table
 from cardan.runtime.cli.snapshot import NodeShot, Snapshot
 from cardan.runtime.cli.summary import MS_PER_UNIT, OK, Jitter, spread_ms
 from cardan.runtime.cli.view import DONE, TROUBLED, per_second, since_s, state_word
@@ -98,6 +98,13 @@ def verdict_of_nodes(rows: list[NodeRow], *, live: bool) -> str:
         if row.condition:
             return f"{row.name}: {row.condition}"
     return OK
+
+
+def verdict_line(verdict: str, well: str) -> Line:
+    """The verdict in its colour. well: what is said behind `ok`."""
+    if verdict == OK:
+        return Line(safe_text(f"{OK}: {well}"), "good")
+    return Line(safe_text(f"not ok: {verdict}"), "bad")
 
 
 AWAY = frozenset(map(state_word, TROUBLED))

@@ -11,14 +11,19 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from cardan.runtime.clock import NS_PER_S
 from cardan.runtime.record.json_form import ENVELOPE_FIELD
+from cardan.runtime.record.picture_message import (
+    OWN_FIELD,
+    TIMESTAMP,
+    TIMESTAMP_FILE,
+    TIMESTAMP_TYPE,
+    own_json,
+    timestamp_field,
+)
 from cardan.runtime.record.pixel_memory import PixelMemory
 from cardan.runtime.record.protobuf import (
     TYPE_BYTES,
     TYPE_FIXED32,
-    TYPE_INT32,
-    TYPE_INT64,
     TYPE_MESSAGE,
     TYPE_STRING,
     FieldOf,
@@ -28,28 +33,19 @@ from cardan.runtime.record.protobuf import (
     fields,
     file_description,
     fixed32_field,
-    number_field,
 )
 
 SCHEMA_NAME = "foxglove.RawImage"
 ENCODING = "protobuf"
-OWN_FIELD = 1000
-"""Number of the field with our JSON."""
 
-_TIMESTAMP = "google/protobuf/timestamp.proto"
 SCHEMA = description_set(
-    file_description(
-        _TIMESTAMP,
-        "google.protobuf",
-        "Timestamp",
-        [FieldOf("seconds", 1, TYPE_INT64), FieldOf("nanos", 2, TYPE_INT32)],
-    ),
+    TIMESTAMP_FILE,
     file_description(
         "foxglove/RawImage.proto",
         "foxglove",
         "RawImage",
         [
-            FieldOf("timestamp", 1, TYPE_MESSAGE, ".google.protobuf.Timestamp"),
+            FieldOf("timestamp", 1, TYPE_MESSAGE, TIMESTAMP_TYPE),
             FieldOf("width", 2, TYPE_FIXED32),
             FieldOf("height", 3, TYPE_FIXED32),
             FieldOf("encoding", 4, TYPE_STRING),
@@ -58,7 +54,7 @@ SCHEMA = description_set(
             FieldOf("frame_id", 7, TYPE_STRING),
             FieldOf("cardan", OWN_FIELD, TYPE_STRING),
         ],
-        (_TIMESTAMP,),
+        (TIMESTAMP,),
     ),
 )
 
@@ -73,19 +69,17 @@ def raw_parts(
     image: np.ndarray = value.image
     height, width = image.shape[:2]
     channels = 1 if image.ndim == 2 else image.shape[2]
-    others = {name: getattr(value, name) for name in value.__struct_fields__ if name != "image"}
-    seconds, nanos = divmod(stamp_ns, NS_PER_S)
     pixels = memory.copy(image)
     head = [
-        bytes_field(1, number_field(1, seconds) + number_field(2, nanos)),
+        timestamp_field(1, stamp_ns),
         fixed32_field(2, width),
         fixed32_field(3, height),
         bytes_field(4, "rgb8" if channels == 3 else "mono8"),
         fixed32_field(5, width * channels),
         bytes_head(6, len(pixels)),
     ]
-    own = msgspec.json.encode({"message": others, ENVELOPE_FIELD: envelope})
-    return [b"".join(head), pixels, bytes_field(7, topic) + bytes_field(OWN_FIELD, own)]
+    own = bytes_field(OWN_FIELD, own_json(value, envelope))
+    return [b"".join(head), pixels, bytes_field(7, topic) + own]
 
 
 def raw_fields(data: bytes) -> dict[str, Any]:

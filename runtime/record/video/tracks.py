@@ -14,13 +14,13 @@ from cardan.runtime.errors import CardanError
 from cardan.runtime.messages import type_name
 from cardan.runtime.profile import VideoSettings
 from cardan.runtime.record.picture import is_picture
+from cardan.runtime.record.picture_message import own_json
 from cardan.runtime.record.pixel_memory import PixelMemory
 from cardan.runtime.record.policy import Place, TopicPolicy, policy_of
 from cardan.runtime.record.video.child import Coded, Frame
 from cardan.runtime.record.video.choose import Choice, choose
 from cardan.runtime.record.video.commands import Shape, Wish
 from cardan.runtime.record.video.encoder import USUAL, Encoder, Limits
-from cardan.runtime.record.video.message import own_json
 
 USUAL_RATE_HZ = 20.0
 """Of a camera whose rate nobody says; encoders only share out their bits by it."""
