@@ -5,45 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import pytest
+from tests.runtime.small_recording import FRAMES, PICTURES, small_recording
 
 from cardan.runtime.bundle.cut import Cutter
 from cardan.runtime.bundle.job import Job
 from cardan.runtime.bundle.redact import Redaction
 from cardan.runtime.bundle.trim import Index, index_or_none, renumbered, trimmed
 from cardan.runtime.clock import MonotonicClock, ns
-from cardan.runtime.messages import CameraFrame, CanFrame, CanFrames, Message
 from cardan.runtime.plan import NodePlan, OutputPlan, Plan
 from cardan.runtime.profile import Profile
-from cardan.runtime.record.files import recording_path
 from cardan.runtime.record.mcap_file import RecordedMessage, read_messages, read_metadata
 from cardan.runtime.record.mcap_writer import McapWriter
 from cardan.runtime.record.places import Place
-from cardan.runtime.record.recorder import Recorder
 from cardan.runtime.record.repair import is_finished
-from cardan.runtime.testing import Bench
 
 RUN = "20260101-000000-beef"
 VIN = "WVWZZZ1JZXW000001"
 EVER = (0, 1 << 62)
-TOPICS: dict[str, type[Message]] = {"camera/frame": CameraFrame, "can/frames": CanFrames, "late/frames": CanFrames}
 
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten seconds: pictures between frames of a bus, in the same chunks, and a topic that begins after five."""
-    folder = tmp_path_factory.mktemp("cut")
-    with Bench(Recorder, data_dir=folder, topics=TOPICS) as bench:
-        for step in range(100):
-            frames = CanFrames(frames=[CanFrame("main", step, bytes(8), 1)])
-            bench.send("everything", frames, topic="can/frames")
-            picture = CameraFrame(frame_id=step, image=np.full((8, 8, 3), step, np.uint8))
-            bench.send("everything", picture, topic="camera/frame")
-            if step >= 50:
-                bench.send("everything", frames, topic="late/frames")
-            bench.step()
-    return recording_path(folder, "bench")
+    return small_recording(tmp_path_factory.mktemp("cut"), pictures=True)
 
 
 def job_of(folder: Path, redaction: Redaction, topics: dict[str, str]) -> Job:
@@ -74,7 +58,7 @@ def job_of(folder: Path, redaction: Redaction, topics: dict[str, str]) -> Job:
 def cut(
     target: Path, paths: Iterable[Path], span: tuple[int, int] = EVER, *, limit_bytes: int = 1 << 30, **kinds: bool
 ) -> list[RecordedMessage]:
-    types = {topic: f"cardan.runtime.messages:{kind.__name__}" for topic, kind in TOPICS.items()}
+    types = {topic: f"cardan.runtime.messages:{kind.__name__}" for topic, kind in (FRAMES | PICTURES).items()}
     with Cutter(job_of(target.parent, Redaction(**kinds), types), paths, limit_bytes) as cutter:
         cutter.add(span)
         count = cutter.write(target)
@@ -87,7 +71,7 @@ def cut(
 def test_everything_but_pictures_is_there_message_for_message(recording: Path, tmp_path: Path) -> None:
     found = cut(tmp_path / "part.mcap", [recording])
     assert found == [message for message in read_messages(recording) if message.topic != "camera/frame"]
-    assert {message.topic for message in found} == {"can/frames", "late/frames"}
+    assert {message.topic for message in found} == {"can/frames", "late/frames", "seldom/frames"}
     assert read_metadata(tmp_path / "part.mcap") == read_metadata(recording)
 
 

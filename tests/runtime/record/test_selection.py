@@ -8,34 +8,18 @@ from unittest import mock
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.runtime.small_recording import FRAMES, small_recording
 
-from cardan.runtime.messages import CanFrame, CanFrames, Message
 from cardan.runtime.record import selection, window
-from cardan.runtime.record.files import recording_path
 from cardan.runtime.record.mcap_file import RecordedMessage, read_messages
-from cardan.runtime.record.recorder import Recorder
 from cardan.runtime.record.repair import repair
 from cardan.runtime.record.selection import newest_message_or_none, selected_messages
 from cardan.runtime.record.window import Channel
-from cardan.runtime.testing import Bench
-
-TOPICS: dict[str, type[Message]] = {"can/frames": CanFrames, "late/frames": CanFrames, "seldom/frames": CanFrames}
 
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty seconds of a topic, one that begins after five, and one that comes once in five."""
-    folder = tmp_path_factory.mktemp("selection")
-    with Bench(Recorder, data_dir=folder, topics=TOPICS) as bench:
-        for step in range(200):
-            frame = CanFrame("main", step, bytes(8), 1)
-            bench.send("everything", CanFrames(frames=[frame]), topic="can/frames")
-            if step >= 50:
-                bench.send("everything", CanFrames(frames=[frame]), topic="late/frames")
-            if step % 50 == 20:
-                bench.send("everything", CanFrames(frames=[frame, frame]), topic="seldom/frames")
-            bench.step()
-    return recording_path(folder, "bench")
+    return small_recording(tmp_path_factory.mktemp("selection"))
 
 
 def of(*topics: str) -> selection.Wanted:
@@ -46,11 +30,13 @@ def everything(path: Path, *topics: str) -> list[RecordedMessage]:
     return [message for message in read_messages(path) if message.topic in topics]
 
 
-@pytest.mark.parametrize("topics", [("can/frames",), ("late/frames",), ("seldom/frames",), tuple(TOPICS), ("never",)])
+@pytest.mark.parametrize(
+    "topics", [("can/frames",), ("late/frames",), ("seldom/frames",), tuple(FRAMES), ("never/frames",)]
+)
 def test_exactly_the_messages_of_the_topics_come_in_file_order(recording: Path, topics: tuple[str, ...]) -> None:
     found = list(selected_messages(recording, of(*topics)))
     assert found == everything(recording, *topics)
-    assert bool(found) is (topics != ("never",))
+    assert bool(found) is (topics != ("never/frames",))
     assert newest_message_or_none(recording, of(*topics)) == (found[-1] if found else None)
 
 
@@ -80,11 +66,11 @@ def test_a_damaged_file_gives_what_can_be_read(
     begin = int(at * len(whole))
     path = tmp_path / "damaged.mcap"
     path.write_bytes(whole[:begin] + noise + (b"" if cut else whole[begin + len(noise) :]))
-    intact = everything(recording, *TOPICS)
-    found = list(selected_messages(path, of(*TOPICS)))
+    intact = everything(recording, *FRAMES)
+    found = list(selected_messages(path, of(*FRAMES)))
     assert found == [message for message in intact if message in found]
     if cut:
-        assert len(found) >= len(everything(path, *TOPICS))
+        assert len(found) >= len(everything(path, *FRAMES))
     newest = newest_message_or_none(path, of("can/frames"))
     assert newest is None or newest in intact
 

@@ -7,38 +7,24 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.runtime.small_recording import FRAMES, small_recording
 
 from cardan.runtime.clock import ns
-from cardan.runtime.messages import CanFrame, CanFrames, Message
-from cardan.runtime.record.files import recording_path
 from cardan.runtime.record.mcap_file import RecordedMessage, read_messages
 from cardan.runtime.record.mcap_layout import CHUNK
-from cardan.runtime.record.recorder import Recorder
 from cardan.runtime.record.window import messages_between, parts
-from cardan.runtime.testing import Bench
-
-TOPICS: dict[str, type[Message]] = {"can/frames": CanFrames, "late/frames": CanFrames, "never/frames": CanFrames}
 
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty seconds of two topics, one of which begins after five."""
-    folder = tmp_path_factory.mktemp("window")
-    with Bench(Recorder, data_dir=folder, topics=TOPICS) as bench:
-        for step in range(200):
-            frame = CanFrame("main", step, bytes(8), 1)
-            bench.send("everything", CanFrames(frames=[frame]), topic="can/frames")
-            if step >= 50:
-                bench.send("everything", CanFrames(frames=[frame]), topic="late/frames")
-            bench.step()
-    return recording_path(folder, "bench")
+    return small_recording(tmp_path_factory.mktemp("window"))
 
 
 def expected(path: Path, begin_ns: int, end_ns: int, topics: set[str]) -> list[RecordedMessage]:
     return [m for m in read_messages(path) if m.topic in topics and begin_ns <= m.log_ns <= end_ns]
 
 
-@pytest.mark.parametrize("topics", [{"can/frames"}, {"late/frames"}, set(TOPICS)])
+@pytest.mark.parametrize("topics", [{"can/frames"}, {"late/frames"}, set(FRAMES)])
 @pytest.mark.parametrize(("begin_s", "end_s"), [(0, 99), (4, 6), (12, 12.5), (19, 99), (50, 60)])
 def test_exactly_the_messages_of_the_span_come(recording: Path, topics: set[str], begin_s: float, end_s: float) -> None:
     first_ns = next(read_messages(recording)).log_ns
@@ -65,8 +51,8 @@ def test_a_damaged_file_gives_what_can_be_read(
     path = tmp_path / "damaged.mcap"
     path.write_bytes(whole[:begin] + noise + (b"" if cut else whole[begin + len(noise) :]))
     intact = {(m.topic, m.sequence, m.data) for m in read_messages(recording)}
-    found = list(messages_between(path, 0, 1 << 63, set(TOPICS)))
-    assert {(m.topic, m.sequence, m.data) for m in found if m.topic in TOPICS} <= intact
+    found = list(messages_between(path, 0, 1 << 63, set(FRAMES)))
+    assert {(m.topic, m.sequence, m.data) for m in found if m.topic in FRAMES} <= intact
 
 
 def test_a_file_that_is_no_recording_has_no_messages(tmp_path: Path) -> None:
