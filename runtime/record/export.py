@@ -50,8 +50,11 @@ def to_candump(messages: Iterable[RecordedMessage], path: Path) -> int:
 
 
 def row_of(message: RecordedMessage) -> dict[str, Any]:
-    """One message as a flat row. A picture is left out, its other fields are not."""
-    fields = fields_of(message)
+    """One message as a flat row; RunError when it is damaged. A picture is left out, its other fields are not."""
+    try:
+        fields = fields_of(message)
+    except ValueError as error:
+        raise RunError(f"message {message.sequence} of {message.topic} cannot be read: {error}") from error
     if message.encoding != "json":
         for name in ("image", "h264"):
             fields.pop(name, None)

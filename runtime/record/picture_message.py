@@ -32,7 +32,21 @@ def timestamp_field(number: int, stamp_ns: int) -> bytes:
     return bytes_field(number, number_field(1, seconds) + number_field(2, nanos))
 
 
+class _Own(msgspec.Struct, frozen=True):
+    message: dict[str, Any]
+    envelope: dict[str, Any] = msgspec.field(name=ENVELOPE_FIELD)
+
+
 def own_json(value: Any, envelope: dict[str, Any]) -> bytes:
     """What a message of ours says beside its picture."""
     others = {name: getattr(value, name) for name in value.__struct_fields__ if name != "image"}
     return msgspec.json.encode({"message": others, ENVELOPE_FIELD: envelope})
+
+
+def own_fields(own: memoryview, picture: dict[str, Any]) -> dict[str, Any]:
+    """What `own_json` was given, with the fields of the picture; ValueError if it is damaged."""
+    try:
+        ours = msgspec.json.decode(own, type=_Own)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(f"what goes with the picture is damaged: {error}") from error
+    return {**ours.message, **picture, ENVELOPE_FIELD: ours.envelope}

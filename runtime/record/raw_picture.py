@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from cardan.runtime.record.json_form import ENVELOPE_FIELD
 from cardan.runtime.record.picture_message import (
     OWN_FIELD,
     TIMESTAMP,
     TIMESTAMP_FILE,
     TIMESTAMP_TYPE,
+    own_fields,
     own_json,
     timestamp_field,
 )
@@ -91,7 +90,8 @@ def raw_fields(data: bytes) -> dict[str, Any]:
         raise ValueError("the picture was not recorded by cardan")
     if not (isinstance(width, int) and isinstance(height, int)):
         raise ValueError("the picture has no size")
-    ours = msgspec.json.decode(own)
-    shape = (height, width, 3) if bytes(encoding) == b"rgb8" else (height, width)
-    image = np.frombuffer(pixels, np.uint8).reshape(shape)
-    return {**ours["message"], "image": image, ENVELOPE_FIELD: ours[ENVELOPE_FIELD]}
+    channels = 3 if bytes(encoding) == b"rgb8" else 1
+    if len(pixels) != height * width * channels:
+        raise ValueError(f"the picture has {len(pixels)} bytes, {width}x{height}x{channels} were expected")
+    shape = (height, width, channels) if channels == 3 else (height, width)
+    return own_fields(own, {"image": np.frombuffer(pixels, np.uint8).reshape(shape)})

@@ -67,13 +67,15 @@ class ReadBack(Generic[M]):
 
 
 def fields_of(recorded: RecordedMessage) -> dict[str, Any]:
-    """The fields of a recorded message, its envelope among them; ValueError (or msgspec's) when it is damaged."""
+    """The fields of a recorded message, its envelope among them; ValueError when it is damaged."""
     if recorded.schema == VIDEO:
         return video_fields(recorded.data)
     if recorded.encoding == ENCODING:
         return raw_fields(recorded.data)
-    fields: dict[str, Any] = msgspec.json.decode(recorded.data)
-    return fields
+    try:
+        return msgspec.json.decode(recorded.data, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
 
 
 def _picture(data: str) -> np.ndarray:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
-from cardan.runtime.record.json_form import ENVELOPE_FIELD
 from cardan.runtime.record.picture_message import (
     OWN_FIELD,
     TIMESTAMP,
     TIMESTAMP_FILE,
     TIMESTAMP_TYPE,
+    own_fields,
     timestamp_field,
 )
 from cardan.runtime.record.protobuf import (
@@ -50,11 +48,6 @@ SCHEMA = description_set(
 )
 
 
-class _Own(msgspec.Struct, frozen=True):
-    message: dict[str, Any]
-    envelope: dict[str, Any] = msgspec.field(name=ENVELOPE_FIELD)
-
-
 def video_parts(topic: str, stamp_ns: int, own: bytes, data: bytes) -> list[bytes | memoryview]:
     """The message in parts. stamp_ns: wall time of the capture. data: one access unit."""
     head = timestamp_field(1, stamp_ns) + bytes_field(2, topic)
@@ -66,9 +59,5 @@ def video_fields(data: bytes) -> dict[str, Any]:
     found = dict(fields(data))
     own, unit = found.get(OWN_FIELD), found.get(_DATA)
     if not (isinstance(own, memoryview) and isinstance(unit, memoryview)):
-        raise ValueError("the video was not recorded by cardan")
-    try:
-        ours = msgspec.json.decode(own, type=_Own)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ValueError(f"what goes with the video is damaged: {error}") from error
-    return {**ours.message, "h264": bytes(unit), ENVELOPE_FIELD: ours.envelope}
+        raise ValueError("the picture was not recorded by cardan")
+    return own_fields(own, {"h264": bytes(unit)})

@@ -11,13 +11,15 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import given
 from hypothesis import strategies as st
 from mcap.reader import make_reader
+from msgspec import structs
 
+from cardan.runtime.errors import RunError
 from cardan.runtime.messages import CameraFrame, Message
 from cardan.runtime.record.export import row_of
 from cardan.runtime.record.files import recording_path
 from cardan.runtime.record.mcap_file import read_messages
 from cardan.runtime.record.policy import TopicPolicy
-from cardan.runtime.record.protobuf import fields, number_field, varint
+from cardan.runtime.record.protobuf import fields, fixed32_field, number_field, varint
 from cardan.runtime.record.raw_picture import raw_fields
 from cardan.runtime.record.read_back import ReadBack
 from cardan.runtime.record.recorder import Recorder
@@ -84,6 +86,28 @@ def test_a_table_has_its_other_fields(recording: Path) -> None:
 def test_no_damaged_picture_does_anything_but_be_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"outside|cardan|size"):
         raw_fields(data)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b'"message":', b'"massage":', "what goes with the picture is damaged: .*message"),
+        (b'{"frame_id"', b'["frame_id"', "what goes with the picture is damaged: "),
+        (b'{"frame_id"', b'{"fram\xff_id"', "what goes with the picture is damaged: "),
+        (b'"valid"', b'"valid', "what goes with the picture is damaged: "),
+        (fixed32_field(2, 20), fixed32_field(2, 21), "the picture has 720 bytes, 21x12x3 were expected"),
+    ],
+)
+def test_what_is_damaged_in_a_picture_is_said(recording: Path, old: bytes, new: bytes, said: str) -> None:
+    first = next(read_messages(recording))
+    damaged = structs.replace(first, data=first.data.replace(old, new.ljust(len(old)), 1))
+    assert damaged != first
+    with pytest.raises(ValueError, match=said):
+        raw_fields(damaged.data)
+    with pytest.raises(RunError, match=f"a recorded message of camera/frame cannot be read as CameraFrame: {said}"):
+        ReadBack(CameraFrame).read(damaged)
+    with pytest.raises(RunError, match=f"message 0 of camera/frame cannot be read: {said}"):
+        row_of(damaged)
 
 
 @given(st.lists(st.tuples(st.integers(1, 2000), st.integers(0, 2**63)), max_size=5))

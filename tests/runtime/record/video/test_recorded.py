@@ -351,8 +351,11 @@ def test_a_table_has_its_other_fields_and_a_replay_says_what_to_record_instead(
         ReadBack(CameraFrame).read(first)
     assert "frames" in str(found.value.hint)
     own = first.data.replace(b'"message":', b'"massage":')
-    for damaged in (b"", first.data[:20], b"\x08\x01", own, first.data.replace(b'{"frame_id"', b'["frame_id"')):
-        with pytest.raises(ValueError, match=r"outside|cardan|damaged"):
+    for damaged in (b"", first.data[:20], b"\x08\x01"):
+        with pytest.raises(ValueError, match=r"outside|cardan"):
+            video_fields(damaged)
+    for damaged in (own, first.data.replace(b'{"frame_id"', b'["frame_id"')):
+        with pytest.raises(ValueError, match="what goes with the picture is damaged: "):
             video_fields(damaged)
     with pytest.raises(RunError, match="picture 0 of camera/frame cannot be read"):
         to_h264([msgspec.structs.replace(first, data=own)], tmp_path / "damaged.h264")
