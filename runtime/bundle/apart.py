@@ -46,7 +46,10 @@ class Apart:
         self._end()
 
     def collect(self, number: int) -> tuple[bool, str]:
-        """Run one of the collectors: whether all is well, and what it has or why not. Blocks for its limit at most."""
+        """Run one of the collectors: whether all is well, and what it has or why not.
+
+        Blocks for its limit, and for a second more when its process has to be killed.
+        """
         worker = self._worker = self._worker or Worker(self._work)
         limit_s = self._collectors[number].limit_s
         worker.ask(number)
@@ -54,8 +57,11 @@ class Apart:
         try:
             answer = msgspec.json.decode(said, type=Answer)
         except msgspec.MsgspecError:
-            self._end()
-            return False, "it ended without an answer" if ended else f"no answer within {limit_s:g} s: something hangs"
+            gone = self._end()
+            if ended:
+                return False, "it ended without an answer"
+            hangs = "something hangs" if gone else "something hangs, and not even SIGKILL ends it: `dmesg | tail`"
+            return False, f"no answer within {limit_s:g} s: {hangs}"
         self.used_ns = answer.used_ns
         return answer.ok, answer.text
 
@@ -72,7 +78,7 @@ class Apart:
         ok, text = collect_or_why(self._collectors[number], self._job)
         return msgspec.json.encode(Answer(ok, text[:LONGEST_TEXT], used_ns()))
 
-    def _end(self) -> None:
-        if self._worker is not None:
-            self._worker.end()
-        self._worker, self.used_ns = None, 0
+    def _end(self) -> bool:
+        """Kill the process; False when the kernel holds it even then, and nobody waits for it any longer."""
+        worker, self._worker, self.used_ns = self._worker, None, 0
+        return worker is None or worker.end() is not None

@@ -76,6 +76,28 @@ def test_one_that_crashes_says_so_by_how_it_ended(begin: Callable[[Work], Worker
     assert other.end() == 3
 
 
+def hangs(number: int) -> bytes:
+    while True:
+        time.sleep(1.0)
+
+
+def test_one_that_does_not_die_is_not_waited_for(
+    begin: Callable[[Work], Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = begin(hangs)
+    worker.ask(0)
+    pid = worker._pid
+    descriptor = os.pidfd_open(pid)
+    with monkeypatch.context() as kernel:  # holds it
+        for kill in ("kill", "killpg"):
+            kernel.setattr(os, kill, lambda pid, number: None)
+        assert worker.end(0.01) is None
+    assert not readable([descriptor], 0.0), "it lives"
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(descriptor)
+
+
 def test_what_it_has_started_ends_with_it(begin: Callable[[Work], Worker]) -> None:
     worker = begin(lambda number: str(subprocess.Popen(["sleep", "60"]).pid).encode())
     worker.ask(0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cardan.runtime.apart import Worker
 from cardan.runtime.bundle.collectors import Collector, Nothing
 from cardan.runtime.bundle.header import NAME, Collected, read_header_or_none
 from cardan.runtime.bundle.job import Job
@@ -99,6 +100,18 @@ def test_a_collector_that_fails_hangs_or_dies_is_named(job: Job, collector: Coll
     before, item, behind = collected(job, writes("a"), collector, writes("b"))
     assert item.ok is ok and said in item.text and item.seconds < 5.0
     assert before.ok and behind.ok and behind.text == "b is here", "the others have their time all the same"
+
+
+def test_a_collector_that_the_kernel_holds_is_named_as_that(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    end = Worker.end
+
+    def ends_unseen(worker: Worker) -> None:
+        end(worker)
+
+    monkeypatch.setattr(Worker, "end", ends_unseen)
+    item, behind = collected(job, Collector("stuck", hangs, 0.1), writes("b"))
+    assert not item.ok and item.text.startswith("no answer within 0.1 s: something hangs, and not even SIGKILL ends it")
+    assert behind.ok, "another process does the rest"
 
 
 def test_collectors_share_a_process_until_one_fails_to_answer(job: Job) -> None:
