@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.downlink.documents import covered
-from cardan.runtime.outbox.door import Door
 from cardan.runtime.outbox.folder import class_dir, outbox_dir
 from cardan.runtime.outbox.limits import SpoolLimits
 from cardan.runtime.outbox.peek import Peek
 from cardan.runtime.outbox.segment import Record, RecordClass
-from cardan.runtime.outbox.spool import Spool, Stamp
+from cardan.runtime.outbox.spool import Spool
+from cardan.runtime.outbox.testing import Served
 from cardan.runtime.signing import new_key, sign_bytes
 
 NOW_S = 1_700_001_000
@@ -75,38 +73,17 @@ def campaign() -> Callable[..., dict[str, Any]]:
 
 
 class Outbox:
-    """A real spool and its door, on a thread of their own; `shut` is an outbox whose process is away."""
+    """A real outbox; `shut` is one whose process is away."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._ends = threading.Event()
-        self._thread: threading.Thread | None = None
+        self.open()
 
     def open(self) -> None:
-        clock = MonotonicClock()
-        spool = Spool(self.folder, vehicle="v", boot="b", limits=SpoolLimits(reserve_bytes=0))
-        spool.open()
-        door = Door(spool)
-        door.open()
-        self._ends.clear()
-
-        def serve() -> None:
-            while not self._ends.wait(0.0005):
-                now = Stamp(clock.now_ns(), clock.wall_ns())
-                door.serve(now)
-                spool.step(now)
-                door.answer()
-            door.close()
-            spool.close(Stamp(clock.now_ns(), clock.wall_ns()))
-
-        self._thread = threading.Thread(target=serve, daemon=True)
-        self._thread.start()
+        self._served = Served(Spool(self.folder, vehicle="v", boot="b", limits=SpoolLimits(reserve_bytes=0)))
 
     def shut(self) -> None:
-        if self._thread is not None:
-            self._ends.set()
-            self._thread.join()
-            self._thread = None
+        self._served.close()
 
     def records(self, kind: RecordClass = RecordClass.CRITICAL) -> list[dict[str, Any]]:
         """The records of a class so far."""
@@ -124,6 +101,5 @@ class Outbox:
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
     outbox = Outbox(outbox_dir(tmp_path / "data"))
-    outbox.open()
     yield outbox
     outbox.shut()

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,53 +16,24 @@ import pytest
 
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.outbox.claims import Claims
-from cardan.runtime.outbox.door import Door
 from cardan.runtime.outbox.door_messages import MOST_RECORD_BYTES, PutRecord, address
 from cardan.runtime.outbox.ledger import read_ledgers
 from cardan.runtime.outbox.limits import SpoolLimits
 from cardan.runtime.outbox.producer import NotKept, Producer, Unanswered
 from cardan.runtime.outbox.segment import RecordClass
 from cardan.runtime.outbox.spool import Spool, Stamp
+from cardan.runtime.outbox.testing import Served
 
 CRITICAL, EVENT, TREND, BULK = RecordClass
-CLOCK = MonotonicClock()
 
 
-class Outbox:
-    """A spool and its door, on a thread of their own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.spool = Spool(folder, vehicle="v", boot="b", limits=SpoolLimits(reserve_bytes=0))
-        self.spool.open()
-        self.door = Door(self.spool)
-        self.door.open()
-        self._ends, self._paused = threading.Event(), threading.Event()
-        self.closed_for: RecordClass | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._ends.wait(0.0005):
-            now = Stamp(CLOCK.now_ns(), CLOCK.wall_ns())
-            self.door.serve(now)
-            if self.closed_for is not None:
-                lane = self.spool._lanes[self.closed_for]
-                lane.failed(OSError(5, "Input/output error"), now.mono_ns)
-                self.closed_for = None
-            self.spool.step(now)
-            self.door.answer()
-
-    def close(self) -> None:
-        self._ends.set()
-        self._thread.join()
-        self.door.close()
-        self.spool.close(Stamp(CLOCK.now_ns(), CLOCK.wall_ns()))
+def served(folder: Path) -> Served:
+    return Served(Spool(folder, vehicle="v", boot="b", limits=SpoolLimits(reserve_bytes=0)))
 
 
 @pytest.fixture
-def outbox(memory_path: Path) -> Iterator[Outbox]:
-    outbox = Outbox(memory_path / "outbox")
+def outbox(memory_path: Path) -> Iterator[Served]:
+    outbox = served(memory_path / "outbox")
     yield outbox
     outbox.close()
 
@@ -82,14 +52,14 @@ def records(*payloads: bytes) -> list[PutRecord]:
     return [PutRecord(1, 2, payload) for payload in payloads]
 
 
-def test_a_put_returns_when_the_record_is_on_the_disk(outbox: Outbox) -> None:
+def test_a_put_returns_when_the_record_is_on_the_disk(outbox: Served) -> None:
     with Producer(outbox.folder, "p") as producer:
         for kind in RecordClass:
             producer.put(kind, b"{%d}" % kind)
             assert read_ledgers(outbox.folder)[kind].produced == 1
 
 
-def test_many_records_come_in_order_and_once(outbox: Outbox) -> None:
+def test_many_records_come_in_order_and_once(outbox: Served) -> None:
     payloads = [b'{"n":%d,"fill":"%s"}' % (number, b"x" * (number % 700)) for number in range(5000)]
     with Producer(outbox.folder, "p", timeout_s=20.0) as producer:
         producer.put_many(TREND, records(*payloads))
@@ -98,8 +68,8 @@ def test_many_records_come_in_order_and_once(outbox: Outbox) -> None:
     assert kept(outbox.folder, TREND) == payloads
 
 
-def test_several_producers_do_not_disturb_each_other(outbox: Outbox) -> None:
-    with Producer(outbox.folder, "one") as one, Producer(outbox.folder, "two") as two:
+def test_several_producers_do_not_disturb_each_other(outbox: Served) -> None:
+    with Producer(outbox.folder, "one") as one, Producer(outbox.spool.folder, "two") as two:
         for number in range(5):
             one.put(CRITICAL, b'{"one":%d}' % number)
             two.put(CRITICAL, b'{"two":%d}' % number)
@@ -107,14 +77,14 @@ def test_several_producers_do_not_disturb_each_other(outbox: Outbox) -> None:
     assert len(set(kept(outbox.folder, CRITICAL))) == 10
 
 
-def test_a_name_is_used_by_one_process_at_a_time(outbox: Outbox) -> None:
-    with Producer(outbox.folder, "p") as first, Producer(outbox.folder, "p", timeout_s=0.1) as second:
+def test_a_name_is_used_by_one_process_at_a_time(outbox: Served) -> None:
+    with Producer(outbox.folder, "p") as first, Producer(outbox.spool.folder, "p", timeout_s=0.1) as second:
         first.put(EVENT, b"{}")
         with pytest.raises(Unanswered):
             second.put(EVENT, b"{}")
 
 
-def test_a_record_that_is_too_long_is_refused_and_the_next_is_not(outbox: Outbox) -> None:
+def test_a_record_that_is_too_long_is_refused_and_the_next_is_not(outbox: Served) -> None:
     with Producer(outbox.folder, "p") as producer:
         with pytest.raises(NotKept, match="longer than"):
             producer.put(BULK, bytes(MOST_RECORD_BYTES + 1))
@@ -126,7 +96,7 @@ def test_without_an_outbox_a_put_ends_in_time_and_its_record_goes_when_there_is_
     producer = Producer(memory_path / "outbox", "p", timeout_s=0.3)
     with pytest.raises(Unanswered, match="is not there; 1 records wait"):
         producer.put(EVENT, b"{1}")
-    outbox = Outbox(memory_path / "outbox")
+    outbox = served(memory_path / "outbox")
     producer.put(EVENT, b"{2}")
     producer.close()
     outbox.close()
@@ -143,7 +113,7 @@ def test_what_waits_for_an_outbox_is_bounded(memory_path: Path) -> None:
 
 
 def test_what_was_sent_and_not_answered_goes_again_under_its_number_and_is_kept_once(memory_path: Path) -> None:
-    outbox = Outbox(memory_path / "outbox")
+    outbox = served(memory_path / "outbox")
     outbox.spool.step = lambda now: None  # type: ignore[method-assign]  # commits nothing
     producer = Producer(outbox.folder, "p", timeout_s=0.05)
     with pytest.raises(Unanswered, match="1 records wait"):
@@ -158,7 +128,7 @@ def test_what_was_sent_and_not_answered_goes_again_under_its_number_and_is_kept_
 
 
 def test_a_connection_that_breaks_before_the_answer_doubles_nothing(memory_path: Path) -> None:
-    outbox = Outbox(memory_path / "outbox")
+    outbox = served(memory_path / "outbox")
     producer = Producer(outbox.folder, "p")
     producer.put(EVENT, b"{0}")
     for number in range(1, 20):
@@ -172,7 +142,7 @@ def test_a_connection_that_breaks_before_the_answer_doubles_nothing(memory_path:
     assert kept(outbox.folder, EVENT) == [b"{%d}" % number for number in range(20)]
 
 
-def test_an_outbox_that_does_not_welcome_in_time_leaves_no_doubt_about_the_numbers(outbox: Outbox) -> None:
+def test_an_outbox_that_does_not_welcome_in_time_leaves_no_doubt_about_the_numbers(outbox: Served) -> None:
     with Producer(outbox.folder, "one") as producer:
         producer.put_many(EVENT, [PutRecord(0, 0, b"{%d}" % number) for number in range(5)])
     outbox.door.serve = lambda now: False  # type: ignore[method-assign]  # has too much else to do
@@ -189,10 +159,16 @@ def test_an_outbox_that_does_not_welcome_in_time_leaves_no_doubt_about_the_numbe
 
 
 def test_a_disk_that_refuses_is_said_and_the_next_put_is_kept_under_the_same_number(memory_path: Path) -> None:
-    outbox = Outbox(memory_path / "outbox")
+    outbox = served(memory_path / "outbox")
+
+    def fails_once(now: Stamp) -> None:
+        del outbox.spool.step
+        outbox.spool._lanes[TREND].failed(OSError(5, "Input/output error"), now.mono_ns)
+        outbox.spool.step(now)
+
     with Producer(outbox.folder, "p") as producer:
         producer.put(TREND, b"{1}")
-        outbox.closed_for = TREND
+        outbox.spool.step = fails_once  # type: ignore[method-assign]
         with pytest.raises(NotKept, match="refuses trend records"):
             for _ in range(1000):
                 producer.put(TREND, b"{2}")
@@ -204,7 +180,7 @@ def test_a_disk_that_refuses_is_said_and_the_next_put_is_kept_under_the_same_num
 
 
 @pytest.mark.parametrize("nonsense", [b"\xc1", b"\x93abc", bytes(1000), b"{}"])
-def test_nonsense_ends_the_connection_and_nothing_else(outbox: Outbox, nonsense: bytes) -> None:
+def test_nonsense_ends_the_connection_and_nothing_else(outbox: Served, nonsense: bytes) -> None:
     folder = os.open(outbox.folder, os.O_RDONLY)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stranger:
         stranger.connect(address(folder))
@@ -266,8 +242,7 @@ def test_producers_and_outboxes_that_are_killed_lose_and_double_nothing(memory_p
         process.send_signal(signal.SIGKILL)
         process.wait()
     promised = {b'{"n":%s}' % line for line in journal.read_bytes().split()}
-    last = Outbox(folder)
-    last.close()
+    served(folder).close()
     found = Counter(kept(folder, CRITICAL))
     assert promised - set(found) == set() and len(promised) >= 200
     assert max(found.values()) == 1
@@ -275,7 +250,8 @@ def test_producers_and_outboxes_that_are_killed_lose_and_double_nothing(memory_p
 
 
 def wait_for_lines(path: Path, count: int) -> None:
-    deadline_ns = CLOCK.now_ns() + 20 * 10**9
+    clock = MonotonicClock()
+    deadline_ns = clock.now_ns() + 20 * 10**9
     while not path.exists() or len(path.read_bytes().splitlines()) < count:
-        assert CLOCK.now_ns() < deadline_ns
-        CLOCK.sleep_until_ns(CLOCK.now_ns() + 10**6)
+        assert clock.now_ns() < deadline_ns
+        clock.sleep_until_ns(clock.now_ns() + 10**6)
