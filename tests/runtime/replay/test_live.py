@@ -27,6 +27,9 @@ pytest.importorskip("can", reason="the reference vehicle needs cardan[can]")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 PATIENCE_S = 40.0
+NODES = ["control", "state", "camera", "engines"]
+SELDOM = "camera/calibration"
+FEWEST = 30
 RAW = '\n[nodes.recorder.config.topics]\n"camera/frame" = { frames = "raw" }\n'
 
 
@@ -38,14 +41,18 @@ def wait_for(what: Callable[[], object]) -> None:
 
 
 def kill_the_controller_once(run: Path) -> None:
-    """After a hundred commands, and let its successor send two hundred more."""
+    """After a hundred commands; its successor sends two hundred more, while every other node says something too."""
     wait_for(lambda: (run / "vitals").exists())
-    vitals = open_vitals(run / "vitals", read_plan(run / "plan.json")).nodes["control"]
-    sent = vitals.find(SeriesKind.OUTPUT, "command")
-    assert sent is not None
-    wait_for(lambda: sent.words[sent.COUNT] > 100)
-    os.kill(vitals.words[NodeVitals.PID], signal.SIGKILL)
-    wait_for(lambda: sent.words[sent.COUNT] > 300)
+    nodes = open_vitals(run / "vitals", read_plan(run / "plan.json")).nodes
+    wait_for(lambda: sent_by(nodes["control"]) > 100)
+    os.kill(nodes["control"].words[NodeVitals.PID], signal.SIGKILL)
+    wait_for(lambda: sent_by(nodes["control"]) > 300 and min(sent_by(nodes[name]) for name in NODES) > 2 * FEWEST)
+
+
+def sent_by(node: NodeVitals) -> int:
+    """Messages of the output that has sent least, of those that send all the time."""
+    outputs = [each for each in zip(node.plans, node.series, strict=True) if each[0].kind == SeriesKind.OUTPUT]
+    return min(series.words[series.COUNT] for plan, series in outputs if plan.topic != SELDOM)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +79,7 @@ def recording() -> Iterator[list[Path]]:
 
 @pytest.mark.parametrize(
     "names",
-    [["control"], ["state"], ["camera"], ["engines"], ["camera", "engines", "state", "control"]],
+    [*([name] for name in NODES), NODES],
     ids=lambda names: "-".join(names),
 )
 def test_a_live_recording_is_replayed_bit_for_bit(names: list[str], recording: list[Path], tmp_path: Path) -> None:
@@ -80,12 +87,12 @@ def test_a_live_recording_is_replayed_bit_for_bit(names: list[str], recording: l
     assert outcome.trouble == "" and outcome.by_steps
     for comparison in outcome.comparisons:
         assert comparison.is_same, comparison.first
-        busy = comparison.topic != "camera/calibration"
-        assert comparison.recorded >= (30 if busy else 1)
+        assert comparison.recorded >= (1 if comparison.topic == SELDOM else FEWEST)
 
 
 def test_the_killed_node_was_opened_again_in_the_replay(recording: list[Path], tmp_path: Path) -> None:
     outcome = replay(recording, ["control"], tmp_path)
-    assert {sample.epoch for sample in outcome.outputs["control/command"]} == {1, 2}
+    epochs = {sample.epoch for sample in outcome.outputs["control/command"]}
+    assert min(epochs) == 1 and len(epochs) > 1, "two, and more where a busy computer let it hang"
     sent_ns = [sample.sent_ns for sample in outcome.outputs["control/command"]]
     assert sent_ns == sorted(sent_ns) and len({sent % 1000 for sent in sent_ns}) > 50, "stamps of a real clock"
