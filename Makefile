@@ -16,6 +16,9 @@ PACKAGES := runtime drivers engines firmware_bridge hw_profiles
 # Each example and the benches are read as their user runs them: from inside their folder.
 SCRIPTS := $(sort $(patsubst %/,%,$(dir $(wildcard examples/*/*.py benches/*.py docs/*.py docs/pictures/*.py packaging/ci/*.py))))
 
+# What Python's own way of writing modules in C makes a compiler say.
+USUAL_OF_PYTHON := -Wno-unused-parameter -Wno-cast-function-type -Wno-missing-field-initializers
+
 # The tests that `make safety` counts lines and branches with; tests/firmware_bridge/coverage.ini names what they must cover.
 SAFETY := additive codec codec_source counters dbc e2e engage envelope gate guard limits safe_stop stop_asked transmit_watch trust
 SAFETY_TESTS := $(wildcard $(SAFETY:%=tests/firmware_bridge/test_%.py))
@@ -50,6 +53,12 @@ lint:
 	@echo "== lint and format"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@headers=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
+	if command -v cc >/dev/null && [ -f "$$headers/Python.h" ]; then \
+	    cc -std=c11 -O2 -fsyntax-only -Wall -Wextra -Werror $(USUAL_OF_PYTHON) -I"$$headers" runtime/bus/csrc/*.c; \
+	else \
+	    echo "the compiled parts are not looked at: no C compiler, or no Python.h"; \
+	fi
 
 types:
 	@echo "== types"
@@ -83,12 +92,15 @@ pytest-rest:
 
 # ------------------------------------------------------------------------------------------------------- installation
 
-$(VENV)/.installed-run: pyproject.toml | $(BIN)/pip
+# Besides what is installed, the compiled parts of the bus are made again when their sources change.
+SOURCES := pyproject.toml $(wildcard runtime/bus/csrc/*)
+
+$(VENV)/.installed-run: $(SOURCES) | $(BIN)/pip
 	@echo "installing cardan[$(RUN_EXTRAS)] into $(VENV) (once, about a minute) ..."
 	@$(BIN)/pip install --quiet --editable ".[$(RUN_EXTRAS)]"
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(BIN)/pip
+$(VENV)/.installed-dev: $(SOURCES) | $(BIN)/pip
 	@echo "installing cardan[$(DEV_EXTRAS)] into $(VENV) (once, about a minute) ..."
 	@$(BIN)/pip install --quiet --editable ".[$(DEV_EXTRAS)]"
 	@touch $(VENV)/.installed-run $@

@@ -68,7 +68,8 @@ class Run:
 
     def subscriber(self, index: int, *, every: bool) -> RingSubscriber:
         how = {TOPIC: Subscription(every=every, schema=None, next_index=None)}
-        return RingSubscriber(self.paths.bus, how, self.wakers.of(f"sink{index}").own)
+        node = f"sink{index}"
+        return RingSubscriber(self.plan, node, self.paths.bus, how, self.wakers.of(node).own)
 
     def close(self) -> None:
         self.wakers.close()

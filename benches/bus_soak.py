@@ -37,7 +37,8 @@ from bus_soak_ends import (
 )
 from rows import Row, at_most, exactly, parse_arguments, report
 
-from cardan.runtime.bus.ring_layout import COUNT, create_ring, open_ring
+from cardan.runtime.bus.ring_file import create_ring, open_ring
+from cardan.runtime.bus.ring_layout import COUNT
 
 MESSAGES, FRAMES = 20_000_000, 200_000
 QUICK_MESSAGES, QUICK_FRAMES = 300_000, 4_000

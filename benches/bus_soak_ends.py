@@ -17,7 +17,8 @@ import msgspec
 import numpy as np
 
 from cardan.runtime.bus.ring import Arrival, RingReader, RingWriter
-from cardan.runtime.bus.ring_layout import COUNT, largest_message, open_ring
+from cardan.runtime.bus.ring_file import open_ring
+from cardan.runtime.bus.ring_layout import COUNT, largest_message
 from cardan.runtime.bus.slots import SlotDescriptor, SlotMaps, SlotPool
 from cardan.runtime.errors import BusError
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
@@ -23,7 +25,15 @@ def shipped_files() -> set[str]:
         for path in (ROOT / folder).rglob("*"):
             if path.suffix == ".py" or path.suffix in DATA_SUFFIXES:
                 files.add(f"cardan/{path.relative_to(ROOT)}")
+    if may_compile():
+        files.add(f"cardan/runtime/bus/_native{sysconfig.get_config_var('EXT_SUFFIX')}")
     return files
+
+
+def may_compile() -> bool:
+    """Whether a C compiler and Python's headers are here: without them the wheel is built all the same."""
+    headers = Path(sysconfig.get_path("include"), "Python.h").is_file()
+    return headers and shutil.which(sysconfig.get_config_var("CC").split()[0]) is not None
 
 
 def files_in_wheel(wheel: Path) -> set[str]:
@@ -31,10 +41,11 @@ def files_in_wheel(wheel: Path) -> set[str]:
         return {name for name in archive.namelist() if name.startswith("cardan/")}
 
 
-def build(kind: str, source: Path, out: Path) -> Path:
+def build(kind: str, source: Path, out: Path, **environment: str) -> Path:
     """Build `kind` (wheel or sdist) of the project in `source` without the network; returns the file."""
     command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", str(out), str(source)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    variables = {**os.environ, **environment}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50, env=variables)
     assert run.returncode == 0, run.stdout + run.stderr
     (built,) = out.iterdir()
     return built
@@ -48,7 +59,7 @@ def source(tmp_path: Path) -> Path:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
     for name in (*FOLDERS, "src"):
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.so")
         shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=ignored)
     return copy
 
@@ -67,3 +78,9 @@ def test_the_wheel_through_the_sdist_holds_what_the_folders_hold(source: Path, t
     (unpacked,) = (tmp_path / "unpacked").iterdir()
     wheel = build("wheel", unpacked, tmp_path / "wheel")
     assert files_in_wheel(wheel) == shipped_files()
+
+
+@pytest.mark.slow
+def test_without_a_compiler_the_wheel_holds_everything_else(source: Path, tmp_path: Path) -> None:
+    wheel = build("wheel", source, tmp_path / "wheel", CC=str(tmp_path / "no-compiler"))
+    assert files_in_wheel(wheel) == {name for name in shipped_files() if "_native" not in name}

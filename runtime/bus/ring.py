@@ -9,24 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from zlib_ng.zlib_ng import crc32
-
 from cardan.runtime.bus.ends import Passed
-from cardan.runtime.bus.ring_layout import (
-    ALIGNMENT,
-    COUNT,
-    EPOCH,
-    LOW_32,
-    PUBLISHER,
-    RECORD,
-    RECORD_HEAD,
-    RESERVED,
-    SALT,
-    SCHEMA,
-    WORD,
-    RingMap,
-    largest_message,
-)
+from cardan.runtime.bus.ring_file import RingMap
+from cardan.runtime.bus.ring_layout import ALIGNMENT, COUNT, EPOCH, PUBLISHER, RESERVED, SCHEMA, largest_message
 from cardan.runtime.errors import BusError
 
 LOOKS = 64
@@ -34,8 +19,8 @@ LOOKS = 64
 visible at once where stores keep their order (x86), and within nanoseconds elsewhere."""
 
 
-RUN, RUN_BYTES = 64, 1 << 16
-"""A reader that is behind copies so many messages at once, of so many bytes together."""
+RUN = 64
+"""A reader that is behind copies so many messages at once."""
 
 
 class Arrival(Passed, frozen=True, gc=False):
@@ -52,36 +37,20 @@ class RingWriter:
     """The publishing end; one at a time (see publisher_lock). Not thread-safe."""
 
     def __init__(self, ring: RingMap, *, schema: int = 0, epoch: int = 0, pid: int = 0) -> None:
-        self._words = ring.words
-        self._index = ring.index
-        self._data = ring.data
-        self._data_bytes = ring.data_bytes
-        self._entries = ring.entries
+        self._append = ring.records.append
         self._largest = largest_message(ring.data_bytes)
-        self._count = ring.words[COUNT]
         # What a killed predecessor was writing lies between its last message and RESERVED: it is passed over.
-        self._end = -(-ring.words[RESERVED] // ALIGNMENT) * ALIGNMENT
+        end = -(-ring.words[RESERVED] // ALIGNMENT) * ALIGNMENT
         # It may be complete, with the number that our first message gets: nothing points to it from now on.
-        ring.index[self._count % ring.entries] = self._end
+        ring.index[ring.words[COUNT] % ring.entries] = end
+        ring.words[RESERVED] = end
         ring.words[SCHEMA], ring.words[EPOCH], ring.words[PUBLISHER] = schema, epoch, pid
 
-    def write(self, message: bytes) -> None:
-        """Add one message (envelope and payload); BusError when it is longer than the ring takes. Never blocks."""
-        length = len(message)
-        if length > self._largest:
+    def write(self, envelope: bytes, payload: bytes = b"") -> None:
+        """Add one message; BusError when it is longer than the ring takes. Never blocks."""
+        if not self._append(envelope, payload):
+            length = len(envelope) + len(payload)
             raise BusError(f"a message of {length} bytes is longer than its ring takes ({self._largest} bytes)")
-        size, place, count = RECORD_HEAD + length, self._end, self._count
-        offset = place & (self._data_bytes - 1)
-        if offset + size > self._data_bytes:
-            place += self._data_bytes - offset
-            offset = 0
-        end = (place + size + ALIGNMENT - 1) & -ALIGNMENT
-        head = RECORD.pack(crc32(message, (count ^ SALT) & LOW_32), length, count)
-        self._words[RESERVED] = end
-        self._index[count % self._entries] = place
-        self._data[offset : offset + size] = head + message
-        self._words[COUNT] = count + 1
-        self._count, self._end = count + 1, end
 
 
 class RingReader:
@@ -91,13 +60,11 @@ class RingReader:
     """
 
     def __init__(self, ring: RingMap, start: int | None = None) -> None:
+        self._records = ring.records
         self._words = ring.words
         self._index = ring.index
-        self._heads = ring.heads
-        self._data = ring.data
         self._data_bytes = ring.data_bytes
         self._entries = ring.entries
-        self._largest = largest_message(ring.data_bytes)
         self.next = ring.words[COUNT] if start is None else start
         """Number of the message that will be read next."""
         self.torn = 0
@@ -108,24 +75,24 @@ class RingReader:
     @property
     def count(self) -> int:
         """Messages that were ever completed in this ring."""
-        return self._words[COUNT]
+        return self._records.count
 
     @property
     def waiting(self) -> int:
         """Messages from `next` on, those included that are overwritten by now."""
-        return max(0, self._words[COUNT] - self.next)
+        return max(0, self._records.count - self.next)
 
     def peek_newest(self) -> bytes | None:
         """The newest message, which stays to be taken; None where there is none, or it is being overwritten."""
-        count = self._words[COUNT]
-        return self.read(count - 1) if count else None
+        count = self.count
+        return self._records.read(count - 1) if count else None
 
     def take_newest(self) -> Arrival | None:
         """The newest message unless it was taken before; None also when none can be read (the next arrival tells)."""
-        count = self._words[COUNT]
+        count = self._records.count
         if count <= self.next:
             return None
-        message = self.read(count - 1)
+        message = self._records.read(count - 1)
         if message is None:
             return self._take_newest_patiently()
         skipped, self.next = count - 1 - self.next, count
@@ -134,10 +101,10 @@ class RingReader:
     def _take_newest_patiently(self) -> Arrival | None:
         count = self.next
         for _ in range(LOOKS):
-            count = self._words[COUNT]
+            count = self.count
             if count <= self.next:
                 return None
-            message = self.read(count - 1)
+            message = self._records.read(count - 1)
             if message is not None:
                 skipped, self.next = count - 1 - self.next, count
                 return self._arrival(message, count - 1, skipped)
@@ -152,7 +119,7 @@ class RingReader:
         self.torn += 1
         first, self.next = self.next, count
         for index in range(count - 2, max(first, count - self._entries) - 1, -1):
-            message = self.read(index)
+            message = self._records.read(index)
             if message is not None:
                 arrival = self._arrival(message, index, index - first)
                 self._untold = count - 1 - index
@@ -163,9 +130,9 @@ class RingReader:
     def take_single(self) -> Arrival | None:
         """The next message where just this one waits, the usual case; None where `take` has to look."""
         index = self.next
-        if self._words[COUNT] != index + 1:
+        if self._records.count != index + 1:
             return None
-        message = self.read(index)
+        message = self._records.read(index)
         if message is None:
             return None
         self.next = index + 1
@@ -173,12 +140,11 @@ class RingReader:
 
     def take(self, limit: int) -> Iterator[Arrival]:
         """The next messages in order, up to `limit` and up to what is complete now."""
-        count = self._words[COUNT]
+        count = self.count
         while limit > 0 and self.next < count:
-            end = min(count - 1, self.next + min(limit, RUN))
-            run = self._read_run(self.next, end) if end > self.next else []
-            for message in run or self._read_one(count):
-                limit -= 1
+            run = self._records.read_run(self.next, min(count, self.next + min(limit, RUN))) or self._read_one(count)
+            limit -= len(run)
+            for message in run:
                 self.next += 1
                 yield self._arrival(message, self.next - 1)
 
@@ -192,51 +158,9 @@ class RingReader:
             self._untold += self.next - lost
         return []
 
-    def read(self, index: int) -> bytes | None:
-        """A copy of message `index`; None when it is overwritten, not complete, or damaged."""
-        data, data_bytes = self._data, self._data_bytes
-        place = self._index[index % self._entries]
-        offset = place & (data_bytes - ALIGNMENT)
-        head, number = self._heads[offset // WORD], self._heads[offset // WORD + 1]
-        start, length = offset + RECORD_HEAD, head >> 32
-        if number != index or length > self._largest or start + length > data_bytes:
-            return None
-        message = data[start : start + length].tobytes()
-        if crc32(message, (index ^ SALT) & LOW_32) != head & LOW_32:
-            return None
-        return message if self._words[RESERVED] <= place + data_bytes else None
-
-    def _read_run(self, first: int, end: int) -> list[bytes]:
-        """The messages from `first` to before `end` with one copy, as many as lie in a row and are whole.
-
-        Whatever comes in between, and damaged messages, are left to `read`: then fewer are returned, or none.
-        """
-        place = self._index[first % self._entries]
-        offset, size = place & (self._data_bytes - ALIGNMENT), self._index[end % self._entries] - place
-        if not 0 < size <= RUN_BYTES or offset + size > self._data_bytes:
-            return []
-        run = self._data[offset : offset + size].tobytes()
-        if self._words[RESERVED] > place + self._data_bytes:
-            return []
-        messages: list[bytes] = []
-        for number in range(first, end):
-            # Not just behind the one before: there may lie one of the same number, by a publisher that was killed.
-            at = self._index[number % self._entries] - place
-            if not 0 <= at <= size - RECORD_HEAD:
-                break
-            seal, length, found = RECORD.unpack_from(run, at)
-            start, stop = at + RECORD_HEAD, at + RECORD_HEAD + length
-            if found != number or stop > size:
-                break
-            message = run[start:stop]
-            if crc32(message, (number ^ SALT) & LOW_32) != seal:
-                break
-            messages.append(message)
-        return messages
-
     def _read_patiently(self, index: int) -> bytes | None:
         for _ in range(LOOKS):
-            message = self.read(index)
+            message = self._records.read(index)
             if message is not None or self._is_overtaken(index, 0):
                 return message
         self.torn += 1
@@ -244,13 +168,13 @@ class RingReader:
 
     def _is_overtaken(self, index: int, margin: int) -> bool:
         """True when message `index` is overwritten, or will be within `margin` bytes."""
-        if self._words[COUNT] - index >= self._entries:
+        if self.count - index >= self._entries:
             return True
         return self._words[RESERVED] + margin > self._index[index % self._entries] + self._data_bytes
 
     def _next_readable(self, index: int) -> int:
         """The first message behind `index` that will stay for a while: a quarter of the ring is left for the reader."""
-        count, margin = self._words[COUNT], self._data_bytes // 4
+        count, margin = self.count, self._data_bytes // 4
         low, high = max(index + 1, count - self._entries + self._entries // 4), count
         while low < high:
             middle = (low + high) // 2

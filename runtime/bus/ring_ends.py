@@ -1,8 +1,8 @@
 """A node's two ends on rings in the folder of its run: one ring for each topic.
 
-Rings are there before any node is. A node that is stepped by an input owns an eventfd; who publishes that input
-writes to it. A node that is stepped by time is never woken up: it looks into its rings when its step begins, without
-a system call.
+Rings are there before any node is. A node that is stepped by an input owns an eventfd and a bell; who publishes that
+input writes to the eventfd, unless the bell says that the node is awake. A node that is stepped by time is never woken
+up: it looks into its rings when its step begins, without a system call.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ import select
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from operator import attrgetter
 from os import eventfd_write
 from pathlib import Path
 
 import msgspec
 
+from cardan.runtime.bus.bells import Bells, PythonBell, create_bells
 from cardan.runtime.bus.ends import AGAIN, Deliver, Passed, other_type
 from cardan.runtime.bus.publisher_lock import lock_publisher
 from cardan.runtime.bus.ring import RingReader, RingWriter
-from cardan.runtime.bus.ring_layout import COUNT, SCHEMA, create_ring, open_ring
+from cardan.runtime.bus.ring_file import create_ring, open_ring
+from cardan.runtime.bus.ring_layout import COUNT, SCHEMA
 from cardan.runtime.clock import Clock, ns
 from cardan.runtime.plan import NodePlan, Plan
 
@@ -28,6 +31,7 @@ DRAIN_AT_MOST = 20_000
 """Messages of one topic that are handed over before the next topic has its turn."""
 LOOK_NS = ns(0.1)
 """A ring holds seconds of messages; who queues them takes them this often."""
+_WAITING = attrgetter("waiting")
 
 
 class WakeFds(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +53,8 @@ def ring_path(bus_dir: Path, topic: str) -> Path:
 
 
 def create_rings(plan: Plan, bus_dir: Path) -> None:
-    """Make the rings of every topic of `plan`; the supervisor does this once, before the first node."""
+    """Make the rings of every topic of `plan`, and the bells; the supervisor does this once, before the first node."""
+    create_bells(plan, bus_dir)
     for topic in plan.topics():
         create_ring(ring_path(bus_dir, topic), topic, plan.ring_bytes)
 
@@ -79,24 +84,28 @@ class RingPublisher:
         with ExitStack() as opened:
             opened.callback(os.close, lock_publisher(bus_dir, node))
             woken = woken_by(plan, node)
-            self._topics: dict[bytes, tuple[RingWriter, tuple[int, ...]]] = {}
+            bells = Bells(plan, bus_dir)
+            opened.callback(bells.close)
+            readers = {name: (bells.of(name), fd) for name, fd in fds.readers.items()}
+            self._topics: dict[bytes, tuple[RingWriter, tuple[tuple[PythonBell, int], ...]]] = {}
             for topic, schema in outputs.items():
                 ring = open_ring(ring_path(bus_dir, topic), writable=True)
                 opened.callback(ring.close)
                 writer = RingWriter(ring, schema=schema, epoch=epoch, pid=os.getpid())
-                targets = tuple(fds.readers[name] for name in woken.get(topic, []) if name in fds.readers)
+                targets = tuple(readers[name] for name in woken.get(topic, []) if name in readers)
                 self._topics[topic.encode()] = writer, targets
             self._closing = opened.pop_all()
 
     def send(self, topic: bytes, header: bytes, payload: bytes) -> None:
         """Publish one message and wake up the nodes that are stepped by it."""
         writer, targets = self._topics[topic]
-        writer.write(header + payload)
-        for target in targets:
-            try:
-                eventfd_write(target, 1)
-            except BlockingIOError:
-                continue  # 2**64 wake-ups that nobody took: it is awake
+        writer.write(header, payload)
+        for bell, target in targets:
+            if bell.must_ring():
+                try:
+                    eventfd_write(target, 1)
+                except BlockingIOError:
+                    continue  # 2**64 wake-ups that nobody took: it is awake
 
     def wait_for_readers(self, expected: dict[bytes, int], clock: Clock, timeout_s: float) -> bool:
         """True at once: a ring keeps what its readers have not yet read."""
@@ -132,22 +141,31 @@ class Subscription:
 class RingSubscriber:
     """The reading end of one node; BusError when a topic carries another type than it reads."""
 
-    def __init__(self, bus_dir: Path, topics: dict[str, Subscription], own_fd: int | None = None) -> None:
+    def __init__(
+        self, plan: Plan, node: str, bus_dir: Path, topics: dict[str, Subscription], own_fd: int | None = None
+    ) -> None:
         self.look_every_ns = LOOK_NS if any(item.every for item in topics.values()) else 0
         self._epoll = select.epoll()
         self._watched: set[int] = set()
+        self._readers: list[RingReader] = []
         self._newest: list[tuple[str, RingReader]] = []
         self._queues: list[tuple[str, RingReader]] = []
         self._again: list[tuple[str, RingReader]] = []
+        self._bell: PythonBell | None = None
         with ExitStack() as opened:
             opened.callback(self._epoll.close)
             if own_fd is not None:
                 self._epoll.register(own_fd, select.EPOLLIN | select.EPOLLET)
+                bells = Bells(plan, bus_dir)
+                opened.callback(bells.close)
+                self._bell = bells.of(node)
+                self._bell.fall_asleep()  # a killed predecessor may have been awake
             for topic, how in topics.items():
                 ring = open_ring(ring_path(bus_dir, topic))
                 opened.callback(ring.close)
                 how.require(topic, ring.words[SCHEMA])
                 reader = RingReader(ring, _first(ring.words[COUNT], how))
+                self._readers.append(reader)
                 (self._queues if how.every else self._newest).append((topic, reader))
                 if how.latched and 0 < reader.next == ring.words[COUNT]:
                     self._again.append((topic, RingReader(ring, reader.next - 1)))
@@ -160,8 +178,16 @@ class RingSubscriber:
 
     def wait(self, timeout_s: float) -> list[int]:
         """The eventfd is watched for edges, so it is never read: one system call for each wake-up."""
-        ready = self._epoll.poll(timeout_s)
+        ready = self._epoll.poll(timeout_s) if self._bell is None else self._sleep(self._bell, timeout_s)
         return [descriptor for descriptor, _ in ready if descriptor in self._watched] if self._watched else []
+
+    def _sleep(self, bell: PythonBell, timeout_s: float) -> list[tuple[int, int]]:
+        """Until the bell is rung; not at all when something has come since the last look."""
+        bell.fall_asleep()
+        try:
+            return self._epoll.poll(0 if any(map(_WAITING, self._readers)) else timeout_s)
+        finally:
+            bell.wake_up()
 
     def drain(self, deliver: Deliver) -> int:
         total = self._deliver_again(deliver) if self._again else 0
@@ -187,7 +213,10 @@ class RingSubscriber:
         return len(again)
 
     def close(self) -> None:
-        self._newest, self._queues, self._again = [], [], []
+        self._readers, self._newest, self._queues, self._again = [], [], [], []
+        if self._bell is not None:
+            self._bell.fall_asleep()  # for good
+        self._bell = None
         self._closing.close()
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from cardan.runtime.bus.frame_copy import copy_frame
 from cardan.runtime.errors import BusError
 
 SLOTS = 8
@@ -140,7 +141,7 @@ class SlotPool:
         slot = self._slot_or_none(array)
         if slot is None or not array.flags.c_contiguous:
             copy = self.take(array.shape, array.dtype)
-            copy[...] = array
+            copy_frame(copy, array)
             self.seal(copy)
             array, slot = copy, self._newest_slot
         generation = self._words[slot.generation_at]

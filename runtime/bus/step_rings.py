@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cardan.runtime.bus.ring_layout import create_ring
+from cardan.runtime.bus.ring_file import create_ring
 from cardan.runtime.plan import Plan
 
 PORT = "_step"

@@ -9,7 +9,7 @@ from typing import Protocol
 from cardan.runtime.bus.ends import Passed
 from cardan.runtime.bus.ring import RingReader
 from cardan.runtime.bus.ring_ends import DRAIN_AT_MOST, ring_path
-from cardan.runtime.bus.ring_layout import open_ring
+from cardan.runtime.bus.ring_file import open_ring
 from cardan.runtime.clock import Clock, ns
 from cardan.runtime.plan import Plan
 

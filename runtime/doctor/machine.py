@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
 import resource
 from collections.abc import Iterator
 from pathlib import Path
 
+from cardan.runtime.bus import native
 from cardan.runtime.bus.ring_layout import file_bytes
 from cardan.runtime.detect.processors import online
 from cardan.runtime.detect.tree import Tree
@@ -19,6 +21,8 @@ FRAME_ROOM = 64 << 20
 """Shared memory for frame slots beside the rings: ten frames of 1080p."""
 SHARED = "/dev/shm"  # noqa: S108 - only its size is read
 DESCRIPTORS = 1024
+KEEPS_ORDER = frozenset({"x86_64", "i686"})
+"""Processors that other processors see store in the order of the program."""
 HOT_C = 5.0
 """So near to its critical temperature a zone is too hot."""
 
@@ -87,6 +91,19 @@ def shared_memory(subject: Subject) -> Result:
     if free < needed:
         return failed(text, f"mount -o remount,size=512M {SHARED}; what fills it? `ls -l {SHARED}`")
     return passed(text)
+
+
+def compiled_parts(subject: Subject) -> Result:
+    """The inner parts of the bus are compiled, where this processor cannot do without."""
+    if native.compiled is not None:
+        return passed("the inner parts of the bus are compiled")
+    text = "the inner parts of the bus are not compiled: a message takes twice the processor time"
+    if platform.machine() in KEEPS_ORDER:
+        return passed(text)
+    return failed(
+        f"{text}, and this processor orders stores freely: a frame that is being filled could pass for whole",
+        "install a C compiler and Python's headers (apt install gcc python3-dev), then cardan again",
+    )
 
 
 def kernel(subject: Subject) -> Result:
@@ -195,6 +212,7 @@ CHECKS = (
     Check("machine.scheduler", "may nodes run in real time?", scheduler),
     Check("machine.memory-lock", "may memory be locked?", memory_lock),
     Check("machine.shared-memory", "is there room for topics and frames?", shared_memory),
+    Check("machine.compiled", "are the inner parts of the bus compiled?", compiled_parts),
     Check("machine.kernel", "is the kernel new enough?", kernel),
     Check("machine.memory", "is there memory left?", memory),
     Check("machine.descriptors", "may enough files be open?", descriptors),

@@ -10,7 +10,7 @@ import zmq
 
 from cardan.runtime.bus.ring import RingReader
 from cardan.runtime.bus.ring_ends import ring_path
-from cardan.runtime.bus.ring_layout import RingMap, open_ring
+from cardan.runtime.bus.ring_file import RingMap, open_ring
 from cardan.runtime.bus.zmq import DONTWAIT, RECEIVE_QUEUE, RECONNECT_MS, endpoint
 
 Deliver = Callable[[str, bytes], None]

@@ -54,6 +54,6 @@ class NodeBus:
 
                 end = ZmqSubscriber(closing.enter_context(zmq.Context()), self.paths.bus, list(topics))
             else:
-                end = RingSubscriber(self.paths.bus, topics, self.fds.own)
+                end = RingSubscriber(self.plan, self.node, self.paths.bus, topics, self.fds.own)
             closing.callback(end.close)
             yield end

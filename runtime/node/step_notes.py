@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cardan.runtime.bus.ring import RingWriter
-from cardan.runtime.bus.ring_layout import RingMap, open_ring
+from cardan.runtime.bus.ring_file import RingMap, open_ring
 from cardan.runtime.clock import NotingClock
 from cardan.runtime.messages import Message
 from cardan.runtime.plan import NodePlan

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cardan.runtime.bus.envelope import Sample
 from cardan.runtime.bus.ring import RingReader
-from cardan.runtime.bus.ring_layout import RingMap, open_ring
+from cardan.runtime.bus.ring_file import RingMap, open_ring
 from cardan.runtime.bus.step_rings import notes_path, step_topic
 from cardan.runtime.node.step_notes import StepNotes, read_notes
 from cardan.runtime.plan import Plan

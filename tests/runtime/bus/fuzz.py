@@ -14,14 +14,18 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
 
 import msgspec
 import numpy as np
 
+from cardan.runtime.bus import ring_file
 from cardan.runtime.bus.codec import MessageDecoder, MessageEncoder
 from cardan.runtime.bus.envelope import HEADER_SIZE, pack
+from cardan.runtime.bus.records import PythonRecords
 from cardan.runtime.bus.ring import RingReader, RingWriter
-from cardan.runtime.bus.ring_layout import COUNT, PAGE, RESERVED, create_ring, open_ring
+from cardan.runtime.bus.ring_file import create_ring, open_ring
+from cardan.runtime.bus.ring_layout import COUNT, PAGE, RESERVED
 from cardan.runtime.bus.slots import SlotDescriptor, SlotMaps, SlotPool
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.errors import BusError
@@ -294,8 +298,15 @@ def _go_on(writer: RingWriter, newest: RingReader) -> None:
         raise AssertionError("what was sent after the damage does not arrive")
 
 
+def fuzz_python_rings(seed: int, inputs: int) -> Outcome:
+    """The same with the records in Python."""
+    with patch.object(ring_file, "Records", PythonRecords):
+        return fuzz_rings(seed, inputs)
+
+
 KINDS: dict[str, Callable[[int, int], Outcome]] = {
     "messages": fuzz_messages,
     "descriptors": fuzz_descriptors,
     "rings": fuzz_rings,
+    "rings in python": fuzz_python_rings,
 }

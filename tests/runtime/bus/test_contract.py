@@ -26,7 +26,7 @@ from cardan.runtime.profile import Profile
 from cardan.runtime.run import RunPaths
 from cardan.runtime.vitals import NodeVitals, SeriesKind, SeriesVitals, Vitals, create_vitals, open_vitals
 
-TRANSPORTS = ("ring", "zmq", "local")
+TRANSPORTS = ("ring", "ring in python", "zmq", "local")
 WITHIN_S = 5.0
 
 
@@ -190,13 +190,16 @@ class Running:
 
 
 @pytest.fixture(params=TRANSPORTS)
-def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Rig]]:
+def make(request: pytest.FixtureRequest, use_python_parts: Callable[[], None]) -> Iterator[Callable[..., Rig]]:
     """Makes rigs on one transport, in folders with short paths (a socket's path has 107 bytes)."""
+    transport, _, in_python = request.param.partition(" in ")
+    if in_python:
+        use_python_parts()
     with ExitStack() as closing:
 
         def build(sink: type[Node] = Sink) -> Rig:
             folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="cc-")))
-            return Rig(request.param, folder, closing, sink)
+            return Rig(transport, folder, closing, sink)
 
         yield build
 

@@ -24,7 +24,7 @@ def fuzz() -> Any:
     return module
 
 
-@pytest.mark.parametrize("kind", ["messages", "descriptors", "rings"])
+@pytest.mark.parametrize("kind", ["messages", "descriptors", "rings", "rings in python"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_damaged_input_is_a_value_an_error_of_ours_or_nothing(fuzz: Any, kind: str, seed: int) -> None:
     outcome = fuzz.KINDS[kind](seed, INPUTS)

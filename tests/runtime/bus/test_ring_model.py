@@ -1,5 +1,7 @@
 """The ring against a model, with every interleaving: readers act between any two stores of the writer, the writer acts
 between any two loads of a reader, and the writer is killed at any store, also in the middle of one.
+
+It takes the records in Python, whose loads and stores can be watched; test_native.py holds the compiled ones to them.
 """
 
 from __future__ import annotations
@@ -15,8 +17,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from cardan.runtime.bus import ring_file
+from cardan.runtime.bus.records import PythonRecords
 from cardan.runtime.bus.ring import Arrival, RingReader, RingWriter
-from cardan.runtime.bus.ring_layout import COUNT, create_ring, largest_message, open_ring
+from cardan.runtime.bus.ring_file import create_ring, open_ring
+from cardan.runtime.bus.ring_layout import COUNT, largest_message
 
 SMALL = 4096
 LENGTHS = st.one_of(st.integers(0, 60), st.integers(0, largest_message(SMALL)))
@@ -86,7 +91,10 @@ class RingModel(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         path = Path(self.folder.name) / "r"
         create_ring(path, "a/x", SMALL)
-        self.ring = open_ring(path, writable=True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ring_file, "Records", PythonRecords)
+            self.ring = open_ring(path, writable=True)
+            self.readers_ring = open_ring(path)
         self.completed: dict[int, bytes] = {}
         self.readers: list[FollowingReader] = []
         self.salt = 0
@@ -151,20 +159,15 @@ class RingModel(RuleBasedStateMachine):
             stores += 1
             watch(stores - 1, view, where, value)
 
-        names = ("_words", "_index", "_data")
-        plain = {name: getattr(self.writer, name) for name in names}
-        for name, view in plain.items():
-            setattr(self.writer, name, Stores(view, before))
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("words", "index", "data"):
+                patch.setattr(self.ring.records, name, Stores(getattr(self.ring.records, name), before))
             yield
-        finally:
-            for name, view in plain.items():
-                setattr(self.writer, name, view)
 
     @rule(late=st.booleans())
     def add_a_reader(self, late: bool) -> None:
         if len(self.readers) < 4:
-            self.readers.append(FollowingReader(RingReader(self.ring, None if late else self.oldest_start())))
+            self.readers.append(FollowingReader(RingReader(self.readers_ring, None if late else self.oldest_start())))
 
     def oldest_start(self) -> int:
         return max(0, self.ring.words[COUNT] - 40)
@@ -198,13 +201,12 @@ class RingModel(RuleBasedStateMachine):
                     self.write(length)
             seen += 1
 
-        reader = following.reader
-        plain = reader._words, reader._index
+        reader, records = following.reader, self.readers_ring.records
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(reader, "_words", Loads(plain[0], act))
-            patch.setattr(reader, "_index", Loads(plain[1], act))
-            patch.setattr(reader, "_heads", Loads(reader._heads, act))
-            patch.setattr(reader, "_data", Loads(reader._data, act))
+            for name in ("_words", "_index"):
+                patch.setattr(reader, name, Loads(getattr(reader, name), act))
+            for name in ("words", "index", "heads", "data"):
+                patch.setattr(records, name, Loads(getattr(records, name), act))
             following.take(self.completed, newest, 20)
 
     @invariant()
@@ -216,6 +218,7 @@ class RingModel(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "folder"):
             self.ring.close()
+            self.readers_ring.close()
             self.folder.cleanup()
 
 

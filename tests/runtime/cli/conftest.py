@@ -14,7 +14,7 @@ from tests.runtime.small_vehicle import make_plan
 from cardan.runtime.bus.envelope import pack
 from cardan.runtime.bus.ring import RingWriter
 from cardan.runtime.bus.ring_ends import ring_path
-from cardan.runtime.bus.ring_layout import RingMap, create_ring, open_ring
+from cardan.runtime.bus.ring_file import RingMap, create_ring, open_ring
 from cardan.runtime.clock import FakeClock
 from cardan.runtime.plan import Plan, write_plan
 from cardan.runtime.run import hold_lock, new_run, point_current

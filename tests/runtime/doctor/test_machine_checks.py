@@ -14,6 +14,7 @@ from cardan.engines import checks as engine_checks
 from cardan.engines.accelerator import this_cpu
 from cardan.engines.build.cache import PlanCache, Sidecar
 from cardan.engines.build.recipe import Recipe
+from cardan.runtime.bus import native
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.doctor import clock_check, machine, profile_checks, service, storage
 from cardan.runtime.doctor.check import Result, Subject, Verdict
@@ -49,6 +50,18 @@ def test_another_machine_than_that_of_the_profile_fails(subject: Subject) -> Non
     assert_failed(result, "processors online: 4, not 8")
     assert "memory 7812 MiB, not 15000" in result.text
     assert "architecture aarch64, not x86_64" in result.text
+
+
+def test_parts_that_are_not_compiled_fail_where_the_processor_needs_them(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "compiled", object())
+    assert machine.compiled_parts(subject).text == "the inner parts of the bus are compiled"
+    monkeypatch.setattr(native, "compiled", None)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    assert machine.compiled_parts(subject).verdict is Verdict.PASS
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert_failed(machine.compiled_parts(subject), "orders stores freely")
 
 
 def test_links_of_the_profile_have_to_be_there_and_one_of_them_up(subject: Subject) -> None:

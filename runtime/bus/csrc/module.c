@@ -1,0 +1,49 @@
+/* The module cardan.runtime.bus._native: see native.h. */
+
+#include "native.h"
+
+int memory_is_open(Memory *self) {
+    if (self->whole.obj != NULL)
+        return 1;
+    PyErr_SetString(PyExc_ValueError, "the memory of this part was released");
+    return 0;
+}
+
+static void let_go(Memory *self) {
+    if (self->whole.obj != NULL)
+        PyBuffer_Release(&self->whole);
+}
+
+PyObject *memory_release(Memory *self, PyObject *Py_UNUSED(ignored)) {
+    let_go(self);
+    Py_RETURN_NONE;
+}
+
+void memory_dealloc(Memory *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    let_go(self);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
+    PyObject *type = PyType_FromSpec(spec);
+    int ended = type == NULL ? -1 : PyModule_AddObjectRef(module, name, type);
+    Py_XDECREF(type);
+    return ended;
+}
+
+/* As in native.py, which takes no other. */
+enum { EDITION = 1 };
+
+static int begin(PyObject *module) {
+    if (PyModule_AddIntConstant(module, "EDITION", EDITION) < 0)
+        return -1;
+    return add_records(module) < 0 || add_bell(module) < 0 || add_copy(module) < 0 ? -1 : 0;
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, begin}, {0, NULL}};
+
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_native", NULL, 0, NULL, slots, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&definition); }

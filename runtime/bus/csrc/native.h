@@ -1,0 +1,37 @@
+/* What Python has no words for on the bus: the order of loads and stores, and a copy past the caches. Each part does what
+   a class of the same name in Python does, or does without; see docs/adr/0040. */
+
+#ifndef CARDAN_NATIVE_H
+#define CARDAN_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* A 64-bit word of shared memory, in no particular order: the fences around it say which. */
+static inline uint64_t load(_Atomic uint64_t *word) { return atomic_load_explicit(word, memory_order_relaxed); }
+
+static inline void store(_Atomic uint64_t *word, uint64_t value) {
+    atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+/* What a type begins with that works on memory somebody else has mapped. */
+typedef struct {
+    PyObject_HEAD
+    Py_buffer whole; /* .obj is NULL when it is released */
+} Memory;
+
+/* Zero, with an error set, when it is released. */
+int memory_is_open(Memory *self);
+PyObject *memory_release(Memory *self, PyObject *ignored);
+void memory_dealloc(Memory *self);
+
+/* Make a type and add it to the module; -1 with an error set. */
+int add_type(PyObject *module, const char *name, PyType_Spec *spec);
+
+int add_records(PyObject *module);
+int add_bell(PyObject *module);
+int add_copy(PyObject *module);
+
+#endif
