@@ -15,6 +15,7 @@ from cardan.runtime.node.step_notes import StepNoter
 from cardan.runtime.node.stepper import Stepper, triggers_of
 from cardan.runtime.vitals import NodeVitals
 
+NS_PER_MS = 1_000_000
 IDLE_NS = NS_PER_S // 20
 """A node without a rate looks around at least this often, so that it notices a stop."""
 
@@ -137,7 +138,7 @@ class Loop:
             idle_ns = min(self._period_ns or IDLE_NS, IDLE_NS)
             self._stop.waiting = True
             again, self._node._again = self._node._again, False
-            readable = self._wait(0 if again else max(1, (last_ns + idle_ns - self._clock.now_ns()) // 1_000_000))
+            readable = self._wait(0 if again else _whole_ms(last_ns + idle_ns - self._clock.now_ns()))
             self._stop.waiting = False
             self._drain()
             start_ns = self._clock.now_ns()
@@ -158,3 +159,8 @@ class Loop:
 
     def _ended(self) -> bool:
         return self._stop.requested or self._node._finished
+
+
+def _whole_ms(wait_ns: int) -> int:
+    """Not less than that, and 1 at least: who wakes up a little too early has nothing to do yet, and waits again."""
+    return max(1, -(-wait_ns // NS_PER_MS))

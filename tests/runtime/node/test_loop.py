@@ -199,6 +199,21 @@ def test_a_node_stepped_by_an_input_is_stepped_at_its_rate_when_nothing_comes() 
         assert len(bench.node.starts_ns) == 5
 
 
+def test_a_node_that_waits_for_news_is_not_woken_up_before_it_is_due() -> None:
+    with Bench(Recorder) as bench:
+        bench.node.durations_s = dict.fromkeys(range(1, 6), 0.0004)
+        waits: list[int] = []
+
+        def wait(timeout_ms: int) -> list[int]:
+            waits.append(timeout_ms)
+            bench.clock.advance_ns(timeout_ms * 1_000_000)
+            return []
+
+        loop_of(bench, rate_hz=50.0, stepped_by="tick", wait=wait).run()
+        assert len(waits) == len(bench.node.starts_ns)
+        assert min(periods_ms(bench.node)) >= 20.0
+
+
 def test_a_readable_descriptor_steps_the_node() -> None:
     with Bench(Recorder) as bench:
         bench.node.wake_on(7)
