@@ -37,7 +37,7 @@ from cardan.engines.cuda.probe import Probed
 from cardan.engines.model import Model, ModelFile, read_model
 from cardan.engines.picture import PictureFiller, PictureSettings
 from cardan.engines.tensors import Tensor
-from cardan.engines.validate import violation_or_none
+from cardan.engines.validate import OutputCheck
 from cardan.engines.weights import read_weights
 from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.errors import ConfigError
@@ -89,10 +89,11 @@ def call_rows(quick: bool) -> list[Row]:
 def overhead_us(model: Model, content: bytes, quick: bool) -> tuple[float, float]:
     """Bound run, and what our call adds to it: medians over the rounds, microseconds."""
     session = OnnxRuntime().load(model, content)
+    check = OutputCheck(session.outputs, model.outputs)
 
     def ours() -> None:
         session.run()
-        violation_or_none(session.outputs, model.outputs)
+        check.violation_or_none()
 
     raw = bound_run(session)
     alone, extra = [], []

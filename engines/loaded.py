@@ -13,7 +13,7 @@ from cardan.engines.declared import Declared
 from cardan.engines.engine import Engine
 from cardan.engines.model import ModelFile
 from cardan.engines.opening import Opened, ReadWeights, open_model
-from cardan.engines.validate import violation_or_none
+from cardan.engines.validate import OutputCheck
 from cardan.engines.weights import read_weights
 from cardan.runtime.clock import Clock
 from cardan.runtime.errors import CardanError, ConfigError
@@ -38,6 +38,10 @@ class Loaded:
     """Why nothing better serves, a line each."""
     orders: tuple[BuildOrder, ...] = ()
     """Plans that would be better and can be built here."""
+    check: OutputCheck = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.check = OutputCheck(self.session.outputs, self.file.model.outputs)
 
     @property
     def label(self) -> str:
@@ -46,8 +50,7 @@ class Loaded:
 
     def problem_or_none(self) -> str | None:
         """What is wrong with the outputs of the run that has ended, or None."""
-        outputs = self.session.outputs
-        return violation_or_none(outputs, self.file.model.outputs) or self.engine.implausible_or_none(outputs)
+        return self.check.violation_or_none() or self.engine.implausible_or_none(self.session.outputs)
 
 
 @dataclass(frozen=True)

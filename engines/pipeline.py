@@ -8,8 +8,9 @@ finish  its outputs are there and have been checked
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from cardan.engines.backends.backend import BackendError, StickyError
 from cardan.engines.loaded import Loaded
@@ -32,8 +33,7 @@ class Lane(Protocol):
         """Read the frame into the inputs of the network; what went wrong, or None."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What became of one job."""
 
     job: Job

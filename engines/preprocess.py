@@ -13,9 +13,6 @@ from cardan.runtime.errors import ConfigError
 
 Image = NDArray[np.uint8]
 
-RECIPROCAL_BITS = 24
-"""Division by a constant as a product and a shift: faster than numpy's own on whole pictures."""
-
 
 class Crop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The part of the picture that the network sees, and how many pixels become one (block x block)."""
@@ -44,8 +41,7 @@ class Shrinker:
         self._rows_sum = np.empty(rows * crop.width * 3, np.uint16)
         self._across = np.empty_like(self._rows_sum)
         self._sum = np.empty((rows * columns, 3), np.uint16)
-        self._wide = np.empty((rows, columns, 3), np.uint32)
-        self.factor = np.uint32(_reciprocal(crop.block**2))
+        self._half, self._size = np.uint16(crop.block**2 // 2), np.uint16(crop.block**2)
 
     def shrink(self, image: Image, out: Image) -> None:
         """Fill `out`, uint8 (height / block, width / block, 3), from `image`, uint8 (height, width, 3)."""
@@ -68,19 +64,15 @@ class Shrinker:
             by_row += lines[row::block]
         # Sums across begin at every pixel, also at a row's end, though one in `block` is used: numpy adds whole arrays
         # in memory order eight times as fast as lines of them.
-        sums, across = self._rows_sum, self._across
-        across[...] = sums
-        for column in range(1, block):
+        sums = across = self._rows_sum
+        if block > 1:
+            across = self._across
+            np.add(sums[:-3], sums[3:], out=across[:-3])
+        for column in range(2, block):
             across[: -3 * column] += sums[3 * column :]
         blocks = across.reshape(-1, block * 3)
         for channel in range(3):
             self._sum[:, channel] = blocks[:, channel]
-        self._sum += np.uint16(block**2 // 2)
-        np.multiply(self._sum.reshape(self._wide.shape), self.factor, out=self._wide)
-        self._wide >>= RECIPROCAL_BITS
-        out[...] = self._wide
-
-
-def _reciprocal(divisor: int) -> int:
-    """A factor for which (x * factor) >> 24 is x // divisor, within 32 bits, while x <= 255.5 * divisor <= 2^16."""
-    return -(-(1 << RECIPROCAL_BITS) // divisor)
+        self._sum += self._half  # at most 16 * 16 * 255 + 128: within 16 bits
+        self._sum //= self._size
+        out[...] = self._sum.reshape(out.shape)

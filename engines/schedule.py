@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from operator import attrgetter, itemgetter
 
+import msgspec
+
 from cardan.engines.run_times import RunTimes
 
 NEVER_NS = 1 << 62
@@ -72,8 +74,7 @@ class Demand:
     """What cannot end in time is run all the same, when nothing else waits that can."""
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, gc=False):
     """One frame of one engine that waits or runs."""
 
     engine: str
@@ -207,7 +208,8 @@ class Scheduler:
             return slot.waiting
         if slot.waiting is not None:
             slot.drop(Drop.SUPERSEDED)
-        slot.account.dropped[Drop.SUPERSEDED] += frames - 1
+        if frames > 1:
+            slot.account.dropped[Drop.SUPERSEDED] += frames - 1
         slot.due_ns = origin_ns + slot.demand.deadline_ns
         slot.waiting = Job(engine, slot.account.released, slot.due_ns)
         slot.passed_over = False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from cardan.engines.declared import Declared
 from cardan.engines.loaded import Loaded
 from cardan.engines.pipeline import Outcome
@@ -31,8 +33,7 @@ class Meters:
     invalid: Meter
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """The frame that is run, as far as it is needed after it has been read."""
 
     frame_id: int
@@ -72,6 +73,7 @@ class Served:
         shared: SharedInputs,
     ) -> None:
         self.declared = declared
+        self.name = declared.name
         self.loaded = loaded
         self.previous: Loaded | None = None
         """Still in memory, to come back."""
@@ -91,10 +93,6 @@ class Served:
         self._stale_after_ns = declared.deadline_ns + STALE_PERIODS * declared.file.model.period_ns
         self._said_ns = 0
         """When something was published last."""
-
-    @property
-    def name(self) -> str:
-        return self.declared.name
 
     @property
     def keeps_older(self) -> bool:

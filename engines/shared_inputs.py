@@ -7,20 +7,23 @@ size. To make that from the frame costs far more than to copy what was made: a c
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from cardan.engines.backends.backend import Arrays
 from cardan.engines.loaded import Loaded
 from cardan.runtime.messages import Message
 from cardan.runtime.node import Reader
 
+MessageId = tuple[str, int, int]
+"""As readers tell it: topic, start of the publisher, sequence number."""
 
-@dataclass(frozen=True)
-class _Filled:
+
+class _Filled(NamedTuple):
     """Inputs that hold a frame, until their engine is given the next one: that is noted under the same key."""
 
-    message: tuple[str, int, int]
+    message: MessageId
     frame_id: int
     loaded: Loaded
 
@@ -36,21 +39,22 @@ class SharedInputs:
 
         None when there is none: `fill` them, and `note` it.
         """
-        key = _key_or_none(loaded, reader)
-        held = None if key is None else self._filled.get(key)
-        if held is None or held.message != reader.newest_id:
+        message = reader.newest_id
+        held = self._filled.get(_key(loaded, message))
+        if held is None or held.message != message:
             return None
         theirs, ours = held.loaded.session.inputs, loaded.session.inputs
-        if any(name not in theirs or not _is_alike(theirs[name], array) for name, array in ours.items()):
-            return None
-        for name, array in ours.items():
-            if theirs[name] is not array:
+        if theirs is not ours:
+            if not _are_alike(theirs, ours):
+                return None
+            for name, array in ours.items():
                 np.copyto(array, theirs[name])
         return held.frame_id
 
     def note(self, loaded: Loaded, reader: Reader[Message], frame_id: int, *, whole: bool) -> None:
         """The newest message was read into the inputs of this network. whole: it was there until the end."""
-        key, message = _key_or_none(loaded, reader), reader.newest_id
+        message = reader.newest_id
+        key = _key(loaded, message)
         if key is None or message is None:
             return
         if whole:
@@ -59,11 +63,15 @@ class SharedInputs:
             self._filled.pop(key, None)
 
 
-def _key_or_none(loaded: Loaded, reader: Reader[Message]) -> Hashable:
+def _key(loaded: Loaded, message: MessageId | None) -> Hashable:
     """Equal for networks that are filled alike from one topic; None for one that says nothing about that."""
-    form, message = loaded.engine.form, reader.newest_id
+    form = loaded.engine.form
     return None if form is None or message is None else (type(loaded.engine).fill, form, message[0])
 
 
-def _is_alike(one: np.ndarray, other: np.ndarray) -> bool:
-    return one.shape == other.shape and one.dtype == other.dtype
+def _are_alike(theirs: Arrays, ours: Arrays) -> bool:
+    for name, array in ours.items():
+        other = theirs.get(name)
+        if other is None or other.shape != array.shape or other.dtype != array.dtype:
+            return False
+    return True

@@ -14,21 +14,33 @@ LARGEST = sys.float_info.max
 FEW = 64
 """Up to so many numbers a loop in Python is quicker than two reductions in numpy, which cost some microseconds each."""
 
+_Output = tuple[str, NDArray[Any], float, float]
+"""Name, all of its numbers in one row, least, most."""
+
+
+class OutputCheck:
+    """Looks at the bound outputs of one session. Their ranges are looked up once, not on every frame."""
+
+    def __init__(self, outputs: Mapping[str, NDArray[Any]], tensors: Mapping[str, Tensor]) -> None:
+        rows: list[_Output] = [(name, row.reshape(-1), *_range(tensors.get(name))) for name, row in outputs.items()]
+        self._small = [row for row in rows if row[1].size <= FEW]
+        self._large = [row for row in rows if row[1].size > FEW]
+
+    def violation_or_none(self) -> str | None:
+        """What is wrong with the outputs now (tensor, value, range), or None. NaN and infinity are always wrong."""
+        for name, numbers, least, most in self._small:
+            for value in numbers.tolist():
+                if not least <= value <= most:  # so is NaN, whatever the range
+                    return _violation(name, numbers, least, most)
+        for name, numbers, least, most in self._large:
+            if not (numbers.min() >= least and numbers.max() <= most):  # NaN is the minimum of what contains it
+                return _violation(name, numbers, least, most)
+        return None
+
 
 def violation_or_none(outputs: Mapping[str, NDArray[Any]], tensors: Mapping[str, Tensor]) -> str | None:
-    """What is wrong with the outputs (tensor, value, range), or None. NaN and infinity are always wrong."""
-    for name, array in outputs.items():
-        least, most = _range(tensors.get(name))
-        if array.size <= FEW:
-            values = array.ravel().tolist()
-            inside = True
-            for value in values:
-                inside = inside and least <= value <= most  # False for NaN, whatever the range
-        else:
-            inside = bool(array.min() >= least) and bool(array.max() <= most)  # NaN is the minimum of what contains it
-        if not inside:
-            return _violation(name, array, least, most)
-    return None
+    """The same for outputs that are looked at once."""
+    return OutputCheck(outputs, tensors).violation_or_none()
 
 
 def _range(tensor: Tensor | None) -> tuple[float, float]:

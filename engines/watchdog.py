@@ -29,7 +29,9 @@ class Watchdog:
         self._clock = clock
         self._on_hang = on_hang
         self._run: tuple[str, int, int, CoreTime] | None = None
-        self._stop = threading.Event()
+        self._open = threading.Lock()
+        """Held until `close`: to wait for a lock costs less than for an event."""
+        self._open.acquire()
         self._watched = ThreadWatch(threading.get_native_id())
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
@@ -54,28 +56,30 @@ class Watchdog:
         left_ns = begin_ns + limit_ns - now_ns
         if left_ns >= 0:
             return min(LOOK_S, max(AGAIN_S, left_ns / NS_PER_S))
-        taken_ns = taken(now_ns - begin_ns, before, self._watched.read())
+        wants_core = self._watched.wants_core()
+        taken_ns = taken(now_ns - begin_ns, before, self._watched.read(), wants_core=wants_core)
         if taken_ns > limit_ns and self._run is run:
             self._on_hang(engine, taken_ns / 1e6)
         return AGAIN_S
 
     def close(self) -> None:
         """Look no more."""
-        self._stop.set()
+        if self._open.locked():
+            self._open.release()
         if self._thread.is_alive():
             self._thread.join(JOIN_S)
         self._watched.close()
 
     def _watch(self) -> None:
         wait_s = LOOK_S
-        while not self._stop.wait(wait_s):
+        while not self._open.acquire(timeout=wait_s):
             wait_s = self.look(self._clock.now_ns())
 
 
-def taken(passed_ns: int, before: CoreTime, now: CoreTime) -> int:
-    """How many of `passed_ns` a thread ran or slept.
+def taken(passed_ns: int, before: CoreTime, now: CoreTime, *, wants_core: bool) -> int:
+    """How many of `passed_ns` a thread ran or slept. wants_core: as it was just before `now`.
 
     While it wants a core only what it ran counts: the kernel adds a wait to those that it has counted when it is over.
     """
     without_waits_ns = passed_ns - (now.waited_ns - before.waited_ns)
-    return min(without_waits_ns, now.ran_ns - before.ran_ns) if now.wants_core else without_waits_ns
+    return min(without_waits_ns, now.ran_ns - before.ran_ns) if wants_core else without_waits_ns

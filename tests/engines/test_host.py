@@ -231,7 +231,8 @@ def test_an_engine_that_keeps_its_older_frame_runs_that(host: Host, folder: Path
 
 
 def test_a_hang_ends_the_process(host: Host, folder: Path, no_exit: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ThreadWatch, "read", lambda self: CoreTime(0, 0, False))  # asleep, whatever this thread does
+    monkeypatch.setattr(ThreadWatch, "read", lambda self: CoreTime(0, 0))
+    monkeypatch.setattr(ThreadWatch, "wants_core", lambda self: False)  # asleep, whatever this thread does
     bench = host(front=entry(write(folder)))
     bench.node._watchdog.begin("front", 80_000_000)
     bench.clock.advance_s(0.07)
