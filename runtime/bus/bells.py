@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import select
 from pathlib import Path
 
 from cardan.runtime.bus.native import compiled
@@ -27,15 +28,22 @@ class PythonBell:
     def __init__(self, whole: mmap.mmap, at: int) -> None:
         pass
 
-    def must_ring(self) -> bool:
-        """Whether the node may be asleep. Asked behind the message that it is to find when it is not."""
-        return True
+    def ring(self, eventfd: int) -> None:
+        """Wake up the node unless it is awake. Behind the message that it is to find."""
+        try:
+            os.eventfd_write(eventfd, 1)
+        except BlockingIOError:
+            return  # 2**64 wake-ups that nobody took: it is awake
 
     def fall_asleep(self) -> None:
         """The node is about to sleep: it has to be rung from now on, and looks into its rings behind this."""
 
-    def wake_up(self) -> None:
-        """The node is awake: it looks into its rings before it sleeps again."""
+    def sleep(self, epoll: select.epoll, timeout_s: float) -> list[int]:
+        """Until a descriptor is readable, or time is up; the readable ones. The node is awake behind this.
+
+        It looks into its rings before it sleeps again.
+        """
+        return [descriptor for descriptor, _ in epoll.poll(timeout_s)]
 
     def release(self) -> None:
         """Let go of the memory."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-EDITION = 1
+EDITION = 2
 """Raised with every change of what the parts do: parts of another edition are not those of this code."""
 
 

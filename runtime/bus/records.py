@@ -74,6 +74,10 @@ class PythonRecords:
             return None
         return message if self.words[RESERVED] <= place + self._data_bytes else None
 
+    def read_newest(self, number: int) -> bytes | None:
+        """A copy of message `number` when it is the newest, else None; as `read`."""
+        return self.read(number) if self.words[COUNT] == number + 1 else None
+
     def read_run(self, first: int, end: int) -> list[bytes]:
         """The messages from `first` to before `end`, up to the first that `read` does not give."""
         messages: list[bytes] = []

@@ -96,7 +96,7 @@ class RingReader:
         if message is None:
             return self._take_newest_patiently()
         skipped, self.next = count - 1 - self.next, count
-        return self._arrival(message, count - 1, skipped)
+        return self._arrival(message, count - 1, skipped) if self._untold else Arrival(count - 1, skipped, 0, message)
 
     def _take_newest_patiently(self) -> Arrival | None:
         count = self.next
@@ -130,13 +130,11 @@ class RingReader:
     def take_single(self) -> Arrival | None:
         """The next message where just this one waits, the usual case; None where `take` has to look."""
         index = self.next
-        if self._records.count != index + 1:
-            return None
-        message = self._records.read(index)
+        message = self._records.read_newest(index)
         if message is None:
             return None
         self.next = index + 1
-        return self._arrival(message, index)
+        return self._arrival(message, index) if self._untold else Arrival(index, 0, 0, message)
 
     def take(self, limit: int) -> Iterator[Arrival]:
         """The next messages in order, up to `limit` and up to what is complete now."""

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from operator import attrgetter
-from os import eventfd_write
 from pathlib import Path
 
 import msgspec
@@ -101,11 +100,7 @@ class RingPublisher:
         writer, targets = self._topics[topic]
         writer.write(header, payload)
         for bell, target in targets:
-            if bell.must_ring():
-                try:
-                    eventfd_write(target, 1)
-                except BlockingIOError:
-                    continue  # 2**64 wake-ups that nobody took: it is awake
+            bell.ring(target)
 
     def wait_for_readers(self, expected: dict[bytes, int], clock: Clock, timeout_s: float) -> bool:
         """True at once: a ring keeps what its readers have not yet read."""
@@ -178,16 +173,13 @@ class RingSubscriber:
 
     def wait(self, timeout_s: float) -> list[int]:
         """The eventfd is watched for edges, so it is never read: one system call for each wake-up."""
-        ready = self._epoll.poll(timeout_s) if self._bell is None else self._sleep(self._bell, timeout_s)
-        return [descriptor for descriptor, _ in ready if descriptor in self._watched] if self._watched else []
-
-    def _sleep(self, bell: PythonBell, timeout_s: float) -> list[tuple[int, int]]:
-        """Until the bell is rung; not at all when something has come since the last look."""
-        bell.fall_asleep()
-        try:
-            return self._epoll.poll(0 if any(map(_WAITING, self._readers)) else timeout_s)
-        finally:
-            bell.wake_up()
+        if self._bell is None:
+            ready = [descriptor for descriptor, _ in self._epoll.poll(timeout_s)]
+        else:
+            self._bell.fall_asleep()
+            came_meanwhile = any(map(_WAITING, self._readers))
+            ready = self._bell.sleep(self._epoll, 0 if came_meanwhile else timeout_s)
+        return [descriptor for descriptor in ready if descriptor in self._watched] if self._watched else []
 
     def drain(self, deliver: Deliver) -> int:
         total = self._deliver_again(deliver) if self._again else 0

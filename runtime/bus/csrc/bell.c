@@ -5,7 +5,13 @@
 
 #include "native.h"
 
-enum { WORD = 8, ASLEEP = 0, AWAKE = 1 };
+#include <errno.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WORD = 8, ASLEEP = 0, AWAKE = 1, AT_ONCE = 64 };
+static const double LONGEST_S = 86400.0;
 
 typedef struct {
     Memory memory;
@@ -33,11 +39,15 @@ static PyObject *Bell_new(PyTypeObject *type, PyObject *arguments, PyObject *nam
     return (PyObject *)self;
 }
 
-static PyObject *Bell_must_ring(Bell *self, PyObject *Py_UNUSED(ignored)) {
-    if (!memory_is_open(&self->memory))
+static PyObject *Bell_ring(Bell *self, PyObject *descriptor) {
+    static const uint64_t once = 1;
+    long eventfd = PyLong_AsLong(descriptor);
+    if ((eventfd == -1 && PyErr_Occurred()) || !memory_is_open(&self->memory))
         return NULL;
     atomic_thread_fence(memory_order_seq_cst);
-    return PyBool_FromLong(load(self->word) != AWAKE);
+    if (load(self->word) != AWAKE && write((int)eventfd, &once, sizeof once) < 0 && errno != EAGAIN)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
 }
 
 static PyObject *Bell_fall_asleep(Bell *self, PyObject *Py_UNUSED(ignored)) {
@@ -48,17 +58,63 @@ static PyObject *Bell_fall_asleep(Bell *self, PyObject *Py_UNUSED(ignored)) {
     Py_RETURN_NONE;
 }
 
-static PyObject *Bell_wake_up(Bell *self, PyObject *Py_UNUSED(ignored)) {
-    if (!memory_is_open(&self->memory))
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* As select.epoll.poll does it: a signal whose handler raises nothing does not end the sleep. */
+static int wait_for(int epoll, struct epoll_event *events, double seconds) {
+    int64_t left_ms = seconds > 0 ? (int64_t)(seconds < LONGEST_S ? seconds * 1e3 + 0.999 : LONGEST_S * 1e3) : 0;
+    int64_t until_ms = left_ms > 0 ? now_ms() + left_ms : 0;
+    for (;;) {
+        int found, why;
+        Py_BEGIN_ALLOW_THREADS;
+        found = epoll_wait(epoll, events, AT_ONCE, (int)left_ms);
+        why = errno;
+        Py_END_ALLOW_THREADS;
+        if (found >= 0)
+            return found;
+        if (why != EINTR) {
+            errno = why;
+            PyErr_SetFromErrno(PyExc_OSError);
+            return -1;
+        }
+        if (PyErr_CheckSignals() < 0)
+            return -1;
+        left_ms = until_ms > now_ms() ? until_ms - now_ms() : 0;
+    }
+}
+
+static PyObject *Bell_sleep(Bell *self, PyObject *const *arguments, Py_ssize_t given) {
+    struct epoll_event events[AT_ONCE];
+    if (given != 2) {
+        PyErr_SetString(PyExc_TypeError, "sleep takes an epoll and seconds");
         return NULL;
-    store(self->word, AWAKE);
-    Py_RETURN_NONE;
+    }
+    int epoll = PyObject_AsFileDescriptor(arguments[0]);
+    double seconds = PyFloat_AsDouble(arguments[1]);
+    if (epoll < 0 || PyErr_Occurred() || !memory_is_open(&self->memory))
+        return NULL;
+    int found = wait_for(epoll, events, seconds);
+    if (self->memory.whole.obj != NULL)
+        store(self->word, AWAKE);
+    PyObject *ready = found < 0 ? NULL : PyList_New(found);
+    for (int number = 0; ready != NULL && number < found; number++) {
+        PyObject *descriptor = PyLong_FromLong(events[number].data.fd);
+        if (descriptor == NULL)
+            Py_CLEAR(ready);
+        else
+            PyList_SET_ITEM(ready, number, descriptor);
+    }
+    return ready;
 }
 
 static PyMethodDef methods[] = {
-    {"must_ring", (PyCFunction)Bell_must_ring, METH_NOARGS, NULL},
+    {"ring", (PyCFunction)Bell_ring, METH_O, NULL},
     {"fall_asleep", (PyCFunction)Bell_fall_asleep, METH_NOARGS, NULL},
-    {"wake_up", (PyCFunction)Bell_wake_up, METH_NOARGS, NULL},
+    {"sleep", (PyCFunction)(void (*)(void))Bell_sleep, METH_FASTCALL, NULL},
     {"release", (PyCFunction)memory_release, METH_NOARGS, NULL},
     {NULL},
 };

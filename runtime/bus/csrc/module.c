@@ -34,7 +34,7 @@ int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
 }
 
 /* As in native.py, which takes no other. */
-enum { EDITION = 1 };
+enum { EDITION = 2 };
 
 static int begin(PyObject *module) {
     if (PyModule_AddIntConstant(module, "EDITION", EDITION) < 0)

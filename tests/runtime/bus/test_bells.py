@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import random
+import select
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -162,14 +163,22 @@ def _fork(act: Callable[[], None]) -> int:
 # ------------------------------------------------------------------------------------------------------------ the page
 
 
-def test_every_node_has_a_line_of_its_own(plan: Plan, tmp_path: Path) -> None:
+def test_every_node_has_a_line_of_its_own(plan: Plan, tmp_path: Path, wake_fd: int) -> None:
     create_bells(plan, tmp_path)
     assert (tmp_path / FILE).stat().st_size == 2 * LINE
     if native.compiled is None:
         return
-    with closing(Bells(plan, tmp_path)) as ours, closing(Bells(plan, tmp_path)) as theirs:
-        ours.of("sink").wake_up()
-        assert (theirs.of("sink").must_ring(), theirs.of("source").must_ring()) == (False, True)
+    with (
+        closing(Bells(plan, tmp_path)) as ours,
+        closing(Bells(plan, tmp_path)) as theirs,
+        closing(select.epoll()) as none,
+    ):
+        ours.of("sink").sleep(none, 0)
+        theirs.of("sink").ring(wake_fd)
+        with pytest.raises(BlockingIOError):
+            os.eventfd_read(wake_fd)
+        theirs.of("source").ring(wake_fd)
+        assert os.eventfd_read(wake_fd) == 1
 
 
 def test_a_page_that_cannot_be_made_or_opened_says_where_and_what_to_look_at(plan: Plan, tmp_path: Path) -> None:

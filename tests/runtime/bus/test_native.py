@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import select
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -63,6 +66,7 @@ def test_both_kinds_leave_the_same_bytes_and_read_the_same_messages(sent: list[t
     assert fast.count == plain.count
     for number in range(fast.count + 2):
         assert fast.read(number) == plain.read(number)
+        assert fast.read_newest(number) == plain.read_newest(number)
         assert fast.read_run(number, number + 9) == plain.read_run(number, number + 9)
 
 
@@ -85,6 +89,7 @@ def test_both_kinds_believe_the_same_of_damaged_memory(seed: int) -> None:
         for number in range(60, 102):
             found = fast.read(number)
             assert found == plain.read(number)
+            assert fast.read_newest(number) == plain.read_newest(number)
             read += found is not None
     assert read, "not everything is damaged"
 
@@ -118,8 +123,20 @@ def test_records_and_bells_that_are_released_refuse_and_let_their_memory_go() ->
         part.release()
         part.release()
     memory.clear()
-    calls = (lambda: records.count, lambda: records.read(0), lambda: records.read_run(0, 1), bell.must_ring,
-             lambda: records.append(b"", b""), bell.fall_asleep, bell.wake_up)  # fmt: skip
+    with closing(select.epoll()) as epoll:
+        calls = (
+            lambda: records.count,
+            lambda: records.read(0),
+            lambda: records.read_run(0, 1),
+            lambda: records.append(b"", b""),
+            bell.fall_asleep,
+            lambda: bell.ring(1),
+            lambda: bell.sleep(epoll, 0),
+        )
+        _refuse_all(calls)
+
+
+def _refuse_all(calls: tuple[Callable[[], object], ...]) -> None:
     for call in calls:
         with pytest.raises(ValueError, match="was released"):
             call()
@@ -174,15 +191,87 @@ def test_nothing_is_kept_of_what_was_read_and_written(ring: RingMap) -> None:
 # --------------------------------------------------------------------------------------------------------------- bells
 
 
-def test_a_bell_need_not_be_rung_while_its_node_is_awake() -> None:
+@pytest.fixture
+def wake_fd() -> Iterator[int]:
+    descriptor = os.eventfd(0, os.EFD_NONBLOCK)
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.fixture
+def epoll(wake_fd: int) -> Iterator[select.epoll]:
+    with closing(select.epoll()) as made:
+        made.register(wake_fd, select.EPOLLIN | select.EPOLLET)
+        yield made
+
+
+def rings(wake_fd: int) -> int:
+    try:
+        return os.eventfd_read(wake_fd)
+    except BlockingIOError:
+        return 0
+
+
+def test_a_bell_is_not_rung_while_its_node_is_awake(wake_fd: int, epoll: select.epoll) -> None:
     memory = bytearray(128)
-    ours, theirs = compiled.Bell(memory, 64), compiled.Bell(memory, 64)
-    assert theirs.must_ring()
-    ours.wake_up()
-    assert not theirs.must_ring()
-    assert compiled.Bell(memory, 0).must_ring(), "that is another node's"
+    ours, theirs, another = compiled.Bell(memory, 64), compiled.Bell(memory, 64), compiled.Bell(memory, 0)
+    theirs.ring(wake_fd)
+    assert rings(wake_fd) == 1
+    assert ours.sleep(epoll, 0) == []
+    theirs.ring(wake_fd)
+    assert rings(wake_fd) == 0
+    another.ring(wake_fd)
+    assert rings(wake_fd) == 1, "that is another node's"
     ours.fall_asleep()
-    assert theirs.must_ring()
+    theirs.ring(wake_fd)
+    assert rings(wake_fd) == 1
+
+
+def test_a_bell_that_nobody_hears_any_more_is_rung_without_an_error(wake_fd: int) -> None:
+    os.eventfd_write(wake_fd, 2**64 - 2)
+    compiled.Bell(bytearray(64), 0).ring(wake_fd)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        compiled.Bell(bytearray(64), 0).ring(1 << 20)
+
+
+def test_a_sleep_ends_with_the_descriptors_that_are_readable_or_when_time_is_up(
+    wake_fd: int, epoll: select.epoll
+) -> None:
+    bell = compiled.Bell(bytearray(64), 0)
+    assert bell.sleep(epoll, 0.001) == []
+    bell.fall_asleep()
+    bell.ring(wake_fd)
+    assert bell.sleep(epoll, 10.0) == [wake_fd]
+    other = os.eventfd(1)
+    epoll.register(other, select.EPOLLIN)
+    bell.fall_asleep()
+    bell.ring(wake_fd)
+    assert sorted(bell.sleep(epoll, 10.0)) == sorted([wake_fd, other])
+    os.close(other)
+    with pytest.raises(OSError, match="Invalid argument"):
+        bell.sleep(wake_fd, 0)
+
+
+def test_a_signal_ends_a_sleep_when_its_handler_raises_and_only_then(epoll: select.epoll) -> None:
+    class Told(Exception):
+        pass
+
+    bell, seen = compiled.Bell(bytearray(64), 0), []
+
+    def handle(number: int, frame: object) -> None:
+        seen.append(number)
+        if len(seen) == 2:
+            raise Told
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+        with pytest.raises(Told):
+            bell.sleep(epoll, 10.0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(seen) == 2
 
 
 @pytest.mark.parametrize("at", [-8, -1, 4, 121, 128, 1 << 40])
