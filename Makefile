@@ -55,7 +55,7 @@ lint:
 	@$(BIN)/ruff format --check .
 	@headers=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); \
 	if command -v cc >/dev/null && [ -f "$$headers/Python.h" ]; then \
-	    cc -std=c11 -O2 -fsyntax-only -Wall -Wextra -Werror $(USUAL_OF_PYTHON) -I"$$headers" runtime/bus/csrc/*.c; \
+	    cc -std=c11 -O2 -fsyntax-only -Wall -Wextra -Werror $(USUAL_OF_PYTHON) -I"$$headers" */csrc/*.c */*/csrc/*.c; \
 	else \
 	    echo "the compiled parts are not looked at: no C compiler, or no Python.h"; \
 	fi
@@ -92,8 +92,8 @@ pytest-rest:
 
 # ------------------------------------------------------------------------------------------------------- installation
 
-# Besides what is installed, the compiled parts of the bus are made again when their sources change.
-SOURCES := pyproject.toml $(wildcard runtime/bus/csrc/*)
+# Besides what is installed, the compiled parts are made again when their sources change.
+SOURCES := pyproject.toml $(wildcard */csrc/* */*/csrc/*)
 
 $(VENV)/.installed-run: $(SOURCES) | $(BIN)/pip
 	@echo "installing cardan[$(RUN_EXTRAS)] into $(VENV) (once, about a minute) ..."

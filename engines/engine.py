@@ -46,8 +46,8 @@ class Engine(Generic[Taken, Given]):
         self.model = model
         self.config = config
         self.form: Hashable = None
-        """Everything that `fill` goes by besides the frame. Of engines with one `fill` and equal forms only one fills
-        its inputs from a frame, and the others get copies. None: each fills its own."""
+        """Everything that `fill` goes by besides the frame. Of engines with one `fill`, equal forms and one `max_age_s`
+        only one fills its inputs from a frame, and the others get copies. None: each fills its own."""
 
     def fill(self, frame: Taken, inputs: Arrays) -> None:
         """Fill the network's bound inputs in place. `frame` may be gone as soon as this returns."""

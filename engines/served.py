@@ -45,7 +45,8 @@ def read_into(loaded: Loaded, reader: Reader[Message], shared: SharedInputs) -> 
     """Read the newest frame into the inputs of a network: which it was, and what went wrong, or None."""
     copied = shared.copy_or_none(loaded, reader)
     if copied is not None:
-        return Frame(copied, reader.origin_ns, reader.valid), None
+        frame_id, valid = copied
+        return Frame(frame_id, reader.origin_ns, valid), None
     frame_id, problem = reader.seq, None
     try:
         value = reader.value_or_none
@@ -89,6 +90,7 @@ class Served:
         self._writer = writer
         self._last_seq = reader.seq
         self._dropped_before = 0
+        self._counters = (meters.released, meters.done, meters.late, meters.dropped)
         self._counted = (0, 0, 0, 0)
         self._stale_after_ns = declared.deadline_ns + STALE_PERIODS * declared.file.model.period_ns
         self._said_ns = 0
@@ -173,10 +175,7 @@ class Served:
         counts = (account.released, account.done, account.late, account.given_up)
         if counts == self._counted:
             return
-        meters = self.meters
-        for meter, now, then in zip(
-            (meters.released, meters.done, meters.late, meters.dropped), counts, self._counted, strict=True
-        ):
+        for meter, now, then in zip(self._counters, counts, self._counted, strict=True):
             for _ in range(now - then):
                 meter.observe(1)
         self._counted = counts

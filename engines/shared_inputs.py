@@ -26,6 +26,7 @@ class _Filled(NamedTuple):
     message: MessageId
     frame_id: int
     loaded: Loaded
+    reader: Reader[Message]
 
 
 class SharedInputs:
@@ -34,14 +35,15 @@ class SharedInputs:
     def __init__(self) -> None:
         self._filled: dict[Hashable, _Filled] = {}
 
-    def copy_or_none(self, loaded: Loaded, reader: Reader[Message]) -> int | None:
-        """Fill the inputs from those of a network that has read the same message in the same form: number of the frame.
+    def copy_or_none(self, loaded: Loaded, reader: Reader[Message]) -> tuple[int, bool] | None:
+        """Fill the inputs from those of a network that has read the same message in the same form.
 
-        None when there is none: `fill` them, and `note` it.
+        Number of the frame, and whether it is valid now, as the reader says that has decoded it. None when there is no
+        such network: `fill` them, and `note` it.
         """
         message = reader.newest_id
         held = self._filled.get(_key(loaded, message))
-        if held is None or held.message != message:
+        if held is None or held.message != message or held.reader.newest_id != message:
             return None
         theirs, ours = held.loaded.session.inputs, loaded.session.inputs
         if theirs is not ours:
@@ -49,7 +51,7 @@ class SharedInputs:
                 return None
             for name, array in ours.items():
                 np.copyto(array, theirs[name])
-        return held.frame_id
+        return held.frame_id, held.reader.valid
 
     def note(self, loaded: Loaded, reader: Reader[Message], frame_id: int, *, whole: bool) -> None:
         """The newest message was read into the inputs of this network. whole: it was there until the end."""
@@ -58,15 +60,17 @@ class SharedInputs:
         if key is None or message is None:
             return
         if whole:
-            self._filled[key] = _Filled(message, frame_id, loaded)
+            self._filled[key] = _Filled(message, frame_id, loaded, reader)
         else:
             self._filled.pop(key, None)
 
 
 def _key(loaded: Loaded, message: MessageId | None) -> Hashable:
-    """Equal for networks that are filled alike from one topic; None for one that says nothing about that."""
-    form = loaded.engine.form
-    return None if form is None or message is None else (type(loaded.engine).fill, form, message[0])
+    """Equal for networks that take the same frames in the same form; None for one that says nothing about that."""
+    engine = loaded.engine
+    if engine.form is None or message is None:
+        return None
+    return type(engine).fill, engine.form, engine.max_age_s, message[0]
 
 
 def _are_alike(theirs: Arrays, ours: Arrays) -> bool:

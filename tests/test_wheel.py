@@ -26,7 +26,8 @@ def shipped_files() -> set[str]:
             if path.suffix == ".py" or path.suffix in DATA_SUFFIXES:
                 files.add(f"cardan/{path.relative_to(ROOT)}")
     if may_compile():
-        files.add(f"cardan/runtime/bus/_native{sysconfig.get_config_var('EXT_SUFFIX')}")
+        suffix = sysconfig.get_config_var("EXT_SUFFIX")
+        files |= {f"cardan/{folder}/_native{suffix}" for folder in ("engines", "runtime/bus")}
     return files
 
 

@@ -153,9 +153,10 @@ class Loop:
             last_ns = start_ns
 
     def _lateness(self, lateness_ns: int) -> None:
+        words = self._vitals.words.cells
         self._vitals.lateness.add(lateness_ns)
-        if lateness_ns > self._vitals.words[NodeVitals.WORST_LATENESS_NS]:
-            self._vitals.words[NodeVitals.WORST_LATENESS_NS] = lateness_ns
+        if lateness_ns > words[NodeVitals.WORST_LATENESS_NS]:
+            words[NodeVitals.WORST_LATENESS_NS] = lateness_ns
 
     def _ended(self) -> bool:
         return self._stop.requested or self._node._finished

@@ -37,7 +37,7 @@ class Stepper:
 
     def step(self, start_ns: int) -> int:
         """One cycle that begins at `start_ns`; returns when it ended. Exceptions of the node go to the caller."""
-        words = self._vitals.words
+        words = self._vitals.words.cells
         words[NodeVitals.STEP_START_NS] = start_ns
         for reader in self._readers:
             reader.step_begins(start_ns)

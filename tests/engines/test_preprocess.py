@@ -2,13 +2,25 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
+from cardan.engines import block_means, native
 from cardan.engines.preprocess import Crop, Shrinker
 from cardan.runtime.errors import ConfigError
 
 ROAD_CROP = Crop(left=32, top=72, width=576, height=288, block=3)
+
+
+@pytest.fixture(params=["compiled", "numpy"], autouse=True)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test runs with both kinds of what makes the means."""
+    if request.param == "numpy":
+        monkeypatch.setattr(block_means, "compiled", None)
+    elif native.compiled is None:
+        pytest.skip("the compiled part is not there: install cardan again with a C compiler and Python's headers")
+    name: str = request.param
+    return name
 
 
 def shrunk(crop: Crop, image: np.ndarray) -> np.ndarray:
@@ -18,7 +30,7 @@ def shrunk(crop: Crop, image: np.ndarray) -> np.ndarray:
 
 
 @given(some.integers(1, 16), some.integers(0, 2**32 - 1))
-@settings(max_examples=40)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_each_pixel_is_the_rounded_mean_of_its_block(block: int, seed: int) -> None:
     image = np.random.default_rng(seed).integers(0, 256, (4 * block + 3, 5 * block + 2, 3), dtype=np.uint8)
     part = image[3:, 2:].reshape(4, block, 5, block, 3).astype(int).sum(axis=(1, 3))
@@ -37,6 +49,17 @@ def test_a_read_only_picture_is_fine() -> None:
     image = np.full((360, 640, 3), 7, np.uint8)
     image.flags.writeable = False
     assert shrunk(ROAD_CROP, image).shape == (96, 192, 3)
+
+
+def test_a_picture_may_be_a_view_of_another() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (720, 1280, 3), dtype=np.uint8)[::2, ::2, ::-1]
+    assert np.array_equal(shrunk(ROAD_CROP, image), shrunk(ROAD_CROP, image.copy()))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.float32])
+def test_numbers_of_another_kind_are_refused(dtype: type[np.generic]) -> None:
+    with pytest.raises(ConfigError, match=f"the picture is {np.dtype(dtype)} .* in uint8"):
+        shrunk(ROAD_CROP, np.zeros((360, 640, 3), dtype))
 
 
 def test_a_picture_that_is_too_small_is_refused() -> None:

@@ -80,6 +80,7 @@ class Filler:
     """An engine that writes the number of a frame into its input."""
 
     form = "small"
+    max_age_s = 0.5
 
     def fill(self, frame: Any, inputs: dict[str, np.ndarray]) -> None:
         inputs["pixel"][0] = frame.frame_id
