@@ -102,16 +102,10 @@ class Child:
         if last and self._rest is None and not self._waiting:
             self._close_input()
         busy = last or self._rest is not None or bool(self._waiting)
-        if self._in >= 0:
-            self._poll.register(self._in, select.POLLOUT if self._rest is not None else 0)
-        try:
-            for end, _ in self._poll.poll(timeout_s * 1000):
-                failure = self._move(end)
-                if failure is not None:
-                    return failure
-        finally:
-            if self._in >= 0:
-                self._poll.unregister(self._in)
+        for end in self._ready(timeout_s):
+            failure = self._move(end)
+            if failure is not None:
+                return failure
         if self._out not in self._open:
             return self._ended(last=last)
         if not busy:
@@ -128,6 +122,16 @@ class Child:
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
+
+    def _ready(self, timeout_s: float) -> list[int]:
+        """The ends at which something can be moved. The input is polled for this once: moving may close it."""
+        if self._in >= 0:
+            self._poll.register(self._in, select.POLLOUT if self._rest is not None else 0)
+        try:
+            return [end for end, _ in self._poll.poll(timeout_s * 1000)]
+        finally:
+            if self._in >= 0:
+                self._poll.unregister(self._in)
 
     def _take_next(self) -> None:
         if self._rest is None and self._waiting and len(self._inside) < MOST_INSIDE and self._in >= 0:

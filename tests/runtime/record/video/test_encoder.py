@@ -78,6 +78,21 @@ def test_a_frame_comes_back_when_the_next_one_does_and_not_at_the_end(fake: Fake
         assert found == [0]
 
 
+def test_a_program_that_closes_its_input_before_it_ends_is_started_again(until: Until) -> None:
+    deaf = Choice("deaf", lambda shape, wish: ["sh", "-c", "exec 0<&-; sleep 0.1; exit 7"])
+    troubles = Troubles()
+    encoder = Encoder(SHAPE, WISH, lambda: deaf, limit_bytes=10_000, trouble=troubles.append, limits=IMPATIENT)
+
+    def push() -> bool:
+        encoder.offer(frame(0))
+        return encoder.counts().starts >= 3
+
+    until(push)
+    encoder.close(5.0)
+    assert encoder.counts().lost == encoder.counts().taken > 0
+    assert len(troubles) == 1 and troubles[0].startswith("deaf ended with code 7")
+
+
 @pytest.mark.parametrize(
     ("trouble", "said"),
     [
