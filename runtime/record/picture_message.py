@@ -32,21 +32,28 @@ def timestamp_field(number: int, stamp_ns: int) -> bytes:
     return bytes_field(number, number_field(1, seconds) + number_field(2, nanos))
 
 
-class _Own(msgspec.Struct, frozen=True):
+class Own(msgspec.Struct, frozen=True):
+    """What a message of ours says beside its picture."""
+
     message: dict[str, Any]
     envelope: dict[str, Any] = msgspec.field(name=ENVELOPE_FIELD)
+    shape: list[int] = []
+    """Of the picture, as numpy has it; empty in recordings of earlier releases."""
+
+    def with_picture(self, **picture: Any) -> dict[str, Any]:
+        """All fields, and the envelope."""
+        return {**self.message, **picture, ENVELOPE_FIELD: self.envelope}
 
 
 def own_json(value: Any, envelope: dict[str, Any]) -> bytes:
-    """What a message of ours says beside its picture."""
+    """`Own` of a message, as JSON."""
     others = {name: getattr(value, name) for name in value.__struct_fields__ if name != "image"}
-    return msgspec.json.encode({"message": others, ENVELOPE_FIELD: envelope})
+    return msgspec.json.encode({"message": others, ENVELOPE_FIELD: envelope, "shape": value.image.shape})
 
 
-def own_fields(own: memoryview, picture: dict[str, Any]) -> dict[str, Any]:
-    """What `own_json` was given, with the fields of the picture; ValueError if it is damaged."""
+def read_own(own: memoryview) -> Own:
+    """What `own_json` gave; ValueError if it is damaged."""
     try:
-        ours = msgspec.json.decode(own, type=_Own)
+        return msgspec.json.decode(own, type=Own)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ValueError(f"what goes with the picture is damaged: {error}") from error
-    return {**ours.message, **picture, ENVELOPE_FIELD: ours.envelope}

@@ -15,8 +15,8 @@ from cardan.runtime.record.picture_message import (
     TIMESTAMP,
     TIMESTAMP_FILE,
     TIMESTAMP_TYPE,
-    own_fields,
     own_json,
+    read_own,
     timestamp_field,
 )
 from cardan.runtime.record.pixel_memory import PixelMemory
@@ -94,4 +94,4 @@ def raw_fields(data: bytes) -> dict[str, Any]:
     if len(pixels) != height * width * channels:
         raise ValueError(f"the picture has {len(pixels)} bytes, {width}x{height}x{channels} were expected")
     shape = (height, width, channels) if channels == 3 else (height, width)
-    return own_fields(own, {"image": np.frombuffer(pixels, np.uint8).reshape(shape)})
+    return read_own(own).with_picture(image=np.frombuffer(pixels, np.uint8).reshape(shape))

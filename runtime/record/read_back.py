@@ -1,8 +1,9 @@
-"""Recorded messages back to what they were: the other direction of `json_form`, `picture` and `raw_picture`."""
+"""Recorded messages back to what they were: the other direction of `json_form`, and of the forms of pictures."""
 
 from __future__ import annotations
 
 from base64 import b64decode
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any, Generic, TypeVar
 
@@ -29,19 +30,23 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 
 class ReadBack(Generic[M]):
-    """Reads the recorded messages of one type. Pictures come back as JPEG keeps them: near, not equal."""
+    """Reads the recorded messages of one type. Pictures come back as JPEG or H.264 keeps them: near, not equal.
 
-    def __init__(self, message_type: type[M]) -> None:
+    video: the pictures of a message's video; without it one that was recorded as H.264 is refused.
+    """
+
+    def __init__(self, message_type: type[M], video: Callable[[RecordedMessage], np.ndarray] | None = None) -> None:
         self._type = message_type
+        self._video = video
         self._recorded: type[Any] = recorded_type(message_type)
 
     def read(self, recorded: RecordedMessage) -> Sample[M]:
         """The message with its envelope; RunError when it cannot be one of this type (a NaN is `null` in JSON)."""
-        if recorded.schema == VIDEO:
+        if recorded.schema == VIDEO and self._video is None:
             what = f"the pictures of {recorded.topic} were recorded as H.264, which is not decoded here"
-            raise RunError(what, hint='record the topic with frames = "raw" or "jpeg" to replay who reads it')
+            raise RunError(what, hint='record the topic with frames = "raw" or "jpeg" for who reads its pictures')
         try:
-            fields = fields_of(recorded)
+            fields = self._fields(recorded)
             envelope = msgspec.convert(fields.pop(ENVELOPE_FIELD), type=_Envelope)
             value = self._value(fields)
         except (msgspec.MsgspecError, KeyError, AttributeError, ValueError, TypeError, OSError) as error:
@@ -56,6 +61,13 @@ class ReadBack(Generic[M]):
             envelope.origin_ns,
             envelope.valid,
         )
+
+    def _fields(self, recorded: RecordedMessage) -> dict[str, Any]:
+        fields = fields_of(recorded)
+        if recorded.schema == VIDEO and self._video is not None:
+            del fields["h264"]
+            fields["image"] = self._video(recorded)
+        return fields
 
     def _value(self, fields: dict[str, Any]) -> M:
         if fields.get("format") == "jpeg" and "message" in fields:

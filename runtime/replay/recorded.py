@@ -17,6 +17,7 @@ from cardan.runtime.node.step_notes import StepNotes
 from cardan.runtime.plan import Plan
 from cardan.runtime.record.mcap_file import RecordedMessage, read_messages, read_metadata
 from cardan.runtime.record.read_back import ReadBack
+from cardan.runtime.record.video.decode import VideoPictures
 from cardan.runtime.registry import load_message_type
 
 
@@ -62,7 +63,10 @@ class Recorded:
         self.by_topic: defaultdict[str, list[RecordedMessage]] = defaultdict(list)
         for message in self.messages:
             self.by_topic[message.topic].append(message)
-        self._readers = {topic: ReadBack(self.type_of(topic)) for topic in self.by_topic}
+        self._readers = {
+            topic: ReadBack(self.type_of(topic), VideoPictures(messages).of)
+            for topic, messages in self.by_topic.items()
+        }
 
     def _refuse_nothing(self, topics: set[str]) -> None:
         missing = sorted(self.read - topics)

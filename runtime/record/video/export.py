@@ -13,7 +13,7 @@ from cardan.runtime.errors import ConfigError, RunError
 from cardan.runtime.record.mcap_file import RecordedMessage
 from cardan.runtime.record.video.annexb import is_keyframe
 from cardan.runtime.record.video.choose import last_line
-from cardan.runtime.record.video.message import SCHEMA_NAME, video_fields
+from cardan.runtime.record.video.message import SCHEMA_NAME, video_unit
 
 MP4_LIMIT_S = 600.0
 USUAL_RATE_HZ = 20.0
@@ -50,10 +50,9 @@ def to_h264(messages: Iterable[RecordedMessage], path: Path) -> Written:
 
 def _unit(message: RecordedMessage) -> bytes:
     try:
-        unit: bytes = video_fields(message.data)["h264"]
+        return video_unit(message.data).data
     except ValueError as error:
         raise RunError(f"picture {message.sequence} of {message.topic} cannot be read: {error}") from error
-    return unit
 
 
 def to_mp4(messages: Iterable[RecordedMessage], path: Path) -> Written:

@@ -5,14 +5,15 @@ As in raw pictures, one more field holds the other fields of our message and its
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from cardan.runtime.record.picture_message import (
     OWN_FIELD,
     TIMESTAMP,
     TIMESTAMP_FILE,
     TIMESTAMP_TYPE,
-    own_fields,
+    Own,
+    read_own,
     timestamp_field,
 )
 from cardan.runtime.record.protobuf import (
@@ -54,10 +55,24 @@ def video_parts(topic: str, stamp_ns: int, own: bytes, data: bytes) -> list[byte
     return [head + bytes_head(_DATA, len(data)), data, bytes_field(4, FORMAT) + bytes_field(OWN_FIELD, own)]
 
 
-def video_fields(data: bytes) -> dict[str, Any]:
-    """The other fields of our message and its envelope, and `h264`, the access unit; ValueError if it is none."""
-    found = dict(fields(data))
-    own, unit = found.get(OWN_FIELD), found.get(_DATA)
-    if not (isinstance(own, memoryview) and isinstance(unit, memoryview)):
+class VideoUnit(NamedTuple):
+    """One picture of a video."""
+
+    data: bytes
+    """The access unit."""
+    own: Own
+
+
+def video_unit(message: bytes) -> VideoUnit:
+    """ValueError if it is none."""
+    found = dict(fields(message))
+    own, data = found.get(OWN_FIELD), found.get(_DATA)
+    if not (isinstance(own, memoryview) and isinstance(data, memoryview)):
         raise ValueError("the picture was not recorded by cardan")
-    return own_fields(own, {"h264": bytes(unit)})
+    return VideoUnit(bytes(data), read_own(own))
+
+
+def video_fields(message: bytes) -> dict[str, Any]:
+    """The other fields of our message and its envelope, and `h264`, the access unit; ValueError if it is none."""
+    unit = video_unit(message)
+    return unit.own.with_picture(h264=unit.data)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from mcap.reader import make_reader
+from tests.runtime.small_vehicle import make_plan
 
 from cardan.runtime.cli.main import main
 from cardan.runtime.clock import MonotonicClock
@@ -37,6 +38,7 @@ from cardan.runtime.record.video.annexb import is_keyframe
 from cardan.runtime.record.video.choose import choose
 from cardan.runtime.record.video.export import to_h264
 from cardan.runtime.record.video.message import SCHEMA_NAME, video_fields
+from cardan.runtime.replay.recorded import Recorded
 from cardan.runtime.testing import Bench
 
 TOPIC = "camera/frame"
@@ -337,7 +339,7 @@ def test_what_is_no_picture_is_recorded_as_ever(tmp_path: Path, fake: Fake) -> N
 
 
 @pytest.mark.slow
-def test_a_table_has_its_other_fields_and_a_replay_says_what_to_record_instead(
+def test_a_table_has_its_other_fields_and_who_decodes_nothing_says_what_to_record_instead(
     tmp_path: Path, fake: Fake, until: Until
 ) -> None:
     drive = Drive(tmp_path, fake(""))
@@ -360,6 +362,19 @@ def test_a_table_has_its_other_fields_and_a_replay_says_what_to_record_instead(
     with pytest.raises(RunError, match="picture 0 of camera/frame cannot be read"):
         to_h264([msgspec.structs.replace(first, data=own)], tmp_path / "damaged.h264")
     assert not is_keyframe(b"no video")
+
+
+@pytest.mark.slow
+def test_a_replay_gets_each_picture_with_its_message(tmp_path: Path, ffmpeg: VideoSettings, until: Until) -> None:
+    drive = Drive(tmp_path, ffmpeg)
+    drive.on(12)
+    drive.until_encoded(until, 6)
+    drive.end()
+    recorded = Recorded([recording_path(tmp_path, "bench")], make_plan(), ["control"])
+    samples = recorded.samples(recorded.by_topic[TOPIC])
+    assert recorded.trouble == "" and [sample.value.frame_id for sample in samples] == list(range(12))
+    assert [number_in(sample.value.image[:, :, 0]) for sample in samples] == list(range(12))
+    assert [sample.valid for sample in samples] == [number != 3 for number in range(12)]
 
 
 def subject_with(tmp_path: Path, settings: VideoSettings, frames: str) -> Subject:
