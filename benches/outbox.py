@@ -22,7 +22,7 @@ import outbox_nats
 from log_disk import CannotRun, check, fresh_image, logged_file_system, run
 from rows import Row, at_most, exactly, parse_arguments, report
 
-from cardan.runtime.clock import FakeClock, MonotonicClock
+from cardan.runtime.clock import NS_PER_S, FakeClock, MonotonicClock
 from cardan.runtime.outbox.claims import Claims
 from cardan.runtime.outbox.door_messages import PutRecord
 from cardan.runtime.outbox.folder import class_dir, sealed_path
@@ -438,10 +438,10 @@ def flip(folder: Path, kind: str, chance: Random) -> tuple[int, int]:
     spool.open()
     claims.open()
     found: list[bytes] = []
-    for _ in range(20):
+    for second in range(20):
         claim = claims.oldest_or_none([TREND])
         found += [] if claim is None else [record.payload for record in claim.records()]
-        spool.step(Stamp(0, 0))
+        spool.step(Stamp(second * NS_PER_S, 0))  # time goes on: what cannot be read is examined ten times a second
     claims.close()
     exact = spool.ledgers()[TREND].exact
     spool.close(Stamp(0, 0))
