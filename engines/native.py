@@ -1,4 +1,4 @@
-"""The compiled part of the engines, where it could be compiled when cardan was installed; see docs/adr/0041.
+"""The compiled part of the engines, where there is one; see docs/adr/0041.
 
 Who uses it has the same in numpy, and takes that where there is none.
 """
@@ -7,17 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from cardan.runtime.compiled_part import compiled_part
+
 EDITION = 1
-"""Raised with every change of what the part does: one of another edition is not that of this code."""
+"""Raised with every change of what the part does."""
 
-
-def _compiled_or_none() -> Any:
-    try:
-        from cardan.engines import _native  # type: ignore[attr-defined]
-    except ImportError:
-        return None
-    return _native if _native.EDITION == EDITION else None
-
-
-compiled: Any = _compiled_or_none()
+compiled: Any = compiled_part("cardan.engines", EDITION)
 """The module `_native`, or None."""

@@ -1,4 +1,4 @@
-"""The compiled parts of the bus, where they could be compiled when cardan was installed; see docs/adr/0040.
+"""The compiled parts of the bus, where there are any; see docs/adr/0040.
 
 Who uses one has the same in Python, and takes that where there is none.
 """
@@ -7,17 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from cardan.runtime.compiled_part import compiled_part
+
 EDITION = 2
-"""Raised with every change of what the parts do: parts of another edition are not those of this code."""
+"""Raised with every change of what the parts do."""
 
-
-def _compiled_or_none() -> Any:
-    try:
-        from cardan.runtime.bus import _native  # type: ignore[attr-defined]
-    except ImportError:
-        return None
-    return _native if _native.EDITION == EDITION else None
-
-
-compiled: Any = _compiled_or_none()
+compiled: Any = compiled_part("cardan.runtime.bus", EDITION)
 """The module `_native`, or None."""
