@@ -32,8 +32,8 @@ class ThreadWatch:
 
     def wants_core(self) -> bool:
         """True when it is on a core, or waits for one, at this moment; takes ten times as long as `read`."""
-        if self._stat is None:
-            return False
+        if self._schedstat is None or self._stat is None:
+            return False  # what it ran is not known either
         _, _, rest = os.pread(self._stat, 256, 0).rpartition(b") ")  # a name may hold anything
         return rest.startswith(b"R")
 

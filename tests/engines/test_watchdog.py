@@ -120,6 +120,12 @@ def test_where_the_kernel_counts_nothing_all_time_counts() -> None:
     assert taken(7, CoreTime(0, 0), CoreTime(0, 0), wants_core=False) == 7
 
 
+def test_of_a_thread_whose_times_the_kernel_does_not_count_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cardan.engines.core_time._open_or_none", lambda path: None if "schedstat" in path else 0)
+    watch = ThreadWatch(threading.get_native_id())
+    assert (watch.read(), watch.wants_core()) == (CoreTime(0, 0), False)
+
+
 def test_a_thread_that_computes_is_seen_on_its_core_and_one_that_sleeps_is_not() -> None:
     go, done, ids = threading.Event(), threading.Event(), list[int]()
 
