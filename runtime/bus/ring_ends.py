@@ -12,7 +12,6 @@ import select
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -30,7 +29,6 @@ DRAIN_AT_MOST = 20_000
 """Messages of one topic that are handed over before the next topic has its turn."""
 LOOK_NS = ns(0.1)
 """A ring holds seconds of messages; who queues them takes them this often."""
-_WAITING = attrgetter("waiting")
 
 
 class WakeFds(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,8 +175,11 @@ class RingSubscriber:
             ready = [descriptor for descriptor, _ in self._epoll.poll(timeout_s)]
         else:
             self._bell.fall_asleep()
-            came_meanwhile = any(map(_WAITING, self._readers))
-            ready = self._bell.sleep(self._epoll, 0 if came_meanwhile else timeout_s)
+            for reader in self._readers:
+                if reader.has_news():
+                    timeout_s = 0.0
+                    break
+            ready = self._bell.sleep(self._epoll, timeout_s)
         return [descriptor for descriptor in ready if descriptor in self._watched] if self._watched else []
 
     def drain(self, deliver: Deliver) -> int:

@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -53,8 +53,9 @@ class _Slot:
 
     offset: int
     generation_at: int
-    """As a word, like the leases, one of each row."""
-    leases_at: tuple[int, ...]
+    """As a word."""
+    leases: memoryview
+    """The generations of it that readers hold, one of each row."""
     array: np.ndarray | None = None
     packed: tuple[bytes, bytes] = b"", b""
     """The descriptor as msgpack, before and behind the generation."""
@@ -90,22 +91,25 @@ class SlotPool:
         self._slot_at: dict[int, _Slot] = {}
         """Address of an array -> the slot that it fills."""
         self._stride = 0
-        self._next = self._newest_slot = _Slot(0, 0, ())
+        self._next = self._newest_slot = _Slot(0, 0, memoryview(b""))
         self._newest: np.ndarray | None = None
-        self._form: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+        self._shape: tuple[int, ...] = ()
+        self._dtype: np.dtype[Any] | None = None
         self._dtype_text = ""
         self.overruled = 0
         """Slots that were taken although leased, since all were."""
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         """A writable view of the oldest slot that nobody holds, marked as being written until `seal`."""
-        if self._form != (shape, dtype):
+        if dtype is not self._dtype or shape != self._shape:
             self._change_form(shape, dtype)
-        slot = self._next
-        if self._is_leased(slot):
+        slot, words = self._next, self._words
+        generation = words[slot.generation_at]
+        if generation in slot.leases.tolist() and self._is_leased(slot):
             slot = self._free_slot()
+            generation = words[slot.generation_at]
         self._next = slot.following
-        self._words[slot.generation_at] |= 1
+        words[slot.generation_at] = generation | 1
         array = slot.array
         if array is None or array.shape != shape:
             array = self._make_array(slot, shape, dtype)
@@ -114,7 +118,7 @@ class SlotPool:
 
     def _change_form(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._map_for(math.prod(shape) * dtype.itemsize)
-        self._form, self._dtype_text = (shape, dtype), dtype.str
+        self._shape, self._dtype, self._dtype_text = shape, dtype, dtype.str
         self._forget_arrays()
 
     def _forget_arrays(self) -> None:
@@ -132,7 +136,7 @@ class SlotPool:
 
     def seal(self, array: np.ndarray) -> None:
         """The slot of `array`, which was taken from here, is filled: readers may take it."""
-        slot = self._slot_or_none(array)
+        slot = self._newest_slot if array is self._newest else self._slot_or_none(array)
         if slot is not None:
             self._words[slot.generation_at] += 1
 
@@ -163,8 +167,10 @@ class SlotPool:
     def close(self) -> None:
         """Unmap and remove the file; views that readers hold stay readable."""
         self._forget_arrays()
+        for slot in self._slot_at.values():
+            slot.leases.release()
         self._slot_at.clear()
-        self._newest = self._form = None
+        self._newest = self._dtype = None
         if self._mapping is not None:
             self._mapping, self._words = None, memoryview(b"").cast("Q")
             (self._folder / self._file).unlink(missing_ok=True)
@@ -184,11 +190,10 @@ class SlotPool:
         return slot
 
     def _is_leased(self, slot: _Slot) -> bool:
-        words = self._words
-        generation = words[slot.generation_at]
+        generation = self._words[slot.generation_at]
         if generation:
-            for row, at in enumerate(slot.leases_at):
-                if words[at] == generation and self._lives(row):
+            for row, held in enumerate(slot.leases.tolist()):
+                if held == generation and self._lives(row):
                     return True
         return False
 
@@ -229,8 +234,19 @@ class SlotPool:
 
     def _slot(self, number: int) -> _Slot:
         offset = _PAGE + number * self._stride
-        leases_at = tuple(_LEASES_AT + row * self._slots + number for row in range(self._rows))
-        return _Slot(offset, offset // _WORD, leases_at)
+        first = _LEASES_AT + number
+        leases = self._words[first : first + self._rows * self._slots : self._slots]
+        return _Slot(offset, offset // _WORD, leases)
+
+
+class _Seen(NamedTuple):
+    """A slot as a reader has seen it last."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    array: np.ndarray
+    slot: int
+    """Its number."""
 
 
 class _PoolMap:
@@ -242,34 +258,34 @@ class _PoolMap:
         if len(self.mapping) < _PAGE:
             raise ValueError("it is shorter than a page")
         words = memoryview(self.mapping)[:_PAGE].cast("Q")
-        self._slots, self._stride = words[_SLOTS_AT], words[_STRIDE_AT]
-        self._form: tuple[str, tuple[int, ...]] | None = None
-        self._dtype, self._size = np.dtype(np.uint8), 0
-        self._arrays: dict[int, np.ndarray] = {}
-        """Offset -> view in that form; as in the pool."""
+        slots, stride = words[_SLOTS_AT], words[_STRIDE_AT]
+        sound = 0 < slots <= SLOTS and stride > 0
+        self._slot_at = {_PAGE + number * stride: number for number in range(slots)} if sound else {}
+        self._seen: dict[int, _Seen] = {}
+        """Offset -> a slot of this pool."""
         self._row: memoryview | None = None
-        if row is not None and row < ROWS and 0 < self._slots <= SLOTS and self._stride > 0:
-            self._row = _row_of(path, row, self._slots)
+        if row is not None and row < ROWS and sound:
+            self._row = _row_of(path, row, slots)
 
-    def array(self, descriptor: SlotDescriptor) -> np.ndarray:
-        """A read-only view of what `descriptor` speaks of; BusError for a descriptor that no pool can have made."""
-        if (descriptor.dtype, descriptor.shape) != self._form:
-            self._dtype, self._size = _measure(descriptor)
-            self._form = (descriptor.dtype, descriptor.shape)
-            self._arrays.clear()
-        array = self._arrays.get(descriptor.offset)
-        if array is None or array.shape != descriptor.shape:
-            array = self._view(descriptor)
-            if len(self._arrays) < SLOTS:
-                self._arrays[descriptor.offset] = array
-        return array
+    def view(self, descriptor: SlotDescriptor) -> np.ndarray:
+        """A read-only view of what `descriptor` speaks of, leased; BusError for one that no pool can have made."""
+        seen = self._seen.get(descriptor.offset)
+        if seen is None or seen.shape != descriptor.shape or seen.dtype != descriptor.dtype:
+            array, slot = self._array(descriptor), self._slot_at.get(descriptor.offset)
+            if slot is None:
+                return array
+            seen = self._seen[descriptor.offset] = _Seen(descriptor.dtype, descriptor.shape, array, slot)
+        if self._row is not None:
+            self._row[seen.slot] = descriptor.generation
+        return seen.array
 
-    def _view(self, descriptor: SlotDescriptor) -> np.ndarray:
+    def _array(self, descriptor: SlotDescriptor) -> np.ndarray:
+        dtype, size = _measure(descriptor)
         start = descriptor.offset + _SLOT_HEADER
-        if descriptor.offset < _PAGE or start + self._size > len(self.mapping):
+        if descriptor.offset < _PAGE or start + size > len(self.mapping):
             raise BusError(f"a frame descriptor points outside its pool {descriptor.file}")
         try:
-            array: np.ndarray = np.ndarray(descriptor.shape, self._dtype, self.mapping, start)
+            array: np.ndarray = np.ndarray(descriptor.shape, dtype, self.mapping, start)
         except (TypeError, ValueError, OverflowError) as error:
             raise _no_array(descriptor, error) from error
         return array
@@ -278,17 +294,11 @@ class _PoolMap:
         """Of the slot at `offset`; 0 where there is none."""
         return int.from_bytes(self.mapping[offset : offset + _WORD], "little") if offset >= _PAGE else 0
 
-    def lease(self, descriptor: SlotDescriptor, held: bool) -> None:
-        """Hold the slot of `descriptor`, or let it go."""
-        if self._row is None:
-            return
-        slot = (descriptor.offset - _PAGE) // self._stride
-        if not 0 <= slot < self._slots:
-            return
-        if held:
-            self._row[slot] = descriptor.generation
-        elif self._row[slot] == descriptor.generation:
-            self._row[slot] = 0
+    def let_go(self, descriptor: SlotDescriptor) -> None:
+        """End the lease of the slot that `descriptor` speaks of."""
+        seen = self._seen.get(descriptor.offset)
+        if self._row is not None and seen is not None and self._row[seen.slot] == descriptor.generation:
+            self._row[seen.slot] = 0
 
 
 def _row_of(path: Path, row: int, slots: int) -> memoryview | None:
@@ -323,15 +333,13 @@ class SlotMaps:
         The slot may have been reused already: ask `intact`.
         """
         pool = self._pools.get(descriptor.file) or self._map(descriptor.file)
-        array = pool.array(descriptor)
-        pool.lease(descriptor, held=True)
-        return array
+        return pool.view(descriptor)
 
     def release(self, descriptor: SlotDescriptor) -> None:
         """The reader is done with the array of `descriptor`."""
         pool = self._pools.get(descriptor.file)
         if pool is not None:
-            pool.lease(descriptor, held=False)
+            pool.let_go(descriptor)
 
     def intact(self, descriptor: SlotDescriptor) -> bool:
         """False once the writer has begun to reuse the slot."""
