@@ -61,6 +61,9 @@ class PythonRecords:
         self.words[COUNT] = count + 1
         return True
 
+    def prepare(self, length: int) -> None:
+        """The next message will have about this length: let its memory come near. For the one publisher alone."""
+
     def read(self, number: int) -> bytes | None:
         """A copy of message `number`; None when it is overwritten, not complete, or damaged."""
         place = self.index[number % self._entries]

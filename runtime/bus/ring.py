@@ -38,6 +38,8 @@ class RingWriter:
 
     def __init__(self, ring: RingMap, *, schema: int = 0, epoch: int = 0, pid: int = 0) -> None:
         self._append = ring.records.append
+        self.prepare = ring.records.prepare
+        """To be told the length of a message behind it: the next one will be as long."""
         self._largest = largest_message(ring.data_bytes)
         # What a killed predecessor was writing lies between its last message and RESERVED: it is passed over.
         end = -(-ring.words[RESERVED] // ALIGNMENT) * ALIGNMENT

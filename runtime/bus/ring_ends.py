@@ -99,6 +99,7 @@ class RingPublisher:
         writer.write(header, payload)
         for bell, target in targets:
             bell.ring(target)
+        writer.prepare(len(payload))
 
     def wait_for_readers(self, expected: dict[bytes, int], clock: Clock, timeout_s: float) -> bool:
         """True at once: a ring keeps what its readers have not yet read."""

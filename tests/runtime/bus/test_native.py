@@ -103,6 +103,15 @@ def test_a_message_that_is_too_long_is_refused_and_changes_nothing(ring: RingMap
 @pytest.mark.parametrize(
     "size", [(0, 0), (SMALL, 0), (SMALL - 1, 32), (2 * SMALL, 64), (SMALL, 1 << 62), (1 << 63, 32)]
 )
+def test_memory_that_was_prepared_is_as_it_was(ring: RingMap) -> None:
+    """Also at the end of the data, and for lengths that no message has."""
+    for length in (0, 100, 2**40, LARGEST):
+        before = bytes(ring.data)
+        ring.records.prepare(length)
+        assert bytes(ring.data) == before
+        assert ring.records.append(b"", bytes(LARGEST))
+
+
 def test_memory_that_is_no_ring_of_that_size_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="no ring of that size"):
         compiled.Records(memory_of_ring(), *size)
@@ -129,6 +138,7 @@ def test_records_and_bells_that_are_released_refuse_and_let_their_memory_go() ->
             lambda: records.read(0),
             lambda: records.read_run(0, 1),
             lambda: records.append(b"", b""),
+            lambda: records.prepare(1),
             bell.fall_asleep,
             lambda: bell.ring(1),
             lambda: bell.sleep(epoll, 0),
@@ -150,6 +160,7 @@ def test_what_is_not_meant_for_them_is_an_error_and_never_a_crash(ring: RingMap)
         lambda: records.append(b"a", None),
         lambda: records.read("a"),
         lambda: records.read_run(0),
+        lambda: records.prepare(b""),
         lambda: records.read_run(0, None),
         lambda: compiled.Records(),
         lambda: compiled.Records(b"", 4096, "a"),
