@@ -160,6 +160,7 @@ def _phases(run: LightRun, names: list[str], rounds: int) -> tuple[tuple[float, 
     """
     fast = _output(run, "fast")
     wait_until(lambda: fast.words[SeriesVitals.COUNT], "the first message of the fast topic", 10.0)
+    wait_until(lambda: run.word(names[0], NodeVitals.STEP_START_NS), f"the first step of {names[0]}", 10.0)
     pids = [run.pid(name) for name in names]
     phases: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
     span_ns = Alternating.PHASE_NS
