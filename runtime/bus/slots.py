@@ -24,6 +24,7 @@ import msgspec
 import numpy as np
 
 from cardan.runtime.bus.frame_copy import copy_frame
+from cardan.runtime.bus.native import fence
 from cardan.runtime.errors import BusError
 
 SLOTS = 8
@@ -110,6 +111,7 @@ class SlotPool:
             generation = words[slot.generation_at]
         self._next = slot.following
         words[slot.generation_at] = generation | 1
+        fence()  # who still reads it finds out before it can see anything of what comes
         array = slot.array
         if array is None or array.shape != shape:
             array = self._make_array(slot, shape, dtype)
@@ -344,6 +346,7 @@ class SlotMaps:
     def intact(self, descriptor: SlotDescriptor) -> bool:
         """False once the writer has begun to reuse the slot."""
         pool = self._pools.get(descriptor.file)
+        fence()  # what was read of the array was read before this look
         return pool is not None and pool.generation(descriptor.offset) == descriptor.generation
 
     def close(self) -> None:

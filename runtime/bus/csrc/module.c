@@ -34,7 +34,14 @@ int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
 }
 
 /* As in native.py, which takes no other. */
-enum { EDITION = 2 };
+enum { EDITION = 3 };
+
+static PyObject *fence(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored)) {
+    atomic_thread_fence(memory_order_seq_cst);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {{"fence", fence, METH_NOARGS, NULL}, {NULL}};
 
 static int begin(PyObject *module) {
     if (PyModule_AddIntConstant(module, "EDITION", EDITION) < 0)
@@ -44,6 +51,6 @@ static int begin(PyObject *module) {
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, begin}, {0, NULL}};
 
-static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_native", NULL, 0, NULL, slots, NULL, NULL, NULL};
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_native", NULL, 0, functions, slots, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&definition); }

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardan.runtime.bus import native
+from cardan.runtime.bus import native, slots
 from cardan.runtime.bus.frame_copy import STREAM_FROM, copy_frame
 from cardan.runtime.bus.records import PythonRecords
 from cardan.runtime.bus.ring import RingWriter
@@ -289,6 +289,21 @@ def test_a_signal_ends_a_sleep_when_its_handler_raises_and_only_then(epoll: sele
 def test_a_bell_lies_inside_its_page(at: int) -> None:
     with pytest.raises(ValueError, match="no bell at that place"):
         compiled.Bell(bytearray(128), at)
+
+
+def test_slots_are_reused_behind_a_fence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it orders no test can see on a processor that keeps the order of stores; that it is there can be seen."""
+    native.fence()
+    fenced: list[int] = []
+    pool, maps = slots.SlotPool(tmp_path, "camera.frame.1"), slots.SlotMaps(tmp_path)
+    monkeypatch.setattr(slots, "fence", lambda: fenced.append(1))
+    array = pool.take((3,), np.dtype(np.uint8))
+    pool.seal(array)
+    descriptor = pool.describe(array)
+    maps.view(descriptor)
+    assert len(fenced) == 1
+    assert maps.intact(descriptor)
+    assert len(fenced) == 2
 
 
 # -------------------------------------------------------------------------------------------------------------- copies
