@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from cardan.engines.cli.common import open_cache, read_models
 from cardan.engines.cuda.probe import ask_driver
 from cardan.engines.model import model_names
+from cardan.engines.native import compiled
 from cardan.engines.weights import read_weights
 from cardan.runtime.doctor.check import Check, Result, Subject, failed, passed, unknown
 from cardan.runtime.errors import CardanError
@@ -29,10 +30,12 @@ def accelerator(subject: Subject) -> Result:
 
 
 def runtimes(subject: Subject) -> Result:
-    """At least one library that runs networks is installed."""
+    """At least one library that runs networks is installed. Says also how pictures are shrunk for them."""
     found = [f"{name} {number}" for name in RUNTIMES if (number := _version(name))]
     if found:
-        return passed(", ".join(found))
+        return passed(
+            f"{', '.join(found)}; pictures are shrunk {'in numpy' if compiled is None else 'by compiled code'}"
+        )
     return failed("nothing here can run a network", "pip install 'cardan[ort]'")
 
 
