@@ -21,7 +21,7 @@ CONTROL = "control"
 def bundle_rows(folder: str, least_s: float, rounds: int) -> list[Row]:
     """Wait until the drive is `least_s` old, then make bundles of it, with as much time without one after each.
 
-    How late control was is of all rounds together: in the seconds of one, its p99.9 is a single step.
+    How late control was is of all rounds together: in the seconds of one it is a single step, of ten eight.
     """
     found, clock = find_run(None), MonotonicClock()
     age_s = _age_s(found, clock)
