@@ -15,6 +15,7 @@ import select
 from pathlib import Path
 
 from cardan.runtime.bus.native import compiled
+from cardan.runtime.bus.shared_file import new_shared_file
 from cardan.runtime.errors import BusError
 from cardan.runtime.plan import Plan
 
@@ -54,18 +55,8 @@ Bell: type[PythonBell] = PythonBell if compiled is None else compiled.Bell
 
 def create_bells(plan: Plan, bus_dir: Path) -> None:
     """Make the page, with every node asleep; BusError when there is no room for it."""
-    path, size = bus_dir / FILE, max(1, len(plan.nodes)) * LINE
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise BusError(
-            f"cannot make {path}: {error.strerror}",
-            hint=f"has {path.parent} room, and may you write there? `df -h {path.parent}`",
-        ) from error
+    with new_shared_file(bus_dir / FILE, max(1, len(plan.nodes)) * LINE, "the bells"):
+        pass
 
 
 class Bells:

@@ -84,10 +84,6 @@ class RingReader:
         """Messages from `next` on, those included that are overwritten by now."""
         return max(0, self._records.count - self.next)
 
-    def has_news(self) -> bool:
-        """Whether there are messages from `next` on."""
-        return self._records.count > self.next
-
     def peek_newest(self) -> bytes | None:
         """The newest message, which stays to be taken; None where there is none, or it is being overwritten."""
         count = self.count

@@ -177,7 +177,7 @@ class RingSubscriber:
         else:
             self._bell.fall_asleep()
             for reader in self._readers:
-                if reader.has_news():
+                if reader.waiting:
                     timeout_s = 0.0
                     break
             ready = self._bell.sleep(self._epoll, timeout_s)

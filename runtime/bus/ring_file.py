@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 from pathlib import Path
 
 from cardan.runtime.bus.records import Records
@@ -21,6 +20,7 @@ from cardan.runtime.bus.ring_layout import (
     file_bytes,
     is_size,
 )
+from cardan.runtime.bus.shared_file import new_shared_file
 from cardan.runtime.errors import BusError
 
 
@@ -60,28 +60,14 @@ class RingMap:
 
 
 def create_ring(path: Path, topic: str, data_bytes: int = USUAL_DATA_BYTES) -> None:
-    """Make the file of an empty ring. data_bytes: a power of two, 4096 at least.
-
-    All of its memory is taken at once: a full /dev/shm is an error here, and never a SIGBUS while the vehicle drives.
-    """
+    """Make the file of an empty ring. data_bytes: a power of two, 4096 at least."""
     if not is_size(data_bytes):
         raise BusError(f"a ring of {data_bytes} bytes", hint="write a power of two, 4096 at least")
     size = file_bytes(data_bytes)
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-            with mmap.mmap(descriptor, PAGE) as page:
-                page[TOPIC_AT : TOPIC_AT + TOPIC_BYTES] = topic.encode()[: TOPIC_BYTES - 1].ljust(TOPIC_BYTES, b"\0")
-                for word, value in ((DATA_BYTES, data_bytes), (ENTRIES, entries_of(data_bytes)), (MAGIC_AT, MAGIC)):
-                    page[word * WORD : (word + 1) * WORD] = value.to_bytes(WORD, "little")
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise BusError(
-            f"cannot make {size} bytes of shared memory for the topic {topic} at {path}: {error.strerror}",
-            hint=f"has {path.parent} room, and may you write there? `df -h {path.parent}`",
-        ) from error
+    with new_shared_file(path, size, f"the topic {topic}") as descriptor, mmap.mmap(descriptor, PAGE) as page:
+        page[TOPIC_AT : TOPIC_AT + TOPIC_BYTES] = topic.encode()[: TOPIC_BYTES - 1].ljust(TOPIC_BYTES, b"\0")
+        for word, value in ((DATA_BYTES, data_bytes), (ENTRIES, entries_of(data_bytes)), (MAGIC_AT, MAGIC)):
+            page[word * WORD : (word + 1) * WORD] = value.to_bytes(WORD, "little")
 
 
 def open_ring(path: Path, *, writable: bool = False) -> RingMap:

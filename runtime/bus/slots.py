@@ -138,7 +138,7 @@ class SlotPool:
 
     def seal(self, array: np.ndarray) -> None:
         """The slot of `array`, which was taken from here, is filled: readers may take it."""
-        slot = self._newest_slot if array is self._newest else self._slot_or_none(array)
+        slot = self._slot_or_none(array)
         if slot is not None:
             self._words[slot.generation_at] += 1
 

@@ -23,13 +23,9 @@ static PyObject *Bell_new(PyTypeObject *type, PyObject *arguments, PyObject *nam
     Py_ssize_t at;
     if (!PyArg_ParseTuple(arguments, "On", &memory, &at))
         return NULL;
-    Bell *self = (Bell *)type->tp_alloc(type, 0);
+    Bell *self = (Bell *)memory_new(type, memory, PyBUF_WRITABLE);
     if (self == NULL)
         return NULL;
-    if (PyObject_GetBuffer(memory, &self->memory.whole, PyBUF_WRITABLE) < 0) {
-        Py_DECREF(self);
-        return NULL;
-    }
     if (at < 0 || at > self->memory.whole.len - WORD || ((uintptr_t)self->memory.whole.buf + (uintptr_t)at) % WORD != 0) {
         PyErr_SetString(PyExc_ValueError, "there is no bell at that place");
         Py_DECREF(self);

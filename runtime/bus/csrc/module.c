@@ -2,6 +2,13 @@
 
 #include "native.h"
 
+Memory *memory_new(PyTypeObject *type, PyObject *owner, int flags) {
+    Memory *self = (Memory *)type->tp_alloc(type, 0);
+    if (self != NULL && PyObject_GetBuffer(owner, &self->whole, flags) < 0)
+        Py_CLEAR(self);
+    return self;
+}
+
 int memory_is_open(Memory *self) {
     if (self->whole.obj != NULL)
         return 1;

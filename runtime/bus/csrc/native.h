@@ -22,6 +22,9 @@ typedef struct {
     Py_buffer whole; /* .obj is NULL when it is released */
 } Memory;
 
+/* A new object of `type` on the memory of `owner`; NULL with an error set when that is not to be had so. */
+Memory *memory_new(PyTypeObject *type, PyObject *owner, int flags);
+
 /* Zero, with an error set, when it is released. */
 int memory_is_open(Memory *self);
 PyObject *memory_release(Memory *self, PyObject *ignored);

@@ -39,13 +39,9 @@ static PyObject *Records_new(PyTypeObject *type, PyObject *arguments, PyObject *
     unsigned long long data_bytes, entries;
     if (!PyArg_ParseTuple(arguments, "OKK", &memory, &data_bytes, &entries))
         return NULL;
-    Records *self = (Records *)type->tp_alloc(type, 0);
+    Records *self = (Records *)memory_new(type, memory, PyBUF_SIMPLE);
     if (self == NULL)
         return NULL;
-    if (PyObject_GetBuffer(memory, &self->memory.whole, PyBUF_SIMPLE) < 0) {
-        Py_DECREF(self);
-        return NULL;
-    }
     uint64_t bytes = (uint64_t)self->memory.whole.len;
     int sound = data_bytes >= PAGE && data_bytes <= bytes && (data_bytes & (data_bytes - 1)) == 0 && entries > 0 &&
                 entries <= bytes / WORD && bytes == PAGE + entries * WORD + data_bytes &&
