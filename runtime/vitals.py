@@ -123,19 +123,18 @@ class Histogram:
 
     def __init__(self, page: memoryview, offset: int) -> None:
         self._bytes = page[offset : offset + HISTOGRAM_BYTES]
-        self.cells = self._bytes.cast("I")
-        """The buckets with nothing in between, as those of `Words`."""
+        self._counts = self._bytes.cast("I")
 
     def add(self, value: int) -> None:
         """Count one value."""
-        self.cells[bucket_of(value)] += 1
+        self._counts[bucket_of(value)] += 1
 
     def counts(self, largest: int | None = None) -> list[int]:
         """A copy of all buckets, or of those up to the largest value that was counted."""
-        return (self.cells if largest is None else self.cells[: bucket_of(largest) + 1]).tolist()
+        return (self._counts if largest is None else self._counts[: bucket_of(largest) + 1]).tolist()
 
     def release(self) -> None:
-        self.cells.release()
+        self._counts.release()
         self._bytes.release()
 
 
@@ -154,27 +153,23 @@ class SeriesVitals:
     def __init__(self, page: memoryview, offset: int) -> None:
         self.words = Words(page, offset, 512)
         self.histogram = Histogram(page, offset + 512)
-        self._cells, self._counts = self.words.cells, self.histogram.cells
 
     def observe(self, value: int) -> None:
         """Count one value (nanoseconds, or millionths of the metric's unit) in sum, maximum and histogram.
 
         A negative one counts as 0; the sum begins again at 0 beyond 2**63.
         """
-        cells = self._cells
+        cells = self.words.cells
         value = value if value > 0 else 0
-        cells[COUNT] += 1
-        cells[SUM] = (cells[SUM] + value) & LARGEST
-        if value > cells[MAX]:
-            cells[MAX] = value
-        self._counts[bucket_of(value)] += 1
+        cells[self.COUNT] += 1
+        cells[self.SUM] = (cells[self.SUM] + value) & LARGEST
+        if value > cells[self.MAX]:
+            cells[self.MAX] = value
+        self.histogram.add(value)
 
     def release(self) -> None:
         self.words.release()
         self.histogram.release()
-
-
-COUNT, SUM, MAX = SeriesVitals.COUNT, SeriesVitals.SUM, SeriesVitals.MAX
 
 
 class NodeVitals:
