@@ -22,7 +22,7 @@ from cardan.runtime.clock import MonotonicClock
 from cardan.runtime.manifest import find_manifest
 from cardan.runtime.plan import Plan, read_plan
 from cardan.runtime.run import RunPaths
-from cardan.runtime.vitals import NodeVitals, open_vitals
+from cardan.runtime.vitals import NodeState, NodeVitals, open_vitals
 
 PATIENCE_S = 30.0
 SLOW_NODE = '''
@@ -184,9 +184,9 @@ class Day:
             self.heat(104)
             drive.wait_until_engaged(drive.engaged)
             engaged = drive.engaged
-            drive.kill("control")
-            wait_until(lambda: bool(drive.crashed("control")), "nobody noticed that control died")
-            self.disengaged_at = drive.crashed("control")
+            drive.kill_again("control")
+            wait_until(lambda: len(drive.crashes("control")) == 2, "nobody noticed that control died")
+            self.disengaged_at = drive.crashes("control")[-1]
             drive.wait_until_engaged(engaged + 1)
             self.manifest.write_text(self.manifest.read_text() + "# somebody was here\n")
             drive.send_as_bridge()
@@ -219,13 +219,10 @@ class Drive:
         """How often control has taken over."""
         return sum(turn["after"] == "enabled" for turn in self.turns())
 
-    def crashed(self, node: str) -> str:
-        """When (UTC) the supervisor saw a node die; empty while it did not."""
-        found = [r for r in self._records("supervisor") if (r["code"], r["node"]) == ("node-crash", node)]
-        if not found:
-            return ""
-        wall_s = found[-1]["wall_s"]
-        return time.strftime("%H:%M:%S", time.gmtime(wall_s)) + f"{wall_s % 1:.3f}"[1:]
+    def crashes(self, node: str) -> list[str]:
+        """When (UTC) the supervisor saw a node die, each time."""
+        found = [r["wall_s"] for r in self._records("supervisor") if (r["code"], r["node"]) == ("node-crash", node)]
+        return [time.strftime("%H:%M:%S", time.gmtime(wall_s)) + f"{wall_s % 1:.3f}"[1:] for wall_s in found]
 
     @property
     def is_hot(self) -> bool:
@@ -238,7 +235,10 @@ class Drive:
 
     def wait_until_engaged(self, times: int) -> None:
         """Until control has taken over so many times, and has driven for half a second since."""
-        wait_until(lambda: self.engaged >= times and self.turns()[-1]["after"] == "enabled", "it did not engage")
+        wait_until(
+            lambda: self.engaged >= times and self.turns()[-1]["after"] == "enabled",
+            lambda: f"it has not engaged {times} times: {[turn['text'] for turn in self.turns()]}",
+        )
         time.sleep(0.5)
 
     def stop_for(self, node: str, seconds: float) -> None:
@@ -247,7 +247,19 @@ class Drive:
         time.sleep(seconds)
         os.kill(pid, signal.SIGCONT)
 
-    def kill(self, node: str) -> None:
+    def kill_again(self, node: str) -> None:
+        """Kill it, and once more when it is back.
+
+        A node is back after a hundredth of a second, often before the bridge has missed it; before its second start the
+        supervisor waits for longer than the bridge does.
+        """
+        vitals = self._vitals.nodes[node]
+        starts = vitals.words[NodeVitals.STARTS]
+        os.kill(self.pid(node), signal.SIGKILL)
+        wait_until(
+            lambda: vitals.words[NodeVitals.STARTS] > starts and vitals.state is NodeState.RUNNING,
+            f"{node} did not come back",
+        )
         os.kill(self.pid(node), signal.SIGKILL)
 
     def send_as_bridge(self) -> None:
@@ -259,9 +271,9 @@ class Drive:
             channel.close()
 
 
-def wait_until(happens: Callable[[], bool], otherwise: str) -> None:
+def wait_until(happens: Callable[[], bool], otherwise: str | Callable[[], str]) -> None:
     deadline_s = time.monotonic() + PATIENCE_S
     while not happens():
         if time.monotonic() > deadline_s:
-            raise TimeoutError(otherwise)
+            raise TimeoutError(otherwise if isinstance(otherwise, str) else otherwise())
         time.sleep(0.05)
