@@ -1,10 +1,14 @@
 """The bells of a run: who need not be woken up, since it is awake and will look into its rings before it sleeps.
 
-    page    one word for each node, on a line of the cache of its own; only that node writes it
+    page    a line of the cache for each node; only that node writes it:
+            0   twice the number of its sleep, one more when it is awake; 0: nobody knows
+            8   the processor on which it fell asleep
 
 Waking up a process is what a message costs most. A node says that it is awake; it takes that back and looks once more
-into its rings before it sleeps. That takes an order of loads and stores which Python cannot command: without compiled
-parts every message rings, and no node ever says that it is awake, so both kinds get on with each other.
+into its rings before it sleeps. And a node that sleeps on another processor is rung before its message is written: that
+is done by the time it has come. If it has looked too early, its next sleep has another number, and it is rung again.
+All this takes an order of loads and stores which Python cannot command: without compiled parts every message rings when
+it is there, and no node ever says how it sleeps, so both kinds get on with each other.
 """
 
 from __future__ import annotations
@@ -20,17 +24,28 @@ from cardan.runtime.errors import BusError
 from cardan.runtime.plan import Plan
 
 FILE = "bells"
-LINE = 64
+LINE, WORD = 64, 8
+NOBODY_KNOWS = bytes(WORD)
 
 
 class PythonBell:
     """The bell at offset `at` of the page: it is always rung."""
 
     def __init__(self, whole: mmap.mmap, at: int) -> None:
-        pass
+        self._line = memoryview(whole)[at : at + WORD]
 
-    def ring(self, eventfd: int) -> None:
-        """Wake up the node unless it is awake. Behind the message that it is to find."""
+    def announce(self, eventfd: int) -> int:
+        """Wake up the node for a message that is yet to be written, where that pays.
+
+        Which sleep of it that ends, for `ring`; 0 when it was let sleep.
+        """
+        return 0
+
+    def ring(self, eventfd: int, announced: int) -> None:
+        """Wake up the node unless it will look by itself. Behind the message that it is to find.
+
+        announced: what `announce` has said of this message.
+        """
         try:
             os.eventfd_write(eventfd, 1)
         except BlockingIOError:
@@ -38,6 +53,7 @@ class PythonBell:
 
     def fall_asleep(self) -> None:
         """The node is about to sleep: it has to be rung from now on, and looks into its rings behind this."""
+        self._line[:] = NOBODY_KNOWS
 
     def sleep(self, epoll: select.epoll, timeout_s: float) -> list[int]:
         """Until a descriptor is readable, or time is up; the readable ones. The node is awake behind this.
@@ -48,6 +64,7 @@ class PythonBell:
 
     def release(self) -> None:
         """Let go of the memory."""
+        self._line.release()
 
 
 Bell: type[PythonBell] = PythonBell if compiled is None else compiled.Bell

@@ -10,7 +10,7 @@ from typing import Any
 
 from cardan.runtime.compiled_part import compiled_part
 
-EDITION = 3
+EDITION = 4
 """Raised with every change of what the parts do."""
 
 compiled: Any = compiled_part("cardan.runtime.bus", EDITION)

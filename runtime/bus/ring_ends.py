@@ -96,9 +96,11 @@ class RingPublisher:
     def send(self, topic: bytes, header: bytes, payload: bytes) -> None:
         """Publish one message and wake up the nodes that are stepped by it."""
         writer, targets = self._topics[topic]
+        announced = targets[0][0].announce(targets[0][1]) if targets else 0
         writer.write(header, payload)
         for bell, target in targets:
-            bell.ring(target)
+            bell.ring(target, announced)
+            announced = 0
         writer.prepare(len(payload))
 
     def wait_for_readers(self, expected: dict[bytes, int], clock: Clock, timeout_s: float) -> bool:

@@ -1,22 +1,27 @@
 /* The bell of a node: what bells.py says, compiled. A node that is awake need not be rung.
 
    Publisher: stores its message, a fence, loads the word. Node: stores the word, a fence, looks for messages. Whichever
-   fence comes second, its side sees what the other has stored: no message comes while a node falls asleep unnoticed. */
+   fence comes second, its side sees what the other has stored: no message comes while a node falls asleep unnoticed.
+   A node that was rung before the message was stored, and sleeps the same sleep behind the fence, has yet to look. */
 
+#define _GNU_SOURCE
 #include "native.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { WORD = 8, ASLEEP = 0, AWAKE = 1, AT_ONCE = 64 };
+enum { WORD = 8, UNKNOWN = 0, AWAKE = 1, AT_ONCE = 64 };
 static const double LONGEST_S = 86400.0;
 
 typedef struct {
     Memory memory;
-    _Atomic uint64_t *word;
+    _Atomic uint64_t *word, *processor;
 } Bell;
+
+static uint64_t this_processor(void) { return (uint64_t)sched_getcpu(); }
 
 static PyObject *Bell_new(PyTypeObject *type, PyObject *arguments, PyObject *named) {
     PyObject *memory;
@@ -26,30 +31,56 @@ static PyObject *Bell_new(PyTypeObject *type, PyObject *arguments, PyObject *nam
     Bell *self = (Bell *)memory_new(type, memory, PyBUF_WRITABLE);
     if (self == NULL)
         return NULL;
-    if (at < 0 || at > self->memory.whole.len - WORD || ((uintptr_t)self->memory.whole.buf + (uintptr_t)at) % WORD != 0) {
+    if (at < 0 || at > self->memory.whole.len - 2 * WORD || ((uintptr_t)self->memory.whole.buf + (uintptr_t)at) % WORD != 0) {
         PyErr_SetString(PyExc_ValueError, "there is no bell at that place");
         Py_DECREF(self);
         return NULL;
     }
     self->word = (_Atomic uint64_t *)((uint8_t *)self->memory.whole.buf + at);
+    self->processor = self->word + 1;
     return (PyObject *)self;
 }
 
-static PyObject *Bell_ring(Bell *self, PyObject *descriptor) {
+static int wake_up(long eventfd) {
     static const uint64_t once = 1;
+    if (write((int)eventfd, &once, sizeof once) >= 0 || errno == EAGAIN)
+        return 0;
+    PyErr_SetFromErrno(PyExc_OSError);
+    return -1;
+}
+
+static PyObject *Bell_announce(Bell *self, PyObject *descriptor) {
     long eventfd = PyLong_AsLong(descriptor);
     if ((eventfd == -1 && PyErr_Occurred()) || !memory_is_open(&self->memory))
         return NULL;
+    uint64_t word = load(self->word);
+    if (word == UNKNOWN || word & AWAKE || load(self->processor) == this_processor())
+        return PyLong_FromLong(0);
+    return wake_up(eventfd) < 0 ? NULL : PyLong_FromUnsignedLongLong(word);
+}
+
+static PyObject *Bell_ring(Bell *self, PyObject *const *arguments, Py_ssize_t given) {
+    if (given != 2) {
+        PyErr_SetString(PyExc_TypeError, "ring takes an eventfd and what was announced");
+        return NULL;
+    }
+    long eventfd = PyLong_AsLong(arguments[0]);
+    uint64_t announced = PyLong_AsUnsignedLongLong(arguments[1]);
+    if (PyErr_Occurred() || !memory_is_open(&self->memory))
+        return NULL;
     atomic_thread_fence(memory_order_seq_cst);
-    if (load(self->word) != AWAKE && write((int)eventfd, &once, sizeof once) < 0 && errno != EAGAIN)
-        return PyErr_SetFromErrno(PyExc_OSError);
+    uint64_t word = load(self->word);
+    int will_look = word & AWAKE || (word == announced && word != UNKNOWN);
+    if (!will_look && wake_up(eventfd) < 0)
+        return NULL;
     Py_RETURN_NONE;
 }
 
 static PyObject *Bell_fall_asleep(Bell *self, PyObject *Py_UNUSED(ignored)) {
     if (!memory_is_open(&self->memory))
         return NULL;
-    store(self->word, ASLEEP);
+    store(self->processor, this_processor());
+    store(self->word, (load(self->word) | AWAKE) + 1);
     atomic_thread_fence(memory_order_seq_cst);
     Py_RETURN_NONE;
 }
@@ -95,7 +126,7 @@ static PyObject *Bell_sleep(Bell *self, PyObject *const *arguments, Py_ssize_t g
         return NULL;
     int found = wait_for(epoll, events, seconds);
     if (self->memory.whole.obj != NULL)
-        store(self->word, AWAKE);
+        store(self->word, load(self->word) | AWAKE);
     PyObject *ready = found < 0 ? NULL : PyList_New(found);
     for (int number = 0; ready != NULL && number < found; number++) {
         PyObject *descriptor = PyLong_FromLong(events[number].data.fd);
@@ -108,7 +139,8 @@ static PyObject *Bell_sleep(Bell *self, PyObject *const *arguments, Py_ssize_t g
 }
 
 static PyMethodDef methods[] = {
-    {"ring", (PyCFunction)Bell_ring, METH_O, NULL},
+    {"announce", (PyCFunction)Bell_announce, METH_O, NULL},
+    {"ring", (PyCFunction)(void (*)(void))Bell_ring, METH_FASTCALL, NULL},
     {"fall_asleep", (PyCFunction)Bell_fall_asleep, METH_NOARGS, NULL},
     {"sleep", (PyCFunction)(void (*)(void))Bell_sleep, METH_FASTCALL, NULL},
     {"release", (PyCFunction)memory_release, METH_NOARGS, NULL},

@@ -41,7 +41,7 @@ int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
 }
 
 /* As in native.py, which takes no other. */
-enum { EDITION = 3 };
+enum { EDITION = 4 };
 
 static PyObject *fence(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored)) {
     atomic_thread_fence(memory_order_seq_cst);

@@ -104,6 +104,19 @@ def test_what_has_come_since_the_last_look_ends_the_sleep_at_once(parts: str, en
         assert reader.drain(ignore) == 1
 
 
+def test_a_node_without_compiled_parts_is_not_believed_to_sleep_as_a_killed_one_did(
+    ends: Ends, plan: Plan, tmp_path: Path
+) -> None:
+    with closing(Bells(plan, tmp_path)) as page:
+        page.of("sink").fall_asleep()
+        with (tmp_path / FILE).open("r+b") as file, mmap.mmap(file.fileno(), 2 * LINE) as whole:
+            bells.PythonBell(whole, LINE).fall_asleep()
+            assert whole[LINE : LINE + 8] == bytes(8)
+    ends.rings()
+    ends.send()
+    assert ends.rings() == 1, "once: it was not announced"
+
+
 def test_the_successor_of_a_node_that_was_killed_awake_is_rung(parts: str, ends: Ends) -> None:
     killed = ends.reader()
     killed.wait(0)
@@ -114,11 +127,21 @@ def test_the_successor_of_a_node_that_was_killed_awake_is_rung(parts: str, ends:
     killed.close()
 
 
-def test_no_message_is_slept_over(parts: str, ends: Ends) -> None:
+@pytest.mark.parametrize("apart", [True, False], ids=["on two processors", "anywhere"])
+def test_no_message_is_slept_over(parts: str, ends: Ends, apart: bool) -> None:
     """Each message is sent a little after the one before it has been seen: it meets a reader that just falls asleep."""
+    allowed = sorted(os.sched_getaffinity(0))
+    try:
+        _meet(ends, *([allowed[:1], allowed[-1:]] if apart else [allowed, allowed]))
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def _meet(ends: Ends, ours: list[int], theirs: list[int]) -> None:
+    os.sched_setaffinity(0, ours)
     seen = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
     messages, chance = 4000, random.Random(1)
-    child = _fork(lambda: _follow(ends, seen, messages))
+    child = _fork(lambda: _follow(ends, seen, messages, theirs))
     try:
         for number in range(1, messages + 1):
             ends.send(number.to_bytes(8, "little"))
@@ -131,7 +154,8 @@ def test_no_message_is_slept_over(parts: str, ends: Ends) -> None:
         os.waitpid(child, 0)
 
 
-def _follow(ends: Ends, seen: memoryview, messages: int) -> None:
+def _follow(ends: Ends, seen: memoryview, messages: int, processors: list[int]) -> None:
+    os.sched_setaffinity(0, processors)
     reader = ends.reader()
 
     def note(topic: str, message: bytes, passed: Passed | None = None) -> None:
@@ -174,10 +198,10 @@ def test_every_node_has_a_line_of_its_own(plan: Plan, tmp_path: Path, wake_fd: i
         closing(select.epoll()) as none,
     ):
         ours.of("sink").sleep(none, 0)
-        theirs.of("sink").ring(wake_fd)
+        theirs.of("sink").ring(wake_fd, 0)
         with pytest.raises(BlockingIOError):
             os.eventfd_read(wake_fd)
-        theirs.of("source").ring(wake_fd)
+        theirs.of("source").ring(wake_fd, 0)
         assert os.eventfd_read(wake_fd) == 1
 
 

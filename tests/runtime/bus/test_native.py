@@ -140,7 +140,8 @@ def test_records_and_bells_that_are_released_refuse_and_let_their_memory_go() ->
             lambda: records.append(b"", b""),
             lambda: records.prepare(1),
             bell.fall_asleep,
-            lambda: bell.ring(1),
+            lambda: bell.announce(1),
+            lambda: bell.ring(1, 0),
             lambda: bell.sleep(epoll, 0),
         )
         _refuse_all(calls)
@@ -165,6 +166,9 @@ def test_what_is_not_meant_for_them_is_an_error_and_never_a_crash(ring: RingMap)
         lambda: compiled.Records(),
         lambda: compiled.Records(b"", 4096, "a"),
         lambda: compiled.Bell(bytes(64), 0),
+        lambda: compiled.Bell(bytearray(64), 0).ring(1),
+        lambda: compiled.Bell(bytearray(64), 0).ring(1, None),
+        lambda: compiled.Bell(bytearray(64), 0).announce("a"),
         lambda: compiled.copy(bytearray(3)),
         lambda: compiled.copy(b"abc", b"abc"),
     )
@@ -226,23 +230,55 @@ def rings(wake_fd: int) -> int:
 def test_a_bell_is_not_rung_while_its_node_is_awake(wake_fd: int, epoll: select.epoll) -> None:
     memory = bytearray(128)
     ours, theirs, another = compiled.Bell(memory, 64), compiled.Bell(memory, 64), compiled.Bell(memory, 0)
-    theirs.ring(wake_fd)
+    theirs.ring(wake_fd, 0)
     assert rings(wake_fd) == 1
     assert ours.sleep(epoll, 0) == []
-    theirs.ring(wake_fd)
+    theirs.ring(wake_fd, 0)
     assert rings(wake_fd) == 0
-    another.ring(wake_fd)
+    another.ring(wake_fd, 0)
     assert rings(wake_fd) == 1, "that is another node's"
     ours.fall_asleep()
-    theirs.ring(wake_fd)
+    theirs.ring(wake_fd, 0)
     assert rings(wake_fd) == 1
+
+
+def test_a_node_that_sleeps_on_another_processor_is_rung_before_its_message(wake_fd: int, epoll: select.epoll) -> None:
+    memory = bytearray(64)
+    ours, theirs = compiled.Bell(memory, 0), compiled.Bell(memory, 0)
+    assert theirs.announce(wake_fd) == 0, "nobody knows whether it sleeps"
+    ours.fall_asleep()
+    memory[8:16] = (1000).to_bytes(8, "little")
+    announced = theirs.announce(wake_fd)
+    assert announced > 0 and rings(wake_fd) == 1
+    theirs.ring(wake_fd, announced)
+    assert rings(wake_fd) == 0, "it has not looked yet"
+    assert ours.sleep(epoll, 0) == []
+    assert theirs.announce(wake_fd) == 0, "it is awake"
+    theirs.ring(wake_fd, announced)
+    assert rings(wake_fd) == 0
+    ours.fall_asleep()
+    theirs.ring(wake_fd, announced)
+    assert rings(wake_fd) == 1, "it may have looked before the message was there"
+
+
+def test_a_node_that_sleeps_on_the_same_processor_is_rung_behind_its_message(wake_fd: int) -> None:
+    processors = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(processors)})
+        bell = compiled.Bell(bytearray(64), 0)
+        bell.fall_asleep()
+        assert bell.announce(wake_fd) == 0 and rings(wake_fd) == 0
+        bell.ring(wake_fd, 0)
+        assert rings(wake_fd) == 1
+    finally:
+        os.sched_setaffinity(0, processors)
 
 
 def test_a_bell_that_nobody_hears_any_more_is_rung_without_an_error(wake_fd: int) -> None:
     os.eventfd_write(wake_fd, 2**64 - 2)
-    compiled.Bell(bytearray(64), 0).ring(wake_fd)
+    compiled.Bell(bytearray(64), 0).ring(wake_fd, 0)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        compiled.Bell(bytearray(64), 0).ring(1 << 20)
+        compiled.Bell(bytearray(64), 0).ring(1 << 20, 0)
 
 
 def test_a_sleep_ends_with_the_descriptors_that_are_readable_or_when_time_is_up(
@@ -251,12 +287,12 @@ def test_a_sleep_ends_with_the_descriptors_that_are_readable_or_when_time_is_up(
     bell = compiled.Bell(bytearray(64), 0)
     assert bell.sleep(epoll, 0.001) == []
     bell.fall_asleep()
-    bell.ring(wake_fd)
+    bell.ring(wake_fd, 0)
     assert bell.sleep(epoll, 10.0) == [wake_fd]
     other = os.eventfd(1)
     epoll.register(other, select.EPOLLIN)
     bell.fall_asleep()
-    bell.ring(wake_fd)
+    bell.ring(wake_fd, 0)
     assert sorted(bell.sleep(epoll, 10.0)) == sorted([wake_fd, other])
     os.close(other)
     with pytest.raises(OSError, match="Invalid argument"):
