@@ -1,12 +1,14 @@
 """The bus beside iceoryx2, pyzmq, eclipse-zenoh and dora: one way from process to process, interleaved in one run.
 
-    sudo python benches/bus.py             # about 5 minutes
+    sudo python benches/bus.py             # about 8 minutes
     sudo python benches/bus.py --quick     # within 50 s; without zenoh and dora
 
 Every transport of a group stays up, its processes asleep, and they are measured by turns, in another order in each
-round. With the privilege for it all run under SCHED_FIFO, which keeps other work out (zenoh and dora as they are:
-their own threads starve each other there). What is held to a bar is measured at the level of the peer, bytes in and
-verified bytes out; the whole way between two ports, with codec, counters and age, is shown beside it.
+round. In a full run each round has processes of its own: where their memory comes to lie makes a third of the time
+of a frame, for as long as they live. With the privilege for it all run under SCHED_FIFO, which keeps other work out
+(zenoh and dora as they are: their own threads starve each other there). What is held to a bar is measured at the
+level of the peer, bytes in and verified bytes out; the whole way between two ports, with codec, counters and age, is
+shown beside it.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from rows import Row, at_most, parse_arguments, report
 
 HERE = Path(__file__).resolve().parent
 PRIORITY = 20
-ROUNDS, QUICK_ROUNDS = 7, 5
+LIVES, QUICK_ROUNDS = 7, 5
 SMALL, PAGE, FRAME = 64, 4096, 1920 * 1080 * 3
 LABELS = {SMALL: "64 B", PAGE: "4 KB", FRAME: "6.2 MB"}
 
@@ -109,8 +111,25 @@ def may_be_fifo() -> bool:
     return subprocess.run(["chrt", "-f", str(PRIORITY), "true"], capture_output=True, check=False).returncode == 0
 
 
-def measured(group: Group, rounds: int, burst: int) -> dict[str, Figures]:
-    """Every installed transport of a group. burst: messages sent at once, to see what each one costs; 0: none."""
+class Found(NamedTuple):
+    """What the rounds of one transport gave."""
+
+    paced: list[dict[str, Any]]
+    bursts: list[dict[str, Any]]
+
+
+def measured(group: Group, rounds: int, burst: int, lives: int = 1) -> dict[str, Figures]:
+    """Every installed transport of a group, so many rounds in each life of its processes.
+
+    burst: messages sent at once, to see what each one costs; 0: none.
+    """
+    found = {transport: Found([], []) for transport in group.transports}
+    for _ in range(lives):
+        one_life(group, rounds, burst, found)
+    return {transport: figures(*of) for transport, of in found.items() if of.paced}
+
+
+def one_life(group: Group, rounds: int, burst: int, found: dict[str, Found]) -> None:
     with ExitStack() as closing:
         cells: dict[str, Running] = {}
         for transport in group.transports:
@@ -119,14 +138,11 @@ def measured(group: Group, rounds: int, burst: int) -> dict[str, Figures]:
             except FileNotFoundError:
                 continue
             closing.callback(cells[transport].close)
-        paced: dict[str, list[dict[str, Any]]] = {transport: [] for transport in cells}
-        bursts: dict[str, list[dict[str, Any]]] = {transport: [] for transport in cells}
         for _ in range(rounds):
             for transport in random.sample(list(cells), len(cells)):
-                paced[transport].append(cells[transport].measure(group.messages, group.rate_hz))
+                found[transport].paced.append(cells[transport].measure(group.messages, group.rate_hz))
                 if burst and transport not in (NEWEST, PORTS, FLOOR):
-                    bursts[transport].append(cells[transport].measure(burst, 0))
-        return {transport: figures(paced[transport], bursts[transport]) for transport in cells}
+                    found[transport].bursts.append(cells[transport].measure(burst, 0))
 
 
 def figures(paced: list[dict[str, Any]], bursts: list[dict[str, Any]]) -> Figures:
@@ -158,11 +174,11 @@ def readers_of(count: int) -> str:
 
 
 def small_rows(size: int, quick: bool) -> list[Row]:
-    rounds = QUICK_ROUNDS if quick else ROUNDS
     one = Group(size, 1, [OURS, ICEORYX, FLOOR, NEWEST, LOAN, PORTS, ZMQ], 100 if quick else 400, 1000.0)
     four = Group(size, 4, [OURS, ICEORYX] + [LOAN, PORTS] * (not quick), 100 if quick else 300, 1000.0)
-    alone = measured(one, rounds, 10_000 if size == SMALL else 0)
-    crowd = measured(four, rounds, 0)
+    rounds, lives = (QUICK_ROUNDS, 1) if quick else (1, LIVES)
+    alone = measured(one, rounds, 10_000 if size == SMALL else 0, lives)
+    crowd = measured(four, rounds, 0, lives)
     label, peer, crowd_peer = LABELS[size], alone.get(ICEORYX), crowd.get(ICEORYX)
     ours, ours_of_four = alone[OURS], crowd[OURS]
     rows = [
@@ -191,11 +207,11 @@ def shown_rows(group: Group, found: dict[str, Figures], left_out: tuple[str, ...
 
 
 def frame_rows(quick: bool) -> list[Row]:
-    rounds, messages = (QUICK_ROUNDS, 40) if quick else (ROUNDS, 90)
+    messages, rounds, lives = (40, QUICK_ROUNDS, 1) if quick else (90, 1, LIVES)
     more = [] if quick else [COPY_ALONE, ICEORYX, ZMQ]
     one = Group(FRAME, 1, [SLOTS, LOAN, COPIES, MEMCPY, PICTURES, *more], messages, 60.0)
     four = Group(FRAME, 4, [SLOTS, LOAN] + [PICTURES] * (not quick), messages, 60.0)
-    alone, crowd = measured(one, rounds, 0), measured(four, rounds, 0)
+    alone, crowd = measured(one, rounds, 0, lives), measured(four, rounds, 0, lives)
     loan, crowd_loan = alone.get(LOAN), crowd.get(LOAN)
     held = (SLOTS, LOAN, COPIES, MEMCPY)
     return [

@@ -21,7 +21,7 @@ import msgpack
 import numpy as np
 import zmq
 from awake import processors_awake
-from bus import FRAME, LABELS, PAGE, QUICK_ROUNDS, ROUNDS, SMALL, ZMQ, Group, beside, measured, shown
+from bus import FRAME, LABELS, PAGE, QUICK_ROUNDS, SMALL, ZMQ, Group, beside, measured, shown
 from bus_cell import STAMP, OnMessage
 from rows import Row, at_most, parse_arguments, report
 
@@ -40,6 +40,7 @@ BULK = 64 * 1024 - HEADER_SIZE - 1
 SLOT_HEADER, EXT_SLOT = 64, 1
 WAIT_S = 1.0
 PAYLOADS = 16
+ROUNDS = 7
 SHAPE = (1080, 1920, 3)
 
 

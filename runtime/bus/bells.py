@@ -29,25 +29,26 @@ NOBODY_KNOWS = bytes(WORD)
 
 
 class PythonBell:
-    """The bell at offset `at` of the page: it is always rung."""
+    """The bell at offset `at` of the page, and the eventfd that it is: it is always rung."""
 
-    def __init__(self, whole: mmap.mmap, at: int) -> None:
+    def __init__(self, whole: mmap.mmap, at: int, eventfd: int) -> None:
         self._line = memoryview(whole)[at : at + WORD]
+        self._eventfd = eventfd
 
-    def announce(self, eventfd: int) -> int:
+    def announce(self) -> int:
         """Wake up the node for a message that is yet to be written, where that pays.
 
         Which sleep of it that ends, for `ring`; 0 when it was let sleep.
         """
         return 0
 
-    def ring(self, eventfd: int, announced: int) -> None:
+    def ring(self, announced: int) -> None:
         """Wake up the node unless it will look by itself. Behind the message that it is to find.
 
         announced: what `announce` has said of this message.
         """
         try:
-            os.eventfd_write(eventfd, 1)
+            os.eventfd_write(self._eventfd, 1)
         except BlockingIOError:
             return  # 2**64 wake-ups that nobody took: it is awake
 
@@ -91,9 +92,9 @@ class Bells:
                 hint="is the run active, and has nobody swept its shared memory (RemoveIPC= of logind.conf)?",
             ) from error
 
-    def of(self, node: str) -> PythonBell:
-        """The bell of one node."""
-        bell = Bell(self._page, self._places[node])
+    def of(self, node: str, eventfd: int) -> PythonBell:
+        """The bell of one node, which is woken up by that eventfd."""
+        bell = Bell(self._page, self._places[node], eventfd)
         self._given.append(bell)
         return bell
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from zlib_ng.zlib_ng import crc32
 
+from cardan.runtime.bus.bells import PythonBell
 from cardan.runtime.bus.native import compiled
 from cardan.runtime.bus.ring_layout import (
     ALIGNMENT,
@@ -42,12 +43,16 @@ class PythonRecords:
         """Messages that were ever completed in this ring."""
         return self.words[COUNT]
 
-    def append(self, envelope: bytes, payload: bytes) -> bool:
-        """Add one message; False when it is longer than the ring takes. For the one publisher alone."""
+    def append(self, envelope: bytes, payload: bytes, bells: tuple[PythonBell, ...] = ()) -> bool:
+        """Add one message, and ring the bells; False when it is longer than the ring takes.
+
+        For the one publisher alone. The first bell may be rung before the message is there.
+        """
         message = envelope + payload
         length = len(message)
         if length > self._largest:
             return False
+        announced = bells[0].announce() if bells else 0
         count = self.words[COUNT]
         size, place = RECORD_HEAD + length, -(-self.words[RESERVED] // ALIGNMENT) * ALIGNMENT
         offset = place & (self._data_bytes - 1)
@@ -59,10 +64,10 @@ class PythonRecords:
         self.index[count % self._entries] = place
         self.data[offset : offset + size] = head + message
         self.words[COUNT] = count + 1
+        for bell in bells:
+            bell.ring(announced)
+            announced = 0
         return True
-
-    def prepare(self, length: int) -> None:
-        """The next message will have about this length: let its memory come near. For the one publisher alone."""
 
     def read(self, number: int) -> bytes | None:
         """A copy of message `number`; None when it is overwritten, not complete, or damaged."""

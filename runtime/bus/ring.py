@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cardan.runtime.bus.bells import PythonBell
 from cardan.runtime.bus.ends import Passed
 from cardan.runtime.bus.ring_file import RingMap
 from cardan.runtime.bus.ring_layout import ALIGNMENT, COUNT, EPOCH, PUBLISHER, RESERVED, SCHEMA, largest_message
@@ -38,8 +39,6 @@ class RingWriter:
 
     def __init__(self, ring: RingMap, *, schema: int = 0, epoch: int = 0, pid: int = 0) -> None:
         self._append = ring.records.append
-        self.prepare = ring.records.prepare
-        """To be told the length of a message behind it: the next one will be as long."""
         self._largest = largest_message(ring.data_bytes)
         # What a killed predecessor was writing lies between its last message and RESERVED: it is passed over.
         end = -(-ring.words[RESERVED] // ALIGNMENT) * ALIGNMENT
@@ -48,9 +47,9 @@ class RingWriter:
         ring.words[RESERVED] = end
         ring.words[SCHEMA], ring.words[EPOCH], ring.words[PUBLISHER] = schema, epoch, pid
 
-    def write(self, envelope: bytes, payload: bytes = b"") -> None:
-        """Add one message; BusError when it is longer than the ring takes. Never blocks."""
-        if not self._append(envelope, payload):
+    def write(self, envelope: bytes, payload: bytes = b"", bells: tuple[PythonBell, ...] = ()) -> None:
+        """Add one message and ring the bells; BusError when it is longer than the ring takes. Never blocks."""
+        if not self._append(envelope, payload, bells):
             length = len(envelope) + len(payload)
             raise BusError(f"a message of {length} bytes is longer than its ring takes ({self._largest} bytes)")
 

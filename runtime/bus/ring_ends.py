@@ -83,8 +83,8 @@ class RingPublisher:
             woken = woken_by(plan, node)
             bells = Bells(plan, bus_dir)
             opened.callback(bells.close)
-            readers = {name: (bells.of(name), fd) for name, fd in fds.readers.items()}
-            self._topics: dict[bytes, tuple[RingWriter, tuple[tuple[PythonBell, int], ...]]] = {}
+            readers = {name: bells.of(name, fd) for name, fd in fds.readers.items()}
+            self._topics: dict[bytes, tuple[RingWriter, tuple[PythonBell, ...]]] = {}
             for topic, schema in outputs.items():
                 ring = open_ring(ring_path(bus_dir, topic), writable=True)
                 opened.callback(ring.close)
@@ -96,12 +96,7 @@ class RingPublisher:
     def send(self, topic: bytes, header: bytes, payload: bytes) -> None:
         """Publish one message and wake up the nodes that are stepped by it."""
         writer, targets = self._topics[topic]
-        announced = targets[0][0].announce(targets[0][1]) if targets else 0
-        writer.write(header, payload)
-        for bell, target in targets:
-            bell.ring(target, announced)
-            announced = 0
-        writer.prepare(len(payload))
+        writer.write(header, payload, targets)
 
     def wait_for_readers(self, expected: dict[bytes, int], clock: Clock, timeout_s: float) -> bool:
         """True at once: a ring keeps what its readers have not yet read."""
@@ -154,7 +149,7 @@ class RingSubscriber:
                 self._epoll.register(own_fd, select.EPOLLIN | select.EPOLLET)
                 bells = Bells(plan, bus_dir)
                 opened.callback(bells.close)
-                self._bell = bells.of(node)
+                self._bell = bells.of(node, own_fd)
                 self._bell.fall_asleep()  # a killed predecessor may have been awake
             for topic, how in topics.items():
                 ring = open_ring(ring_path(bus_dir, topic))

@@ -19,14 +19,18 @@ static const double LONGEST_S = 86400.0;
 typedef struct {
     Memory memory;
     _Atomic uint64_t *word, *processor;
+    int eventfd;
 } Bell;
+
+static PyTypeObject *bell_type;
 
 static uint64_t this_processor(void) { return (uint64_t)sched_getcpu(); }
 
 static PyObject *Bell_new(PyTypeObject *type, PyObject *arguments, PyObject *named) {
     PyObject *memory;
     Py_ssize_t at;
-    if (!PyArg_ParseTuple(arguments, "On", &memory, &at))
+    int eventfd;
+    if (!PyArg_ParseTuple(arguments, "Oni", &memory, &at, &eventfd))
         return NULL;
     Bell *self = (Bell *)memory_new(type, memory, PyBUF_WRITABLE);
     if (self == NULL)
@@ -38,40 +42,52 @@ static PyObject *Bell_new(PyTypeObject *type, PyObject *arguments, PyObject *nam
     }
     self->word = (_Atomic uint64_t *)((uint8_t *)self->memory.whole.buf + at);
     self->processor = self->word + 1;
+    self->eventfd = eventfd;
     return (PyObject *)self;
 }
 
-static int wake_up(long eventfd) {
+static int wake_up(const Bell *self) {
     static const uint64_t once = 1;
-    if (write((int)eventfd, &once, sizeof once) >= 0 || errno == EAGAIN)
+    if (write(self->eventfd, &once, sizeof once) >= 0 || errno == EAGAIN)
         return 0;
     PyErr_SetFromErrno(PyExc_OSError);
     return -1;
 }
 
-static PyObject *Bell_announce(Bell *self, PyObject *descriptor) {
-    long eventfd = PyLong_AsLong(descriptor);
-    if ((eventfd == -1 && PyErr_Occurred()) || !memory_is_open(&self->memory))
-        return NULL;
-    uint64_t word = load(self->word);
-    if (word == UNKNOWN || word & AWAKE || load(self->processor) == this_processor())
-        return PyLong_FromLong(0);
-    return wake_up(eventfd) < 0 ? NULL : PyLong_FromUnsignedLongLong(word);
+int is_open_bell(PyObject *object) {
+    if (Py_TYPE(object) == bell_type)
+        return memory_is_open(&((Bell *)object)->memory);
+    PyErr_SetString(PyExc_TypeError, "expected a bell");
+    return 0;
 }
 
-static PyObject *Bell_ring(Bell *self, PyObject *const *arguments, Py_ssize_t given) {
-    if (given != 2) {
-        PyErr_SetString(PyExc_TypeError, "ring takes an eventfd and what was announced");
-        return NULL;
-    }
-    long eventfd = PyLong_AsLong(arguments[0]);
-    uint64_t announced = PyLong_AsUnsignedLongLong(arguments[1]);
-    if (PyErr_Occurred() || !memory_is_open(&self->memory))
-        return NULL;
-    atomic_thread_fence(memory_order_seq_cst);
+int bell_announce(PyObject *bell, uint64_t *announced) {
+    const Bell *self = (Bell *)bell;
+    uint64_t word = load(self->word);
+    *announced = word == UNKNOWN || word & AWAKE || load(self->processor) == this_processor() ? 0 : word;
+    return *announced ? wake_up(self) : 0;
+}
+
+int bell_ring(PyObject *bell, uint64_t announced) {
+    const Bell *self = (Bell *)bell;
     uint64_t word = load(self->word);
     int will_look = word & AWAKE || (word == announced && word != UNKNOWN);
-    if (!will_look && wake_up(eventfd) < 0)
+    return will_look ? 0 : wake_up(self);
+}
+
+static PyObject *Bell_announce(PyObject *self, PyObject *Py_UNUSED(ignored)) {
+    uint64_t announced;
+    if (!is_open_bell(self) || bell_announce(self, &announced) < 0)
+        return NULL;
+    return PyLong_FromUnsignedLongLong(announced);
+}
+
+static PyObject *Bell_ring(PyObject *self, PyObject *number) {
+    uint64_t announced = PyLong_AsUnsignedLongLong(number);
+    if (PyErr_Occurred() || !is_open_bell(self))
+        return NULL;
+    atomic_thread_fence(memory_order_seq_cst);
+    if (bell_ring(self, announced) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -139,8 +155,8 @@ static PyObject *Bell_sleep(Bell *self, PyObject *const *arguments, Py_ssize_t g
 }
 
 static PyMethodDef methods[] = {
-    {"announce", (PyCFunction)Bell_announce, METH_O, NULL},
-    {"ring", (PyCFunction)(void (*)(void))Bell_ring, METH_FASTCALL, NULL},
+    {"announce", Bell_announce, METH_NOARGS, NULL},
+    {"ring", Bell_ring, METH_O, NULL},
     {"fall_asleep", (PyCFunction)Bell_fall_asleep, METH_NOARGS, NULL},
     {"sleep", (PyCFunction)(void (*)(void))Bell_sleep, METH_FASTCALL, NULL},
     {"release", (PyCFunction)memory_release, METH_NOARGS, NULL},
@@ -152,4 +168,7 @@ static PyType_Slot slots[] = {
 
 static PyType_Spec spec = {"cardan.runtime.bus._native.Bell", sizeof(Bell), 0, Py_TPFLAGS_DEFAULT, slots};
 
-int add_bell(PyObject *module) { return add_type(module, "Bell", &spec); }
+int add_bell(PyObject *module) {
+    bell_type = add_type(module, "Bell", &spec);
+    return bell_type == NULL ? -1 : 0;
+}

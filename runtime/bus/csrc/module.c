@@ -33,11 +33,12 @@ void memory_dealloc(Memory *self) {
     Py_DECREF(type);
 }
 
-int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
+PyTypeObject *add_type(PyObject *module, const char *name, PyType_Spec *spec) {
     PyObject *type = PyType_FromSpec(spec);
-    int ended = type == NULL ? -1 : PyModule_AddObjectRef(module, name, type);
+    if (type != NULL && PyModule_AddObjectRef(module, name, type) < 0)
+        Py_CLEAR(type);
     Py_XDECREF(type);
-    return ended;
+    return (PyTypeObject *)type;
 }
 
 /* As in native.py, which takes no other. */

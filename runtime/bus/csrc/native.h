@@ -30,8 +30,17 @@ int memory_is_open(Memory *self);
 PyObject *memory_release(Memory *self, PyObject *ignored);
 void memory_dealloc(Memory *self);
 
-/* Make a type and add it to the module; -1 with an error set. */
-int add_type(PyObject *module, const char *name, PyType_Spec *spec);
+/* Whether it is a bell that was not released; zero with an error set. What follows asks for one. */
+int is_open_bell(PyObject *object);
+
+/* Ring before the message is there, where that pays: which sleep that ends, or 0. -1 with an error set. */
+int bell_announce(PyObject *bell, uint64_t *announced);
+
+/* Ring unless the node will look by itself. Behind the message and a fence; -1 with an error set. */
+int bell_ring(PyObject *bell, uint64_t announced);
+
+/* Make a type and add it to the module, which keeps it; NULL with an error set. */
+PyTypeObject *add_type(PyObject *module, const char *name, PyType_Spec *spec);
 
 int add_records(PyObject *module);
 int add_bell(PyObject *module);

@@ -67,28 +67,27 @@ static PyObject *Records_count(Records *self, void *Py_UNUSED(ignored)) {
     return PyLong_FromUnsignedLongLong(atomic_load_explicit(&self->words[COUNT], memory_order_acquire));
 }
 
-static PyObject *Records_append(Records *self, PyObject *const *arguments, Py_ssize_t given) {
-    if (given != 2 || !PyBytes_Check(arguments[0]) || !PyBytes_Check(arguments[1])) {
-        PyErr_SetString(PyExc_TypeError, "append takes two objects of bytes");
-        return NULL;
-    }
-    if (!memory_is_open(&self->memory))
-        return NULL;
-    if (self->memory.whole.readonly) {
-        PyErr_SetString(PyExc_TypeError, "the ring was opened for reading");
-        return NULL;
-    }
-    uint64_t first = (uint64_t)PyBytes_GET_SIZE(arguments[0]), second = (uint64_t)PyBytes_GET_SIZE(arguments[1]);
+/* Let lines come from the processors that have written or read them last; takes no time. */
+static inline void fetch(const Records *self, uint64_t offset, uint64_t bytes, int to_write) {
+    uint64_t end = offset + (bytes < PREPARED ? bytes : PREPARED);
+    for (; offset < end && offset < self->data_bytes; offset += LINE)
+        if (to_write)
+            __builtin_prefetch(self->data + offset, 1);
+        else
+            __builtin_prefetch(self->data + offset, 0);
+}
+
+/* Add one message; zero with an error set. */
+static int add(Records *self, PyObject *envelope, PyObject *payload) {
+    uint64_t first = (uint64_t)PyBytes_GET_SIZE(envelope), second = (uint64_t)PyBytes_GET_SIZE(payload);
     uint64_t length = first + second, size = RECORD_HEAD + length;
-    if (length > self->largest)
-        Py_RETURN_FALSE;
     uint64_t number = load(&self->words[COUNT]);
     uint64_t place = (load(&self->words[RESERVED]) + ALIGNMENT - 1) & ~(uint64_t)(ALIGNMENT - 1);
-    int64_t seal = crc_of(arguments[0], (uint32_t)number ^ SALT);
+    int64_t seal = crc_of(envelope, (uint32_t)number ^ SALT);
     if (seal >= 0)
-        seal = crc_of(arguments[1], (uint32_t)seal);
+        seal = crc_of(payload, (uint32_t)seal);
     if (seal < 0)
-        return NULL;
+        return 0;
     uint64_t offset = place & (self->data_bytes - 1);
     if (offset + size > self->data_bytes) {
         place += self->data_bytes - offset;
@@ -100,30 +99,56 @@ static PyObject *Records_append(Records *self, PyObject *const *arguments, Py_ss
     _Atomic uint64_t *head = (_Atomic uint64_t *)(self->data + offset);
     store(head, (uint64_t)seal | length << 32);
     store(head + 1, number);
-    memcpy(self->data + offset + RECORD_HEAD, PyBytes_AS_STRING(arguments[0]), first);
-    memcpy(self->data + offset + RECORD_HEAD + first, PyBytes_AS_STRING(arguments[1]), second);
+    memcpy(self->data + offset + RECORD_HEAD, PyBytes_AS_STRING(envelope), first);
+    memcpy(self->data + offset + RECORD_HEAD + first, PyBytes_AS_STRING(payload), second);
     atomic_store_explicit(&self->words[COUNT], number + 1, memory_order_release);
-    Py_RETURN_TRUE;
+    return 1;
 }
 
-/* Let lines come from the processors that have written or read them last; takes no time. */
-static inline void fetch(const Records *self, uint64_t offset, uint64_t bytes, int to_write) {
-    uint64_t end = offset + (bytes < PREPARED ? bytes : PREPARED);
-    for (; offset < end && offset < self->data_bytes; offset += LINE)
-        if (to_write)
-            __builtin_prefetch(self->data + offset, 1);
-        else
-            __builtin_prefetch(self->data + offset, 0);
+static int are_bells(PyObject *bells) {
+    if (!PyTuple_Check(bells)) {
+        PyErr_SetString(PyExc_TypeError, "expected a tuple of bells");
+        return 0;
+    }
+    for (Py_ssize_t number = 0; number < PyTuple_GET_SIZE(bells); number++)
+        if (!is_open_bell(PyTuple_GET_ITEM(bells, number)))
+            return 0;
+    return 1;
 }
 
-/* The lines that the next message will fill come from the processors that have read them last: that is begun when the one
-   before it is on its way, for as many bytes as that had, and takes no time from either. */
-static PyObject *Records_prepare(Records *self, PyObject *wanted) {
-    uint64_t bytes = PyLong_AsUnsignedLongLong(wanted);
-    if ((bytes == UINT64_MAX && PyErr_Occurred()) || !memory_is_open(&self->memory))
+/* Add one message between the two rings of the first bell, and ring the others behind it; zero with an error set. */
+static int add_and_ring(Records *self, PyObject *envelope, PyObject *payload, PyObject *bells) {
+    uint64_t announced;
+    if (bell_announce(PyTuple_GET_ITEM(bells, 0), &announced) < 0 || !add(self, envelope, payload))
+        return 0;
+    atomic_thread_fence(memory_order_seq_cst);
+    for (Py_ssize_t number = 0; number < PyTuple_GET_SIZE(bells); number++)
+        if (bell_ring(PyTuple_GET_ITEM(bells, number), number == 0 ? announced : 0) < 0)
+            return 0;
+    return 1;
+}
+
+/* The lines that the next message will fill come from the processors that have read them last: that is begun when this one
+   is on its way, for as many bytes as this one has. */
+static PyObject *Records_append(Records *self, PyObject *const *arguments, Py_ssize_t given) {
+    if (given < 2 || given > 3 || !PyBytes_Check(arguments[0]) || !PyBytes_Check(arguments[1])) {
+        PyErr_SetString(PyExc_TypeError, "append takes two objects of bytes, and bells");
         return NULL;
-    fetch(self, load(&self->words[RESERVED]) & (self->data_bytes - ALIGNMENT), RECORD_HEAD + bytes, 1);
-    Py_RETURN_NONE;
+    }
+    if (!memory_is_open(&self->memory) || (given == 3 && !are_bells(arguments[2])))
+        return NULL;
+    if (self->memory.whole.readonly) {
+        PyErr_SetString(PyExc_TypeError, "the ring was opened for reading");
+        return NULL;
+    }
+    uint64_t length = (uint64_t)PyBytes_GET_SIZE(arguments[0]) + (uint64_t)PyBytes_GET_SIZE(arguments[1]);
+    if (length > self->largest)
+        Py_RETURN_FALSE;
+    int is_rung = given == 3 && PyTuple_GET_SIZE(arguments[2]) > 0;
+    if (!(is_rung ? add_and_ring(self, arguments[0], arguments[1], arguments[2]) : add(self, arguments[0], arguments[1])))
+        return NULL;
+    fetch(self, load(&self->words[RESERVED]) & (self->data_bytes - ALIGNMENT), RECORD_HEAD + length, 1);
+    Py_RETURN_TRUE;
 }
 
 /* A copy of message `number`; NULL without an error set when it is overwritten, not complete, or damaged. Most messages lie
@@ -197,7 +222,6 @@ static PyObject *Records_read_run(Records *self, PyObject *const *arguments, Py_
 
 static PyMethodDef Records_methods[] = {
     {"append", (PyCFunction)(void (*)(void))Records_append, METH_FASTCALL, NULL},
-    {"prepare", (PyCFunction)Records_prepare, METH_O, NULL},
     {"read", (PyCFunction)Records_read, METH_O, NULL},
     {"read_newest", (PyCFunction)Records_read_newest, METH_O, NULL},
     {"read_run", (PyCFunction)(void (*)(void))Records_read_run, METH_FASTCALL, NULL},
@@ -222,5 +246,5 @@ int add_records(PyObject *module) {
         return -1;
     Py_XSETREF(crc32, PyObject_GetAttrString(library, "crc32"));
     Py_DECREF(library);
-    return crc32 == NULL ? -1 : add_type(module, "Records", &spec);
+    return crc32 == NULL || add_type(module, "Records", &spec) == NULL ? -1 : 0;
 }

@@ -105,12 +105,12 @@ def test_what_has_come_since_the_last_look_ends_the_sleep_at_once(parts: str, en
 
 
 def test_a_node_without_compiled_parts_is_not_believed_to_sleep_as_a_killed_one_did(
-    ends: Ends, plan: Plan, tmp_path: Path
+    ends: Ends, plan: Plan, tmp_path: Path, wake_fd: int
 ) -> None:
     with closing(Bells(plan, tmp_path)) as page:
-        page.of("sink").fall_asleep()
+        page.of("sink", wake_fd).fall_asleep()
         with (tmp_path / FILE).open("r+b") as file, mmap.mmap(file.fileno(), 2 * LINE) as whole:
-            bells.PythonBell(whole, LINE).fall_asleep()
+            bells.PythonBell(whole, LINE, wake_fd).fall_asleep()
             assert whole[LINE : LINE + 8] == bytes(8)
     ends.rings()
     ends.send()
@@ -197,11 +197,11 @@ def test_every_node_has_a_line_of_its_own(plan: Plan, tmp_path: Path, wake_fd: i
         closing(Bells(plan, tmp_path)) as theirs,
         closing(select.epoll()) as none,
     ):
-        ours.of("sink").sleep(none, 0)
-        theirs.of("sink").ring(wake_fd, 0)
+        ours.of("sink", wake_fd).sleep(none, 0)
+        theirs.of("sink", wake_fd).ring(0)
         with pytest.raises(BlockingIOError):
             os.eventfd_read(wake_fd)
-        theirs.of("source").ring(wake_fd, 0)
+        theirs.of("source", wake_fd).ring(0)
         assert os.eventfd_read(wake_fd) == 1
 
 

@@ -100,15 +100,6 @@ def test_a_message_that_is_too_long_is_refused_and_changes_nothing(ring: RingMap
     assert (bytes(ring.data), ring.records.count, ring.words[RESERVED]) == (before, 0, 0)
 
 
-def test_memory_that_was_prepared_is_as_it_was(ring: RingMap) -> None:
-    """Also at the end of the data, and for lengths that no message has."""
-    for length in (0, 100, 2**40, LARGEST):
-        before = bytes(ring.data)
-        ring.records.prepare(length)
-        assert bytes(ring.data) == before
-        assert ring.records.append(b"", bytes(LARGEST))
-
-
 @pytest.mark.parametrize(
     "size", [(0, 0), (SMALL, 0), (SMALL - 1, 32), (2 * SMALL, 64), (SMALL, 1 << 62), (1 << 63, 32)]
 )
@@ -123,9 +114,9 @@ def test_a_ring_that_was_opened_for_reading_is_not_written(tmp_path: Path) -> No
         ring.records.append(b"a", b"b")
 
 
-def test_records_and_bells_that_are_released_refuse_and_let_their_memory_go() -> None:
+def test_records_and_bells_that_are_released_refuse_and_let_their_memory_go(ring: RingMap, wake_fd: int) -> None:
     memory = memory_of_ring()
-    records, bell = compiled.Records(memory, SMALL, entries_of(SMALL)), compiled.Bell(memory, 64)
+    records, bell = compiled.Records(memory, SMALL, entries_of(SMALL)), compiled.Bell(memory, 64, wake_fd)
     with pytest.raises(BufferError):
         memory.clear()
     for part in (records, bell):
@@ -138,10 +129,10 @@ def test_records_and_bells_that_are_released_refuse_and_let_their_memory_go() ->
             lambda: records.read(0),
             lambda: records.read_run(0, 1),
             lambda: records.append(b"", b""),
-            lambda: records.prepare(1),
+            lambda: ring.records.append(b"", b"", (bell,)),
             bell.fall_asleep,
-            lambda: bell.announce(1),
-            lambda: bell.ring(1, 0),
+            bell.announce,
+            lambda: bell.ring(0),
             lambda: bell.sleep(epoll, 0),
         )
         _refuse_all(calls)
@@ -161,14 +152,14 @@ def test_what_is_not_meant_for_them_is_an_error_and_never_a_crash(ring: RingMap)
         lambda: records.append(b"a", None),
         lambda: records.read("a"),
         lambda: records.read_run(0),
-        lambda: records.prepare(b""),
         lambda: records.read_run(0, None),
         lambda: compiled.Records(),
         lambda: compiled.Records(b"", 4096, "a"),
-        lambda: compiled.Bell(bytes(64), 0),
-        lambda: compiled.Bell(bytearray(64), 0).ring(1),
-        lambda: compiled.Bell(bytearray(64), 0).ring(1, None),
-        lambda: compiled.Bell(bytearray(64), 0).announce("a"),
+        lambda: records.append(b"a", b"b", [compiled.Bell(bytearray(64), 0, 1)]),
+        lambda: records.append(b"a", b"b", ("a",)),
+        lambda: compiled.Bell(bytes(64), 0, 1),
+        lambda: compiled.Bell(bytearray(64), 0, wake_fd),
+        lambda: compiled.Bell(bytearray(64), 0, 1).ring(None),
         lambda: compiled.copy(bytearray(3)),
         lambda: compiled.copy(b"abc", b"abc"),
     )
@@ -229,46 +220,59 @@ def rings(wake_fd: int) -> int:
 
 def test_a_bell_is_not_rung_while_its_node_is_awake(wake_fd: int, epoll: select.epoll) -> None:
     memory = bytearray(128)
-    ours, theirs, another = compiled.Bell(memory, 64), compiled.Bell(memory, 64), compiled.Bell(memory, 0)
-    theirs.ring(wake_fd, 0)
+    ours, theirs, another = (compiled.Bell(memory, at, wake_fd) for at in (64, 64, 0))
+    theirs.ring(0)
     assert rings(wake_fd) == 1
     assert ours.sleep(epoll, 0) == []
-    theirs.ring(wake_fd, 0)
+    theirs.ring(0)
     assert rings(wake_fd) == 0
-    another.ring(wake_fd, 0)
+    another.ring(0)
     assert rings(wake_fd) == 1, "that is another node's"
     ours.fall_asleep()
-    theirs.ring(wake_fd, 0)
+    theirs.ring(0)
     assert rings(wake_fd) == 1
 
 
 def test_a_node_that_sleeps_on_another_processor_is_rung_before_its_message(wake_fd: int, epoll: select.epoll) -> None:
     memory = bytearray(64)
-    ours, theirs = compiled.Bell(memory, 0), compiled.Bell(memory, 0)
-    assert theirs.announce(wake_fd) == 0, "nobody knows whether it sleeps"
+    ours, theirs = compiled.Bell(memory, 0, wake_fd), compiled.Bell(memory, 0, wake_fd)
+    assert theirs.announce() == 0, "nobody knows whether it sleeps"
     ours.fall_asleep()
     memory[8:16] = (1000).to_bytes(8, "little")
-    announced = theirs.announce(wake_fd)
+    announced = theirs.announce()
     assert announced > 0 and rings(wake_fd) == 1
-    theirs.ring(wake_fd, announced)
+    theirs.ring(announced)
     assert rings(wake_fd) == 0, "it has not looked yet"
     assert ours.sleep(epoll, 0) == []
-    assert theirs.announce(wake_fd) == 0, "it is awake"
-    theirs.ring(wake_fd, announced)
+    assert theirs.announce() == 0, "it is awake"
+    theirs.ring(announced)
     assert rings(wake_fd) == 0
     ours.fall_asleep()
-    theirs.ring(wake_fd, announced)
+    theirs.ring(announced)
     assert rings(wake_fd) == 1, "it may have looked before the message was there"
+
+
+def test_a_message_rings_the_first_bell_before_it_is_there_and_others_behind_it(ring: RingMap, wake_fd: int) -> None:
+    memory, other_fd = bytearray(128), os.eventfd(0, os.EFD_NONBLOCK)
+    first, second = compiled.Bell(memory, 0, wake_fd), compiled.Bell(memory, 64, other_fd)
+    for bell, at in ((first, 0), (second, 64)):
+        bell.fall_asleep()
+        memory[at + 8 : at + 16] = (1000).to_bytes(8, "little")
+    assert ring.records.append(b"a", b"b", (first, second))
+    assert (rings(wake_fd), rings(other_fd), ring.records.count) == (1, 1, 1)
+    assert not ring.records.append(bytes(LARGEST), b"x", (first, second)), "what is too long wakes up nobody"
+    assert (rings(wake_fd), rings(other_fd), ring.records.count) == (0, 0, 1)
+    os.close(other_fd)
 
 
 def test_a_node_that_sleeps_on_the_same_processor_is_rung_behind_its_message(wake_fd: int) -> None:
     processors = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(processors)})
-        bell = compiled.Bell(bytearray(64), 0)
+        bell = compiled.Bell(bytearray(64), 0, wake_fd)
         bell.fall_asleep()
-        assert bell.announce(wake_fd) == 0 and rings(wake_fd) == 0
-        bell.ring(wake_fd, 0)
+        assert bell.announce() == 0 and rings(wake_fd) == 0
+        bell.ring(0)
         assert rings(wake_fd) == 1
     finally:
         os.sched_setaffinity(0, processors)
@@ -276,34 +280,34 @@ def test_a_node_that_sleeps_on_the_same_processor_is_rung_behind_its_message(wak
 
 def test_a_bell_that_nobody_hears_any_more_is_rung_without_an_error(wake_fd: int) -> None:
     os.eventfd_write(wake_fd, 2**64 - 2)
-    compiled.Bell(bytearray(64), 0).ring(wake_fd, 0)
+    compiled.Bell(bytearray(64), 0, wake_fd).ring(0)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        compiled.Bell(bytearray(64), 0).ring(1 << 20, 0)
+        compiled.Bell(bytearray(64), 0, 1 << 20).ring(0)
 
 
 def test_a_sleep_ends_with_the_descriptors_that_are_readable_or_when_time_is_up(
     wake_fd: int, epoll: select.epoll
 ) -> None:
-    bell = compiled.Bell(bytearray(64), 0)
+    bell = compiled.Bell(bytearray(64), 0, wake_fd)
     assert bell.sleep(epoll, 0.001) == []
     bell.fall_asleep()
-    bell.ring(wake_fd, 0)
+    bell.ring(0)
     assert bell.sleep(epoll, 10.0) == [wake_fd]
     other = os.eventfd(1)
     epoll.register(other, select.EPOLLIN)
     bell.fall_asleep()
-    bell.ring(wake_fd, 0)
+    bell.ring(0)
     assert sorted(bell.sleep(epoll, 10.0)) == sorted([wake_fd, other])
     os.close(other)
     with pytest.raises(OSError, match="Invalid argument"):
         bell.sleep(wake_fd, 0)
 
 
-def test_a_signal_ends_a_sleep_when_its_handler_raises_and_only_then(epoll: select.epoll) -> None:
+def test_a_signal_ends_a_sleep_when_its_handler_raises_and_only_then(wake_fd: int, epoll: select.epoll) -> None:
     class Told(Exception):
         pass
 
-    bell, seen = compiled.Bell(bytearray(64), 0), []
+    bell, seen = compiled.Bell(bytearray(64), 0, wake_fd), []
 
     def handle(number: int, frame: object) -> None:
         seen.append(number)
@@ -321,10 +325,10 @@ def test_a_signal_ends_a_sleep_when_its_handler_raises_and_only_then(epoll: sele
     assert len(seen) == 2
 
 
-@pytest.mark.parametrize("at", [-8, -1, 4, 121, 128, 1 << 40])
+@pytest.mark.parametrize("at", [-8, -1, 4, 113, 120, 128, 1 << 40])
 def test_a_bell_lies_inside_its_page(at: int) -> None:
     with pytest.raises(ValueError, match="no bell at that place"):
-        compiled.Bell(bytearray(128), at)
+        compiled.Bell(bytearray(128), at, 1)
 
 
 def test_slots_are_reused_behind_a_fence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
