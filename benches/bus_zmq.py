@@ -153,8 +153,8 @@ def rows(quick: bool) -> list[Row]:
         ours, raw = figures[OURS], figures.get(ZMQ)
         burst_us = ours.burst_cpu_us
         found += [
-            beside(f"zmq, {label}, 1 reader: p50", ours.p50_us, "pyzmq", raw and raw.p50_us, 1.3),
-            beside(f"zmq, {label}, 1 reader: p99", ours.p99_us, "pyzmq", raw and raw.p99_us, 1.3),
+            beside(f"zmq, {label}, 1 reader: p50", "p50_us", ours, "pyzmq", raw, 1.3),
+            beside(f"zmq, {label}, 1 reader: p99", "p99_us", ours, "pyzmq", raw, 1.3),
             at_most(f"zmq, {label}: messages that never came", ours.missing, 0, ""),
         ]
         if size == SMALL:
@@ -172,7 +172,7 @@ def rows(quick: bool) -> list[Row]:
     name = "zmq, 6.2 MB to a neighbour with pyzmq alone, through a slot"
     return [
         *found,
-        beside(f"{name}: p50", slot.p50_us, "pyzmq", raw and raw.p50_us, 0.5),
+        beside(f"{name}: p50", "p50_us", slot, "pyzmq", raw, 0.5),
         shown(f"{name}: p99", slot.p99_us),
         shown(f"{name}, with one copy: p50", figures[COPYING].p50_us),
         shown("zmq, 6.2 MB: p99, pyzmq", raw and raw.p99_us),

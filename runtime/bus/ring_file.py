@@ -71,11 +71,16 @@ def create_ring(path: Path, topic: str, data_bytes: int = USUAL_DATA_BYTES) -> N
 
 
 def open_ring(path: Path, *, writable: bool = False) -> RingMap:
-    """Map the file of a ring; BusError when it is gone, not ours to open, or no ring."""
-    access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
+    """Map the file of a ring; BusError when it is gone, not ours to open, or no ring.
+
+    Its publisher has all of its pages at once: else each message of the first time round would wait for one.
+    """
     try:
         with path.open("r+b" if writable else "rb") as file:
-            mapping = mmap.mmap(file.fileno(), 0, access=access)
+            if writable:
+                mapping = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+            else:
+                mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is empty"
         raise BusError(
