@@ -1,7 +1,7 @@
 """What the tools of a field engineer cost: how soon commands answer, what watching takes, how soon a page shows it.
 
-    python benches/cli.py             # about 17 minutes, most of which the vehicle drives for the bundle
-    python benches/cli.py --running   # the same beside a `cardan up` that drives already, which is ended: 6 minutes
+    python benches/cli.py             # about 20 minutes, most of which the vehicle drives for the bundle
+    python benches/cli.py --running   # the same beside a `cardan up` that drives already, which is ended: 9 minutes
     python benches/cli.py --quick     # within 50 s
 
 The reference vehicle drives meanwhile, as it does when somebody looks: commands and the page compete with it. Bare
@@ -59,7 +59,7 @@ def rows(quick: bool, *, running: bool, age_s: float) -> list[Row]:
                 *viewer_rows(4.0 if quick else 20.0),
                 *browser_rows(3 if quick else 10),
                 *doctor_rows(folder),
-                *(bundle_rows(str(folder), 0.0, 1) if quick else bundle_rows(str(folder), age_s, 10)),
+                *(bundle_rows(str(folder), 0.0, 1) if quick else bundle_rows(str(folder), age_s, 20)),
             ]
         return [*start_rows(rounds, driving=False), *driven]
 
