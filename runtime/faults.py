@@ -94,7 +94,7 @@ NODE = (
         "node-crash",
         "the process of a node ended badly",
         "an exception, a signal, or memory that was short",
-        "see the end of its log for the traceback of an exception; for a signal `dmesg | tail` may know who",
+        "see the end of its log for the traceback of an exception; for a signal `dmesg` may know who sent it",
     ),
     Fault(
         "node-gave-up",
