@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from heapq import merge
 from pathlib import Path
 
@@ -26,9 +26,13 @@ def known_runs(data_dir: Path) -> list[str]:
         return []
 
 
-def read_log(folder: Path) -> list[LogRecord]:
-    """Every record of one run, in the order of monotonic time; what cannot be read is left out."""
-    return list(merge(*(_ordered(records) for records in map(_records, _writers(folder))), key=lambda item: item.t_ns))
+def read_log(folder: Path, of: Collection[str] | None = None) -> list[LogRecord]:
+    """Every record of one run, in the order of monotonic time; what cannot be read is left out.
+
+    of: what these alone have written, nodes or `supervisor`; None: everybody.
+    """
+    files = [path for path in _writers(folder) if of is None or path.name.removesuffix(SUFFIX) in of]
+    return list(merge(*(_ordered(records) for records in map(_records, files)), key=lambda item: item.t_ns))
 
 
 def _ordered(records: Iterator[LogRecord]) -> list[LogRecord]:

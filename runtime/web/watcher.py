@@ -20,6 +20,8 @@ from cardan.runtime.cli.status import at_start
 from cardan.runtime.cli.summary import verdict_topic
 from cardan.runtime.clock import Clock, ns
 from cardan.runtime.errors import BusError
+from cardan.runtime.log.read import log_folder, read_log
+from cardan.runtime.log.record import SUPERVISOR
 from cardan.runtime.vitals import NodeVitals, Vitals
 from cardan.runtime.web.document import Channel, Document, channel_topics, document
 from cardan.runtime.web.timeline import Timeline
@@ -48,6 +50,7 @@ class Watcher:
         self.found = found
         self._clock = clock
         self._timeline = Timeline(found.vitals.words[Vitals.STARTED_NS])
+        self._read_log()
         self._shots: list[Snapshot] = []
         self._channels: dict[str, tuple[int, CanHealth]] = {}
         self._health_topics = set(channel_topics(found.plan))
@@ -55,6 +58,12 @@ class Watcher:
         self._drained_ns = 0
         self._tails: list[Tail] = []
         self._open_tails()
+
+    def _read_log(self) -> None:
+        """It tells what was before the watching began, and before the oldest message that a ring still has."""
+        if self.found.run_id:
+            writers = {SUPERVISOR, (verdict_topic(self.found.plan) or "").partition("/")[0]}
+            self._timeline.take_log(read_log(log_folder(self.found.data_dir) / self.found.run_id, writers))
 
     def _open_tails(self) -> None:
         """Rings tell also what was said before; those of a dead run may not have been kept."""
