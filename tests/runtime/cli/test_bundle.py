@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,12 +15,14 @@ from tests.runtime.cli.conftest import Active
 from tests.runtime.cli.looks import LOOKS, ONLY_FOLDER
 from tests.runtime.small_vehicle import make_plan
 
+from cardan.runtime.cli import bundle_make
 from cardan.runtime.cli.bundle_make import GIVE_WAY, give_way
 from cardan.runtime.cli.main import main
+from cardan.runtime.cli.runs import FoundRun
 from cardan.runtime.clock import FakeClock
 from cardan.runtime.log.record import LogRecord, encode
 from cardan.runtime.profile import Profile
-from cardan.runtime.vitals import RunState, Vitals, create_vitals
+from cardan.runtime.vitals import NodeVitals, RunState, Vitals, create_vitals
 
 CODES = (0, 1, 3)
 BRAKED = LogRecord(
@@ -117,13 +121,53 @@ def test_a_damaged_bundle_ends_with_one_line(
     assert "failed unexpectedly" not in capsys.readouterr().err
 
 
-def test_making_one_keeps_off_the_processors_of_what_drives(monkeypatch: pytest.MonkeyPatch) -> None:
-    done: list[object] = []
-    monkeypatch.setattr("os.nice", done.append)
-    monkeypatch.setattr("os.sched_setaffinity", lambda pid, cores: done.append(cores))
-    give_way(Profile(name="bench", cores={"control": "all", "background": "all"}))
-    give_way(Profile(name="roof", cores={"control": [1], "background": [0, 2]}))
-    assert done == [GIVE_WAY, GIVE_WAY, [0, 2]]
+class Beside:
+    """A run as `give_way` sees it, on a computer with three processors."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, profile: Profile, ran_on: dict[str, int], folder: Path) -> None:
+        plan = msgspec.structs.replace(make_plan(), profile=profile)
+        critical = [msgspec.structs.replace(node, critical=node.name in ran_on) for node in plan.nodes]
+        plan = msgspec.structs.replace(plan, nodes=critical)
+        self.vitals = create_vitals(folder / "vitals", plan, now_ns=1, wall_ns=1)
+        for number, (name, processor) in enumerate(ran_on.items(), start=1):
+            self.vitals.nodes[name].words[NodeVitals.PID] = number
+            (folder / str(number)).mkdir()
+            (folder / str(number) / "stat").write_text(f"{number} (a ) b) S {'0 ' * 35}{processor} 0 0\n")
+        self.found = FoundRun(plan, self.vitals, "run", folder, folder)
+        self.done: list[object] = []
+        monkeypatch.setattr("os.nice", self.done.append)
+        monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2})
+        monkeypatch.setattr("os.sched_setaffinity", lambda pid, cores: self.done.append(cores))
+        monkeypatch.setattr(bundle_make, "PROC", folder)
+
+
+ALL, LISTED = {"control": "all", "background": "all"}, {"control": [1], "background": [0, 2]}
+
+
+@pytest.mark.parametrize(
+    ("cores", "ran_on", "left"),
+    [
+        (LISTED, {"control": 2, "bridge": 2}, {0, 2}),
+        (ALL, {"camera": 0, "control": 2, "bridge": 2}, {0, 1}),
+        (ALL, {}, {0, 1, 2}),
+    ],
+    ids=["those of the profile", "but the one where most of what drives ran", "nothing critical runs"],
+)
+def test_making_one_keeps_off_the_processors_of_what_drives(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cores: Any, ran_on: dict[str, int], left: set[int]
+) -> None:
+    beside = Beside(monkeypatch, Profile(name="some", cores=cores), ran_on, tmp_path)
+    give_way(beside.found)
+    beside.vitals.close()
+    assert beside.done == [GIVE_WAY, left]
+
+
+def test_where_there_is_one_processor_it_is_shared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    beside = Beside(monkeypatch, Profile(name="some"), {"control": 0}, tmp_path)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0})
+    give_way(beside.found)
+    beside.vitals.close()
+    assert beside.done == [GIVE_WAY]
 
 
 def test_a_list_of_bundles(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
