@@ -1,6 +1,6 @@
 """Run every benchmark, keep what each printed as docs/benchmarks/NAME.json, and make docs/benchmarks/README.md of them.
 
-The figures in docs/safety.md are taken from the same documents.
+The figures in docs/safety.md and docs/comparison.md are taken from the same documents.
 
 python benches/report.py                 # all, one after the other: about an hour on a quiet machine
 python benches/report.py --quick         # all, each within a minute or so
@@ -23,6 +23,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parent / "docs" / "benchmarks"
 SAFETY = HERE.parent / "docs" / "safety.md"
+COMPARISON = HERE.parent / "docs" / "make_comparison.py"
 FIGURE = re.compile(r"(?m)^\| (?P<what>[^|]+?) \|[^|]*\|[^|]*\| \[(?P<bench>\w+)\]\(benchmarks/(?P=bench)\.json\) \|$")
 """A line of a page that shows a row of a document: how its name begins, value, bar, and the document."""
 MARK = "from rows import"
@@ -129,6 +130,7 @@ def main() -> int:
     documents = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
     (FOLDER / "README.md").write_text(table(documents))
     SAFETY.write_text(with_figures(SAFETY.read_text(), documents))
+    subprocess.run([sys.executable, str(COMPARISON)], check=True)
     if missed:
         print(f"not every bar is met: {', '.join(missed)}", file=sys.stderr)
     return int(bool(missed))
