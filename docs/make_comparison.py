@@ -146,10 +146,7 @@ QUESTIONS = (
 def answers(documents: Iterable[dict[str, Any]]) -> list[Answer]:
     """Every question with its figures. SystemExit for a figure that no document has."""
     rows = {(document["bench"], row["name"]): row for document in documents for row in document["rows"]}
-    return [
-        Answer(question, [_value(rows, question.bench, bar) for bar in question.bars])
-        for question in QUESTIONS
-    ]  # fmt: skip
+    return [Answer(asked, [_value(rows, asked.bench, bar) for bar in asked.bars]) for asked in QUESTIONS]
 
 
 def _value(rows: dict[tuple[str, str], dict[str, Any]], bench: str, bar: Bar) -> float:

@@ -26,10 +26,12 @@ from cardan.runtime.cli.process_start import process_start_ns
 from cardan.runtime.cli.runs import FoundRun, find_run
 from cardan.runtime.cli.version import versions
 from cardan.runtime.clock import MonotonicClock, ns
+from cardan.runtime.process_stat import stat_field
 from cardan.runtime.run import RunPaths
 from cardan.runtime.vitals import NodeVitals
 
-PROC = Path("/proc")
+PROCESSOR = 39
+"""Field of /proc/PID/stat: where it ran last."""
 GIVE_WAY = 10
 """How nice the collectors are: nothing that drives waits for them."""
 BACKGROUND = "background"
@@ -90,10 +92,10 @@ def _driven_on(found: FoundRun) -> set[int]:
 
 
 def _last_processors(pids: Iterable[int]) -> Iterator[int]:
-    """Of those processes that are there (field 39 of proc(5), `stat`)."""
+    """Of those processes that are there."""
     for pid in pids:
-        with suppress(OSError, ValueError, IndexError):
-            yield int((PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[36])
+        with suppress(OSError):
+            yield stat_field(pid, PROCESSOR)
 
 
 def _job(found: FoundRun, folder: Path, redaction: Redaction, limit_bytes: int, *, hurry: bool = False) -> Job:

@@ -13,7 +13,7 @@ from cardan.runtime.cli.exits import NoDataError
 from cardan.runtime.cli.kept import recording_of
 from cardan.runtime.cli.runs import FoundRun
 from cardan.runtime.clock import NS_PER_S, Clock, ns
-from cardan.runtime.log.read import log_folder, read_log
+from cardan.runtime.log.read import read_log
 from cardan.runtime.plan import Plan
 
 CHANGED = ("before", "after", "cause")
@@ -76,7 +76,7 @@ def engagement_changes(found: FoundRun) -> list[Change]:
     NoDataError when this vehicle has no bridge, or neither log nor recording says anything.
     """
     verdict_topic(found.plan)
-    records = read_log(log_folder(found.data_dir) / found.run_id) if found.run_id else []
+    records = read_log(found.logs) if found.run_id else []
     noted = [
         Change(wall_ns=record.wall_ns, **{name: str(record.fields.get(name, "")) for name in CHANGED})
         for record in records

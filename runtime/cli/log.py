@@ -69,7 +69,7 @@ def _records(arguments: argparse.Namespace, place: Place, clock: Clock) -> list[
 def folder_of(place: Place) -> Path:
     """The log of the run that the place names; NoDataError when it has none."""
     found = find_run(place)
-    folder = log_folder(found.data_dir) / found.run_id
+    folder = found.logs
     if not found.run_id or not folder.is_dir():
         raise NoDataError(f"the run {found.run_id} has no log in {found.data_dir}", hint="was it removed?")
     return folder

@@ -22,7 +22,7 @@ from cardan.runtime.cli.summary import OK
 from cardan.runtime.cli.topics import TopicRow, topic_rows
 from cardan.runtime.cli.view import since_s
 from cardan.runtime.clock import MonotonicClock
-from cardan.runtime.log.read import log_folder, read_log
+from cardan.runtime.log.read import read_log
 from cardan.runtime.log.record import LogRecord
 from cardan.runtime.vitals import SeriesKind
 from cardan.runtime.wishes import Difference
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _info(found: FoundRun, shot: Snapshot, node: NodeShot) -> NodeInfo:
     name, started = node.plan.name, at_start(shot)
     reads = {(series.plan.name, series.plan.topic): series for series in node.of_kind(SeriesKind.INPUT)}
-    folder = log_folder(found.data_dir) / found.run_id
+    folder = found.logs
     records = read_log(folder) if found.run_id and folder.is_dir() else []
     return NodeInfo(
         node=node_row(node, shot),

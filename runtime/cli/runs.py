@@ -13,7 +13,7 @@ from cardan.runtime.cli.exits import NoDataError
 from cardan.runtime.cli.snapshot import Snapshot, take_snapshot
 from cardan.runtime.clock import Clock
 from cardan.runtime.errors import RunError
-from cardan.runtime.log.read import known_runs
+from cardan.runtime.log.read import known_runs, log_folder
 from cardan.runtime.plan import Plan, read_plan
 from cardan.runtime.run import SERVICE_DATA, SERVICE_RUNS, RunPaths, current_run, data_folder, is_alive
 from cardan.runtime.vitals import Vitals, open_vitals
@@ -69,6 +69,11 @@ class FoundRun(msgspec.Struct, frozen=True):
     def kept_bus_dir(self) -> Path:
         """Where the rings of the last run lie, if they were kept."""
         return (self.kept_dir or RunPaths(Path(), self.data_dir).last) / "bus"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of its event log; that of all runs when this one left none."""
+        return log_folder(self.data_dir) / self.run_id
 
     @property
     def title(self) -> str:

@@ -20,7 +20,7 @@ from cardan.runtime.clock import NS_PER_S, Clock, ns
 from cardan.runtime.errors import BusError, ConfigError
 from cardan.runtime.foxglove.scene import annotations_of, scene_of, timestamp
 from cardan.runtime.foxglove.settings import FoxgloveSettings
-from cardan.runtime.log.read import Follower, log_folder
+from cardan.runtime.log.read import Follower
 from cardan.runtime.log.record import LogRecord
 from cardan.runtime.messages import CameraCalibration, RoadView
 from cardan.runtime.web.overlay import Drawing
@@ -60,7 +60,7 @@ class Stream:
         self._server = self._serve(found)
         self._tail: Tail = open_tail(found.plan, found.bus_dir, self._listened_to(), clock, last=1)
         self._pictures = Pictures(lambda: found, clock, settings.picture_px)
-        self._follower = Follower(log_folder(found.data_dir) / found.run_id)
+        self._follower = Follower(found.logs)
 
     @property
     def address(self) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-from pathlib import Path
+
+from cardan.runtime.process_stat import stat_field
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
@@ -113,12 +114,11 @@ def thread_count() -> int:
 
 
 def _stat(pid: int, field: int) -> int:
-    """A numeric field of /proc/PID/stat; 0 when the process is gone."""
+    """0 when the process is gone."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        return stat_field(pid, field)
     except OSError:
         return 0
-    return int(text.rpartition(")")[2].split()[field - 3])
 
 
 def _prctl(option: int, value: int) -> None:

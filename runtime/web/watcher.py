@@ -20,7 +20,7 @@ from cardan.runtime.cli.status import at_start
 from cardan.runtime.cli.summary import verdict_topic
 from cardan.runtime.clock import Clock, ns
 from cardan.runtime.errors import BusError
-from cardan.runtime.log.read import log_folder, read_log
+from cardan.runtime.log.read import read_log
 from cardan.runtime.log.record import SUPERVISOR
 from cardan.runtime.vitals import NodeVitals, Vitals
 from cardan.runtime.web.document import Channel, Document, channel_topics, document
@@ -49,6 +49,7 @@ class Watcher:
     def __init__(self, found: FoundRun, clock: Clock) -> None:
         self.found = found
         self._clock = clock
+        self._verdict = verdict_topic(found.plan)
         self._timeline = Timeline(found.vitals.words[Vitals.STARTED_NS])
         self._read_log()
         self._shots: list[Snapshot] = []
@@ -62,13 +63,12 @@ class Watcher:
     def _read_log(self) -> None:
         """It tells what was before the watching began, and before the oldest message that a ring still has."""
         if self.found.run_id:
-            writers = {SUPERVISOR, (verdict_topic(self.found.plan) or "").partition("/")[0]}
-            self._timeline.take_log(read_log(log_folder(self.found.data_dir) / self.found.run_id, writers))
+            self._timeline.take_log(read_log(self.found.logs, {SUPERVISOR, self._verdict.partition("/")[0]}))
 
     def _open_tails(self) -> None:
         """Rings tell also what was said before; those of a dead run may not have been kept."""
-        verdict = verdict_topic(self.found.plan)
-        wanted = [(topic, 1) for topic in self._health_topics] + ([(verdict, LOOK_BACK)] if verdict else [])
+        verdicts = [(self._verdict, LOOK_BACK)] if self._verdict else []
+        wanted = [*((topic, 1) for topic in self._health_topics), *verdicts]
         for topic, last in wanted:
             folder = bus_folder(self.found, topic)
             if folder is not None:

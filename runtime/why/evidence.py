@@ -9,7 +9,7 @@ from functools import cached_property
 from cardan.runtime.cli.runs import FoundRun
 from cardan.runtime.cli.snapshot import Snapshot
 from cardan.runtime.clock import Clock, ns
-from cardan.runtime.log.read import log_folder, read_log
+from cardan.runtime.log.read import read_log
 from cardan.runtime.log.record import LogRecord
 from cardan.runtime.plan import Plan
 from cardan.runtime.why.answer import Fact, fact_of
@@ -36,7 +36,7 @@ class Evidence:
         """The whole log of the run, in order."""
         if not self.found.run_id:
             return []
-        return read_log(log_folder(self.found.data_dir) / self.found.run_id)
+        return read_log(self.found.logs)
 
     def between(self, begin_ns: int, end_ns: int) -> list[LogRecord]:
         """The records of a span of wall time."""

@@ -6,7 +6,6 @@ import re
 from importlib.metadata import PackageNotFoundError, requires
 
 from cardan.runtime.cli.runs import FoundRun
-from cardan.runtime.log.read import log_folder
 from cardan.runtime.log.record import LogRecord
 from cardan.runtime.software import (
     Installed,
@@ -26,7 +25,7 @@ ELSEWHERE = "what the control units of the vehicle run: they were not asked"
 def answer(evidence: Evidence) -> Answer:
     """Of the run, against what is installed on this computer (in a bundle: was, when it was made)."""
     found = evidence.found
-    running = read_software_or_none(log_folder(found.data_dir) / found.run_id)
+    running = read_software_or_none(found.logs)
     installed = _installed(found)
     if running is None or installed is None:
         what = "which software the run has" if running is None else "what was installed when the bundle was made"

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { PAGE = 4096, WORD = 8, RECORD_HEAD = 16, ALIGNMENT = 16, RESERVED = 3, COUNT = 4, LINE = 64, PREPARED = 8192 };
+enum { PAGE = 4096, WORD = 8, RECORD_HEAD = 16, ALIGNMENT = 16, RESERVED = 3, COUNT = 4, LINE = 64, MOST_FETCHED = 8192 };
 static const uint32_t SALT = 0x5EA11234u;
 
 typedef struct {
@@ -69,7 +69,7 @@ static PyObject *Records_count(Records *self, void *Py_UNUSED(ignored)) {
 
 /* Let lines come from the processors that have written or read them last; takes no time. */
 static inline void fetch(const Records *self, uint64_t offset, uint64_t bytes, int to_write) {
-    uint64_t end = offset + (bytes < PREPARED ? bytes : PREPARED);
+    uint64_t end = offset + (bytes < MOST_FETCHED ? bytes : MOST_FETCHED);
     for (; offset < end && offset < self->data_bytes; offset += LINE)
         if (to_write)
             __builtin_prefetch(self->data + offset, 1);
@@ -128,8 +128,6 @@ static int add_and_ring(Records *self, PyObject *envelope, PyObject *payload, Py
     return 1;
 }
 
-/* The lines that the next message will fill come from the processors that have read them last: that is begun when this one
-   is on its way, for as many bytes as this one has. */
 static PyObject *Records_append(Records *self, PyObject *const *arguments, Py_ssize_t given) {
     if (given < 2 || given > 3 || !PyBytes_Check(arguments[0]) || !PyBytes_Check(arguments[1])) {
         PyErr_SetString(PyExc_TypeError, "append takes two objects of bytes, and bells");
@@ -147,6 +145,7 @@ static PyObject *Records_append(Records *self, PyObject *const *arguments, Py_ss
     int is_rung = given == 3 && PyTuple_GET_SIZE(arguments[2]) > 0;
     if (!(is_rung ? add_and_ring(self, arguments[0], arguments[1], arguments[2]) : add(self, arguments[0], arguments[1])))
         return NULL;
+    /* This one is on its way: the lines of the next one, as long as it, come from those who have read them last. */
     fetch(self, load(&self->words[RESERVED]) & (self->data_bytes - ALIGNMENT), RECORD_HEAD + length, 1);
     Py_RETURN_TRUE;
 }

@@ -15,7 +15,7 @@ from tests.runtime.cli.conftest import Active
 from tests.runtime.cli.looks import LOOKS, ONLY_FOLDER
 from tests.runtime.small_vehicle import make_plan
 
-from cardan.runtime.cli import bundle_make
+from cardan.runtime import process_stat
 from cardan.runtime.cli.bundle_make import GIVE_WAY, give_way
 from cardan.runtime.cli.main import main
 from cardan.runtime.cli.runs import FoundRun
@@ -138,7 +138,7 @@ class Beside:
         monkeypatch.setattr("os.nice", self.done.append)
         monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2})
         monkeypatch.setattr("os.sched_setaffinity", lambda pid, cores: self.done.append(cores))
-        monkeypatch.setattr(bundle_make, "PROC", folder)
+        monkeypatch.setattr(process_stat, "PROC", folder)
 
 
 ALL, LISTED = {"control": "all", "background": "all"}, {"control": [1], "background": [0, 2]}
